@@ -1,0 +1,2 @@
+"""caecodec"""
+__version__ = "0.1.0"

@@ -1,0 +1,171 @@
+"""The .cae container: bytes <-> Container. Standard library only; docs/FORMAT.md is the specification.
+
+    magic CA EC 0D | version | flags | quality | model id (4) | width | height   varints
+    [section table: count, then tag and length of each]                         if flag SECTIONS
+    [section payloads]
+    latents                                                                     to the end, less 4 bytes
+    CRC-32 of all before                                                        4 bytes, little-endian
+
+The parser accepts exactly what `serialize` writes: one byte string for one Container.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from caecodec.errors import CorruptFileError
+from caecodec.limits import DEFAULT_LIMITS, Limits
+
+MAGIC = b"\xca\xec\x0d"
+VERSION = 1
+MODEL_ID_BYTES = 4
+TILE = 1024  # pixels; tiles start at multiples of it
+
+FLAG_GRAY = 0x01
+FLAG_SECTIONS = 0x02
+CRITICAL_FLAGS = 0x0F  # unknown ones among these: reject; above these: ignore
+KNOWN_FLAGS = FLAG_GRAY | FLAG_SECTIONS
+
+TAG_ALPHA, TAG_EXIF, TAG_ICC, TAG_XMP = b"A", b"e", b"i", b"x"
+KNOWN_TAGS = (TAG_ALPHA, TAG_EXIF, TAG_ICC, TAG_XMP)
+SECTION_NAMES = {TAG_ALPHA: "alpha", TAG_EXIF: "exif", TAG_ICC: "icc", TAG_XMP: "xmp"}
+CHECK_BYTES = 2  # of the CRC of a tile's decoded latents, at the head of its stream
+
+_FIXED = len(MAGIC) + 3 + MODEL_ID_BYTES
+_SMALLEST = _FIXED + 2 + CHECK_BYTES + 4
+_MAX_VARINT_BYTES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """One parsed file. `tiles` are in raster order, each its check bytes and its range-coded words."""
+
+    width: int
+    height: int
+    quality: int  # 1..100
+    model_id: bytes  # MODEL_ID_BYTES
+    tiles: tuple[bytes, ...]
+    gray: bool = False
+    sections: Mapping[bytes, bytes] = field(default_factory=dict)  # tag -> payload
+
+
+def tile_grid(width: int, height: int) -> tuple[int, int]:
+    """Rows and columns of tiles of a picture of this size in pixels."""
+    return -(-height // TILE), -(-width // TILE)
+
+
+def varint(value: int) -> bytes:
+    """Unsigned LEB128: seven bits a byte, least significant first, high bit set on all but the last."""
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def serialize(container: Container) -> bytes:
+    """Container -> the bytes of a .cae file."""
+    c = container
+    flags = FLAG_GRAY * c.gray | FLAG_SECTIONS * bool(c.sections)
+    head = [MAGIC, bytes((VERSION, flags, c.quality)), c.model_id, varint(c.width), varint(c.height)]
+    if c.sections:
+        tags = sorted(c.sections)
+        head.append(varint(len(tags)))
+        head += [tag + varint(len(c.sections[tag])) for tag in tags]
+        head += [c.sections[tag] for tag in tags]
+    index = [varint(len(tile)) for tile in c.tiles[:-1]]  # the last tile's length is what is left
+    body = b"".join((*head, *index, *c.tiles))
+    return body + zlib.crc32(body).to_bytes(4, "little")
+
+
+def parse(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Container:
+    """The bytes of a .cae file -> Container.
+
+    Raises CorruptFileError for anything `serialize` would not have written, LimitError for a picture over `limits`.
+    Allocates nothing beyond slices of `data`.
+    """
+    if data[: len(MAGIC)] != MAGIC:
+        if not data or MAGIC.startswith(data):
+            raise CorruptFileError(f"truncated: {len(data)} bytes are too few for a .cae file")
+        raise CorruptFileError("not a .cae file (it does not begin with CA EC 0D)")
+    if len(data) < _SMALLEST:
+        raise CorruptFileError(f"truncated: {len(data)} bytes are too few for a .cae file")
+    version, flags, quality = data[3:6]
+    if version != VERSION:
+        raise CorruptFileError(f"format version {version}; this caecodec reads version {VERSION}: install a newer one")
+    found = int.from_bytes(data[-4:], "little")
+    if zlib.crc32(memoryview(data)[:-4]) != found:
+        raise CorruptFileError("the checksum does not match: the file is damaged or truncated; fetch it again")
+    if flags & CRITICAL_FLAGS & ~KNOWN_FLAGS:
+        raise CorruptFileError(f"flags 0x{flags:02x} need a newer caecodec")
+    if not 1 <= quality <= 100:
+        raise CorruptFileError(f"quality {quality} is not in 1..100")
+    reader = _Reader(data, _FIXED, len(data) - 4)
+    width, height = reader.varint("width"), reader.varint("height")
+    if not width or not height:
+        raise CorruptFileError(f"a picture of {width}x{height} pixels has no pixels")
+    limits.check_size(width, height)
+    sections = _sections(reader, limits) if flags & FLAG_SECTIONS else {}
+    rows, columns = tile_grid(width, height)
+    if rows * columns * CHECK_BYTES + rows * columns - 1 > reader.left:
+        raise CorruptFileError(f"truncated: {reader.left} bytes cannot hold {rows * columns} tiles")
+    lengths = [reader.varint("tile length") for _ in range(rows * columns - 1)]
+    tiles = [reader.take(length, "a tile") for length in lengths]
+    tiles.append(reader.take(reader.left, "the last tile"))
+    if min(map(len, tiles)) < CHECK_BYTES:
+        raise CorruptFileError("a tile is too short")
+    model_id = data[6 : 6 + MODEL_ID_BYTES]
+    return Container(width, height, quality, model_id, tuple(tiles), bool(flags & FLAG_GRAY), sections)
+
+
+def _sections(reader: _Reader, limits: Limits) -> dict[bytes, bytes]:
+    count = reader.varint("section count")
+    if not 1 <= count <= 255:
+        raise CorruptFileError(f"{count} sections where the flag promises 1 to 255")
+    table = [(reader.take(1, "a section tag"), reader.varint("section length")) for _ in range(count)]
+    tags = [tag for tag, _ in table]
+    if tags != sorted(set(tags)):
+        raise CorruptFileError("sections are not in rising order of their tags")
+    sections = {}
+    for tag, length in table:
+        payload = reader.take(length, "a section")
+        if tag in KNOWN_TAGS:
+            if tag != TAG_ALPHA and length > limits.metadata_bytes:
+                raise CorruptFileError(f"{length} bytes of metadata are over the limit of {limits.metadata_bytes}")
+            sections[tag] = payload
+        elif not tag[0] & 0x20:  # capitals are critical, as in PNG
+            raise CorruptFileError(f"section {tag!r} needs a newer caecodec")
+    return sections
+
+
+class _Reader:
+    """A cursor over data[start:end] that refuses to leave it."""
+
+    __slots__ = ("_data", "_end", "_pos")
+
+    def __init__(self, data: bytes, start: int, end: int) -> None:
+        self._data, self._pos, self._end = data, start, end
+
+    @property
+    def left(self) -> int:
+        return self._end - self._pos
+
+    def take(self, length: int, what: str) -> bytes:
+        if length > self.left:
+            raise CorruptFileError(f"truncated: {what} of {length} bytes, {self.left} left")
+        self._pos += length
+        return self._data[self._pos - length : self._pos]
+
+    def varint(self, what: str) -> int:
+        value = 0
+        for place in range(_MAX_VARINT_BYTES):
+            byte = self.take(1, what)[0]
+            value |= (byte & 0x7F) << 7 * place
+            if byte < 0x80:
+                if place and not byte:
+                    raise CorruptFileError(f"{what}: a number with needless zero bytes")
+                return value
+        raise CorruptFileError(f"{what}: a number over {_MAX_VARINT_BYTES} bytes")

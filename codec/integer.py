@@ -1,0 +1,229 @@
+"""The exact entropy network: means and scale indices in integers, the same on every machine.
+
+A float network gives slightly other numbers on another CPU, thread count or library; a decoder that follows it picks
+another probability and the rest of the picture is noise. So everything that decides a probability is computed in
+integers, carried in float64. Every product and partial sum stays below 2^53 in units of its least bit (proven from the
+weights in `prove`, checked whenever a model is loaded), where float64 is exact and addition is associative: BLAS may sum in
+any order.
+
+Fixed point: an activation a is the integer round(a * 2^10), clamped to +-2^22 after each layer. A weight matrix is
+integers W * 2^-shift. A layer is floor(x W 2^-shift + b + 1/2). Scaling by a power of two does not round, so layers carry
+W * 2^-shift in place of W.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caecodec.errors import ModelError
+
+Array = NDArray[np.float64]
+
+FRACTION_BITS = 10  # of activations, means, y_hat and z_hat
+ONE = 1 << FRACTION_BITS
+TABLE_BITS = 16  # fraction bits of per-channel multipliers
+SATURATION = float(1 << 22)  # activations
+SYMBOL_MAX = (1 << 15) - 1  # |symbol|
+MEAN_MAX = float(1 << 25)  # |mean| of a symbol, fixed point
+VALUE_MAX = float(SYMBOL_MAX * ONE) + MEAN_MAX  # |y_hat|, fixed point
+EXACT = float(1 << 53)
+SCALES = 64
+STEPS = 4
+
+PHASES = ((0, 0), (1, 1), (0, 1), (1, 0))  # offset in each 2x2 cell, in the order of coding
+
+
+def group_at(step: int, phase: int) -> int:
+    """Channel group (a quarter of the channels of y) coded at `step` in `phase`: a Latin square."""
+    return step ^ phase
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """floor(x @ weight + bias), `bias` with the rounding half included.
+
+    weight (in, out) and bias (out,) are multiples of 2^-shift. For a depthwise 3x3, weight is (9, channels), taps in
+    raster order.
+    """
+
+    weight: Array
+    bias: Array
+    shift: int
+    depthwise: bool = False
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, NDArray[np.generic]], name: str) -> Layer:
+        """From integer tensors NAME.weight (in, out) or (9, channels), NAME.bias, NAME.shift."""
+        weight = np.asarray(tensors[f"{name}.weight"], np.float64)
+        bias = np.asarray(tensors[f"{name}.bias"], np.float64)
+        shift = int(tensors[f"{name}.shift"].item())
+        if not 0 <= shift <= 30 or weight.shape[-1] != bias.shape[-1]:
+            raise ModelError(f"layer {name} of the entropy network is malformed")
+        unit = 2.0**-shift
+        return cls(np.ascontiguousarray(weight * unit), bias * unit + 0.5, shift, name.endswith("depthwise"))
+
+    def prove(self, name: str, input_max: float) -> None:
+        """Raise ModelError unless every sum is exact for all inputs up to `input_max` in magnitude."""
+        if not np.isfinite(self.weight).all() or not np.isfinite(self.bias).all():
+            raise ModelError(f"layer {name} of the entropy network is not finite")
+        largest = (np.abs(self.weight).sum(axis=0) * input_max + np.abs(self.bias) + 1).max()
+        if largest * 2.0**self.shift >= EXACT:
+            raise ModelError(f"layer {name} of the entropy network could leave 53 bits: it cannot be exact")
+
+    def __call__(self, x: Array, relu: bool = False) -> Array:
+        """x (..., in) -> (..., out), integers in float64; for a depthwise layer x is (h, w, channels)."""
+        acc = self._depthwise(x) if self.depthwise else x @ self.weight
+        acc += self.bias
+        np.floor(acc, out=acc)
+        return np.clip(acc, 0.0 if relu else -SATURATION, SATURATION, out=acc)
+
+    def _depthwise(self, x: Array) -> Array:
+        h, w, c = x.shape
+        padded = np.zeros((h + 2, w + 2, c))
+        padded[1:-1, 1:-1] = x
+        acc = np.zeros((h, w, c))
+        product = np.empty((w, c))
+        for row in range(h):  # a row at a time stays in the cache
+            for tap in range(9):
+                i, j = divmod(tap, 3)
+                np.multiply(padded[row + i, j : j + w], self.weight[tap], out=product)
+                acc[row] += product
+        return acc
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """B(C) in integers: 1x1, ReLU, depthwise 3x3, 1x1, residual; 1x1, ReLU, 1x1, residual."""
+
+    mix_in: Layer
+    depthwise: Layer
+    mix_out: Layer
+    expand: Layer
+    project: Layer
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, NDArray[np.generic]], name: str) -> Block:
+        """From the tensors of its five layers."""
+        return cls(*(Layer.of(tensors, f"{name}.{part}") for part in cls.__slots__))
+
+    def prove(self, name: str) -> None:
+        """Every layer of a block reads activations within SATURATION."""
+        for part in self.__slots__:
+            getattr(self, part).prove(f"{name}.{part}", SATURATION)
+
+    def __call__(self, x: Array) -> Array:
+        """(h, w, C) -> (h, w, C)."""
+        x = x + self.mix_out(self.depthwise(self.mix_in(x, relu=True)))
+        np.clip(x, -SATURATION, SATURATION, out=x)
+        x += self.project(self.expand(x, relu=True))
+        return np.clip(x, -SATURATION, SATURATION, out=x)
+
+
+def depth_to_space(x: Array) -> Array:
+    """(h, w, 4C) -> (2h, 2w, C); channel (2i + j)*C + c goes to pixel (i, j) of each cell."""
+    h, w, c = x.shape
+    return np.ascontiguousarray(x.reshape(h, w, 2, 2, c // 4).transpose(0, 2, 1, 3, 4).reshape(2 * h, 2 * w, c // 4))
+
+
+def multiply(x: Array, table: Array, limit: float) -> Array:
+    """floor(x * table / 2^16 + 1/2) clamped to +-limit; `table` is already divided by 2^16."""
+    out = x * table
+    out += 0.5
+    np.floor(out, out=out)
+    return np.clip(out, -limit, limit, out=out)
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """The tables of one quality, per channel."""
+
+    to_u: Array  # (N,) y_hat -> the context's domain, multiple of 2^-16
+    to_y: Array  # (N,) the context's mean -> y, multiple of 2^-16
+    index: Array  # (N,) added to scale indices, 10 fraction bits
+    psi: Array  # (C,) added to the hyper features
+    z_to_u: Array  # (Z,)
+    z_mean: Array  # (Z,) 10 fraction bits
+    z_index: NDArray[np.intp]  # (Z,) scale index of each channel of z
+
+
+class EntropyNetwork:
+    """h_s and the four context steps, in integers. Built from the `int.*` and `quality.*` tensors of a model."""
+
+    def __init__(self, tensors: Mapping[str, NDArray[np.generic]]) -> None:
+        try:
+            self.up1, self.up2 = (Layer.of(tensors, f"int.h_s.up{i}") for i in (1, 2))
+            self.block1, self.block2 = (Block.of(tensors, f"int.h_s.block{i}") for i in (1, 2))
+            self.first = Layer.of(tensors, "int.context.first")
+            self.adaptors = [Layer.of(tensors, f"int.context.adaptors.{i}") for i in range(STEPS - 1)]
+            depth = sum(key.startswith("int.context.trunk.") and key.endswith(".expand.shift") for key in tensors)
+            self.trunk = [Block.of(tensors, f"int.context.trunk.{i}") for i in range(depth)]
+            self.heads = [
+                [Layer.of(tensors, f"int.context.head.{s}.{g}") for g in range(STEPS)] for s in range(STEPS)
+            ]
+            self._tables = {key[8:]: np.asarray(t) for key, t in tensors.items() if key.startswith("quality.")}
+            self.n = int(self._tables["to_u"].shape[1])
+            self.z = int(self._tables["z_to_u"].shape[1])
+        except KeyError as exc:
+            raise ModelError(f"the model lacks {exc}") from exc
+        self.prove()
+
+    def prove(self) -> None:
+        """Raise ModelError unless no sum in the network can leave what float64 holds exactly."""
+        for name in ("up1", "up2", "first"):
+            getattr(self, name).prove(name, SATURATION)
+        for name in ("block1", "block2"):
+            getattr(self, name).prove(name)
+        for i, adaptor in enumerate(self.adaptors):
+            adaptor.prove(f"adaptors.{i}", SATURATION)
+        for i, block in enumerate(self.trunk):
+            block.prove(f"trunk.{i}")
+        for s, row in enumerate(self.heads):
+            for g, head in enumerate(row):
+                head.prove(f"head.{s}.{g}", SATURATION)
+        for key, largest_input in (("to_u", VALUE_MAX), ("to_y", SATURATION), ("z_to_u", VALUE_MAX)):
+            if np.abs(self._tables[key].astype(np.float64)).max() * largest_input * 2 >= EXACT:
+                raise ModelError(f"table {key} of the entropy network could leave 53 bits: it cannot be exact")
+
+    def quality(self, quality: int) -> Quality:
+        """Tables of quality 1..100."""
+        row = {k: t[quality - 1].astype(np.float64) for k, t in self._tables.items() if t.ndim == 2}
+        unit = 2.0**-TABLE_BITS
+        return Quality(
+            to_u=row["to_u"] * unit,
+            to_y=row["to_y"] * unit,
+            index=row["index"],
+            psi=row["psi"],
+            z_to_u=row["z_to_u"] * unit,
+            z_mean=row["z_mean"],
+            z_index=row["z_index"].astype(np.intp),
+        )
+
+    def hyper(self, z_hat: Array, q: Quality) -> Array:
+        """z_hat (h, w, Z), fixed point -> psi (4h, 4w, C)."""
+        x = multiply(z_hat, q.z_to_u, SATURATION)
+        x = self.block1(depth_to_space(self.up1(x)))
+        x = self.block2(depth_to_space(self.up2(x)))
+        x += q.psi
+        return np.clip(x, -SATURATION, SATURATION, out=x)
+
+    def features(self, step: int, psi: Array, known: Array) -> Array:
+        """psi (h, w, C), known (h, w, N) in the context's domain, zero where unknown -> (h, w, C'). h, w even."""
+        if step == 0:
+            return self.first(psi, relu=True)
+        x = self.adaptors[step - 1](np.concatenate((known, psi), axis=-1), relu=True)
+        for block in self.trunk:
+            x = block(x)
+        return x
+
+    def parameters(self, step: int, phase: int, features: Array, q: Quality) -> tuple[Array, NDArray[np.intp]]:
+        """features (..., C') of one phase -> mean (..., N/4), fixed point, and scale index (..., N/4) in 0..63."""
+        group = group_at(step, phase)
+        channels = slice(group * self.n // 4, (group + 1) * self.n // 4)
+        out = self.heads[step][group](features)
+        mean = multiply(out[..., : self.n // 4], q.to_y[channels], MEAN_MAX)
+        index = np.floor((out[..., self.n // 4 :] + q.index[channels]) * (1 / ONE) + 0.5)
+        return mean, np.clip(index, 0, SCALES - 1).astype(np.intp)

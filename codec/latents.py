@@ -1,0 +1,142 @@
+"""One tile's latents <-> bytes: the walk over z and the four context steps that encoder and decoder share.
+
+Arrays are (height, width, channels). y_hat and z_hat are fixed point, symbol * 2^10 + mean.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caecodec.container import CHECK_BYTES
+from caecodec.entropy import Decoder, Encoder, Symbols, Tables
+from caecodec.errors import CorruptFileError
+from caecodec.integer import ONE, PHASES, STEPS, SYMBOL_MAX, Array, EntropyNetwork, group_at, multiply
+
+SATURATION = float(1 << 22)
+Indices = NDArray[np.intp]
+Float = NDArray[np.float32]
+
+
+class SymbolCoder(Protocol):
+    """Writes, reads or only counts one batch of symbols."""
+
+    def __call__(self, mean: Array, index: Indices, target: Array | None) -> Symbols:
+        """mean, index and (when encoding) unquantised target, all (K,) -> symbols (K,)."""
+
+
+def _quantise(target: Array, mean: Array) -> Symbols:
+    symbols = np.floor((target - mean) * (1 / ONE) + 0.5)
+    return np.clip(symbols, -SYMBOL_MAX, SYMBOL_MAX).astype(np.int32)
+
+
+class _Write:
+    def __init__(self, tables: Tables) -> None:
+        self.encoder = Encoder(tables)
+
+    def __call__(self, mean: Array, index: Indices, target: Array | None) -> Symbols:
+        assert target is not None
+        symbols = _quantise(target, mean)
+        self.encoder.encode(symbols, index)
+        return symbols
+
+
+class _Count:
+    def __init__(self, tables: Tables) -> None:
+        self.tables, self.bits = tables, 0.0
+
+    def __call__(self, mean: Array, index: Indices, target: Array | None) -> Symbols:
+        assert target is not None
+        symbols = _quantise(target, mean)
+        self.bits += self.tables.cost(symbols, index)
+        return symbols
+
+
+class _Read:
+    def __init__(self, tables: Tables, data: bytes) -> None:
+        self.decoder = Decoder(tables, data)
+
+    def __call__(self, mean: Array, index: Indices, target: Array | None) -> Symbols:
+        return self.decoder.decode(index)
+
+
+class LatentCodec:
+    """Codes tiles of latents under one model's integer network and tables."""
+
+    def __init__(self, network: EntropyNetwork, tables: Tables) -> None:
+        self._network, self._tables = network, tables
+
+    def encode(self, y: Float, z: Float, quality: int) -> tuple[bytes, NDArray[np.int32]]:
+        """y (h, w, N) and z (ceil(h/4), ceil(w/4), Z), both after their gains -> stream, y_hat (h, w, N)."""
+        writer = _Write(self._tables)
+        y_hat = self._walk(y.shape[:2], quality, writer, y, z)
+        return check(y_hat) + writer.encoder.finish(), y_hat
+
+    def cost(self, y: Float, z: Float, quality: int) -> tuple[float, NDArray[np.int32]]:
+        """Bytes that `encode` would write, to within two, and y_hat; writes nothing."""
+        counter = _Count(self._tables)
+        y_hat = self._walk(y.shape[:2], quality, counter, y, z)
+        return counter.bits / 8 + CHECK_BYTES, y_hat
+
+    def decode(self, data: bytes, shape: tuple[int, int], quality: int) -> NDArray[np.int32]:
+        """Stream, (h, w) in cells -> y_hat (h, w, N). Raises CorruptFileError where the latents miss their check."""
+        y_hat = self._walk(shape, quality, _Read(self._tables, data[CHECK_BYTES:]), None, None)
+        if check(y_hat) != data[:CHECK_BYTES]:
+            raise CorruptFileError(
+                "the decoded latents do not match their checksum: this decoder disagrees with the encoder; "
+                "please report the file and `caecodec --version`"
+            )
+        return y_hat
+
+    def _walk(
+        self, shape: tuple[int, ...], quality: int, code: SymbolCoder, y: Float | None, z: Float | None
+    ) -> NDArray[np.int32]:
+        net = self._network
+        tables = net.quality(quality)
+        h, w = shape
+        z_shape = (-(-h // 4), -(-w // 4), net.z)
+        z_mean = np.broadcast_to(tables.z_mean, z_shape).ravel()
+        z_index = np.broadcast_to(tables.z_index, z_shape).ravel()
+        z_target = None if z is None else z.ravel().astype(np.float64) * ONE
+        z_hat = code(z_mean, z_index, z_target) * float(ONE) + z_mean
+
+        even = (h + h % 2, w + w % 2)
+        psi = np.ascontiguousarray(net.hyper(z_hat.reshape(z_shape), tables)[: even[0], : even[1]])
+        known = np.zeros((*even, net.n))
+        y_hat = np.empty((h, w, net.n))
+        quarter = net.n // 4
+        for step in range(STEPS):
+            features = net.features(step, psi, known)
+            places, means, indices, targets = [], [], [], []
+            for phase, (i, j) in enumerate(PHASES):
+                group = group_at(step, phase)
+                place = (slice(i, h, 2), slice(j, w, 2), slice(group * quarter, (group + 1) * quarter))
+                if i >= h or j >= w:
+                    continue
+                mean, index = net.parameters(step, phase, features[i:h:2, j:w:2], tables)
+                places.append((place, mean.shape))
+                means.append(mean.ravel())
+                indices.append(index.ravel())
+                if y is not None:
+                    targets.append(y[place].ravel().astype(np.float64) * ONE)
+            mean_row = np.concatenate(means)
+            target_row = np.concatenate(targets) if targets else None
+            symbols = code(mean_row, np.concatenate(indices), target_row)
+            values = symbols * float(ONE) + mean_row
+            start = 0
+            for place, extent in places:
+                size = int(np.prod(extent))
+                part = values[start : start + size].reshape(extent)
+                y_hat[place] = part
+                known[place] = multiply(part, tables.to_u[place[2]], SATURATION)
+                start += size
+        return y_hat.astype(np.int32)
+
+
+def check(y_hat: NDArray[np.int32]) -> bytes:
+    """Low 16 bits of the CRC-32 of y_hat as little-endian int32 in (row, column, channel) order."""
+    crc = zlib.crc32(np.ascontiguousarray(y_hat, "<i4"))
+    return (crc & 0xFFFF).to_bytes(CHECK_BYTES, "little")

@@ -1,0 +1,251 @@
+"""Pillow <-> planar 8-bit arrays: modes, alpha, colour profiles, metadata, bit depth. The only importer of Pillow."""
+
+from __future__ import annotations
+
+import io
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, UnidentifiedImageError
+
+from caecodec.errors import CorruptFileError, InputImageError, UsageError
+from caecodec.limits import DEFAULT_LIMITS, Limits
+
+EXIF_PREFIX = b"Exif\0\0"
+WEBP_MAX_SIDE = 16383
+_pillow_limit = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Pixels as the codec sees them.
+
+    `colour`: (H, W, 3) or, for gray, (H, W). `alpha`: (H, W) or None. All uint8. Pixels are never turned: an EXIF
+    orientation stays a tag. `notes`: what was lost on the way here, for the user.
+    """
+
+    colour: NDArray[np.uint8]
+    alpha: NDArray[np.uint8] | None = None
+    exif: bytes = b""
+    icc: bytes = b""
+    xmp: bytes = b""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def width(self) -> int:
+        """Pixels."""
+        return int(self.colour.shape[1])
+
+    @property
+    def height(self) -> int:
+        """Pixels."""
+        return int(self.colour.shape[0])
+
+    @property
+    def gray(self) -> bool:
+        """Whether there is one channel instead of three."""
+        return self.colour.ndim == 2
+
+
+@contextmanager
+def _own_limits() -> Iterator[None]:
+    """Our Limits replace Pillow's global bound, which only its module variable can lift."""
+    with _pillow_limit, warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
+
+
+def open_picture(source: Path | BinaryIO | bytes, limits: Limits = DEFAULT_LIMITS) -> Picture:
+    """Read any picture Pillow reads. Raises InputImageError, LimitError; OSError of the file system passes through."""
+    stream = io.BytesIO(source) if isinstance(source, bytes) else source
+    try:
+        with _own_limits(), Image.open(stream) as image:
+            limits.check_size(*image.size)
+            return from_image(image, limits)
+    except UnidentifiedImageError as exc:
+        raise InputImageError("not a picture in a format Pillow reads") from exc
+    except (FileNotFoundError, PermissionError, IsADirectoryError):
+        raise
+    # Pillow's decoders raise all of these on damaged files
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError) as exc:
+        raise InputImageError(f"the picture cannot be decoded ({exc})") from exc
+
+
+def from_image(image: Image.Image, limits: Limits = DEFAULT_LIMITS) -> Picture:
+    """A Pillow image of any mode -> Picture."""
+    limits.check_size(*image.size)
+    if not image.width or not image.height:
+        raise InputImageError("the picture has no pixels")
+    notes = []
+    if getattr(image, "n_frames", 1) > 1:
+        notes.append(f"only the first of {image.n_frames} frames is kept")  # type: ignore[attr-defined]
+    if _deep(image):
+        notes.append("16 bits per channel become 8")
+    icc = image.info.get("icc_profile") or b""
+    exif = _exif(image)
+    xmp = image.info.get("xmp") or b""
+    image.load()
+    mode = image.mode
+    if mode == "CMYK":
+        image, icc = _from_cmyk(image, icc), b""
+    elif mode in ("I", "I;16", "I;16B", "I;16L", "I;16N"):
+        image, icc = _from_16_bit(image), icc
+    elif mode == "F":
+        raise InputImageError("floating-point pixels are not supported; convert to 8 bits first")
+    has_alpha = "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info
+    gray = image.mode in ("1", "L", "LA", "La")
+    target = ("LA" if has_alpha else "L") if gray else ("RGBA" if has_alpha else "RGB")
+    if image.mode not in (target,):
+        # Pillow has no direct way from premultiplied gray
+        image = image.convert("RGBA").convert(target) if image.mode == "La" else image.convert(target)
+    array = np.asarray(image)
+    metadata = {"exif": exif, "icc": bytes(icc), "xmp": xmp if isinstance(xmp, bytes) else str(xmp).encode()}
+    for name, value in metadata.items():
+        if len(value) > limits.metadata_bytes:
+            raise InputImageError(f"{len(value)} bytes of {name.upper()} are over the limit; --strip drops metadata")
+    if has_alpha:
+        colour = array[..., 0] if gray else array[..., :3]
+        return Picture(colour, np.ascontiguousarray(array[..., -1]), **metadata, notes=tuple(notes))
+    return Picture(array, None, **metadata, notes=tuple(notes))
+
+
+def from_array(array: NDArray[np.uint8]) -> Picture:
+    """uint8 (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) -> Picture."""
+    if array.dtype != np.uint8:
+        raise InputImageError(f"pixels must be uint8, not {array.dtype}")
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[..., 0]
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
+        raise InputImageError(f"pixels must be (H, W), (H, W, 3) or (H, W, 4), not {array.shape}")
+    if not array.size:
+        raise InputImageError("the picture has no pixels")
+    if array.ndim == 3 and array.shape[2] == 4:
+        return Picture(array[..., :3], np.ascontiguousarray(array[..., 3]))
+    return Picture(array)
+
+
+def to_image(picture: Picture) -> Image.Image:
+    """Picture -> Pillow image of mode L, LA, RGB or RGBA; metadata in `info` under Pillow's names."""
+    colour, alpha = picture.colour, picture.alpha
+    if alpha is None:
+        image = Image.fromarray(colour)
+    else:
+        planes = [colour, alpha] if picture.gray else [*np.moveaxis(colour, 2, 0), alpha]
+        image = Image.merge("LA" if picture.gray else "RGBA", [Image.fromarray(np.ascontiguousarray(p)) for p in planes])
+    if picture.exif:
+        image.info["exif"] = EXIF_PREFIX + picture.exif
+    if picture.icc:
+        image.info["icc_profile"] = picture.icc
+    if picture.xmp:
+        image.info["xmp"] = picture.xmp
+    return image
+
+
+def _deep(image: Image.Image) -> bool:
+    """Whether the file stores more than 8 bits a channel (Pillow reads 16-bit RGB as 8 without a word)."""
+    if image.mode in ("I", "I;16", "I;16B", "I;16L", "I;16N"):
+        return True
+    return any(";16" in str(tile[3]) for tile in getattr(image, "tile", []))
+
+
+def _exif(image: Image.Image) -> bytes:
+    raw = image.info.get("exif") or b""
+    if not raw and image.format == "TIFF":
+        return b""  # its tags describe the TIFF file itself
+    return raw[len(EXIF_PREFIX) :] if raw.startswith(EXIF_PREFIX) else raw
+
+
+def _from_16_bit(image: Image.Image) -> Image.Image:
+    values = np.asarray(image).astype(np.int64)
+    if values.min() < 0 or values.max() > 0xFFFF:
+        raise InputImageError("32-bit pixels outside 0..65535 are not supported; convert to 8 bits first")
+    return Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
+
+
+def _from_cmyk(image: Image.Image, icc: bytes) -> Image.Image:
+    """CMYK -> sRGB through the embedded profile, or by Pillow's formula without one."""
+    if not icc:
+        return image.convert("RGB")
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+        converted = ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError) as exc:
+        raise InputImageError(f"the CMYK profile cannot be used ({exc})") from exc
+    if converted is None:
+        raise InputImageError("the CMYK profile cannot be used")
+    return converted
+
+
+def compress_alpha(alpha: NDArray[np.uint8]) -> bytes:
+    """(H, W) -> the smaller of lossless WebP and PNG."""
+    image = Image.fromarray(alpha)
+    png = io.BytesIO()
+    image.save(png, "PNG", optimize=True)
+    if max(image.size) > WEBP_MAX_SIDE:
+        return png.getvalue()
+    webp = io.BytesIO()
+    image.convert("RGB").save(webp, "WEBP", lossless=True, method=4)
+    return min(webp.getvalue(), png.getvalue(), key=len)
+
+
+def decompress_alpha(data: bytes, width: int, height: int) -> NDArray[np.uint8]:
+    """The inverse; raises CorruptFileError unless it is WebP or PNG of exactly this size."""
+    try:
+        with _own_limits(), Image.open(io.BytesIO(data), formats=("WEBP", "PNG")) as image:
+            if image.size != (width, height):
+                raise CorruptFileError(f"the alpha section is {image.width}x{image.height}, not {width}x{height}")
+            return np.array(image.convert("L"))
+    except (OSError, SyntaxError, ValueError, EOFError) as exc:
+        raise CorruptFileError(f"the alpha section cannot be decoded ({exc})") from exc
+
+
+SAVE_OPTIONS: dict[str, dict[str, object]] = {
+    ".png": {"format": "PNG"},
+    ".webp": {"format": "WEBP", "lossless": True},
+    ".tif": {"format": "TIFF", "compression": "tiff_deflate"},
+    ".tiff": {"format": "TIFF", "compression": "tiff_deflate"},
+    ".bmp": {"format": "BMP"},
+    ".ppm": {"format": "PPM"},
+    ".jpg": {"format": "JPEG", "quality": 95, "subsampling": 0},
+    ".jpeg": {"format": "JPEG", "quality": 95, "subsampling": 0},
+}
+NO_ALPHA = (".jpg", ".jpeg", ".bmp", ".ppm")
+
+
+def save(picture: Picture, stream: BinaryIO, suffix: str) -> None:
+    """Write `picture` in the format of `suffix`, losslessly but for JPEG. Raises UsageError."""
+    suffix = suffix.lower()
+    if suffix not in SAVE_OPTIONS:
+        raise UsageError(f"cannot write {suffix or 'a file without a suffix'}; choose one of {', '.join(SAVE_OPTIONS)}")
+    if picture.alpha is not None and suffix in NO_ALPHA:
+        raise UsageError(f"{suffix} has no transparency and this picture does; choose .png or .webp")
+    if suffix == ".webp" and max(picture.width, picture.height) > WEBP_MAX_SIDE:
+        raise UsageError(f"WebP holds at most {WEBP_MAX_SIDE} pixels a side; choose .png")
+    image = to_image(picture)
+    if suffix == ".webp" and image.mode == "L":
+        image = image.convert("RGB")
+    metadata = {k: image.info[k] for k in ("exif", "icc_profile", "xmp") if k in image.info}
+    if suffix == ".png" and "xmp" in metadata:
+        metadata["pnginfo"] = _png_xmp(metadata.pop("xmp"))
+    if suffix in (".bmp", ".ppm"):
+        metadata = {}
+    image.save(stream, **SAVE_OPTIONS[suffix], **metadata)  # type: ignore[arg-type]
+
+
+def _png_xmp(xmp: bytes) -> object:
+    from PIL.PngImagePlugin import PngInfo
+
+    info = PngInfo()
+    info.add_itxt("XML:com.adobe.xmp", xmp.decode("utf-8", "replace"))
+    return info

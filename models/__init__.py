@@ -1,0 +1,1 @@
+"""Networks, training and trained weights of caecodec."""

@@ -1,0 +1,374 @@
+"""The training loop: one for every model, on a CPU, a GPU, or several through torchrun.
+
+A run folder holds `recipe.toml`, `metrics.jsonl`, `checkpoint.pt` (weights, EMA, optimiser, progress; replaced
+atomically) and, at the end, `curve.png`. Schedules run on progress in 0..1, the share of the minutes or steps asked
+for, so that a run of any length ends with its learning rate at zero.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch import Tensor, nn
+
+from caecodec.models import data, losses
+from caecodec.models.photo import PATCH, PhotoModel
+from caecodec.models.recipe import Recipe, TrainConfig
+from caecodec.models.soap import SOAP
+
+VALIDATION_LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
+RESCAN_SECONDS = 15.0
+
+
+def learning_rate_factor(progress: float, step: int, config: TrainConfig) -> float:
+    """Linear warm-up over `warmup_steps`, constant until `decay_from`, then linear to zero."""
+    warm = min(1.0, (step + 1) / max(1, config.warmup_steps))
+    return warm * min(1.0, max(0.0, (1 - progress) / (1 - config.decay_from)))
+
+
+class Loader(threading.Thread):
+    """Reads pictures into the pool beside training, and looks again for shards that arrive in its folders later."""
+
+    def __init__(self, pool: data.Pool, paths: list[Path], min_side: int, share: tuple[int, int]) -> None:
+        super().__init__(daemon=True)
+        self._pool, self._paths, self._min_side, self._share = pool, paths, min_side, share
+        self.first_pass_done = threading.Event()
+        self.failure: BaseException | None = None
+
+    def run(self) -> None:
+        """Read everything once; with folders, rescan for new names until the process ends."""
+        seen: set[str] = set()
+        try:
+            while True:
+                for path in self._expand():
+                    if str(path) not in seen:
+                        seen.add(str(path))
+                        self._read(path)
+                self.first_pass_done.set()
+                if not any(path.is_dir() for path in self._paths):
+                    return
+                time.sleep(RESCAN_SECONDS)
+        except BaseException as exc:  # handed to the main thread, which raises it
+            self.failure = exc
+            self.first_pass_done.set()
+
+    def _expand(self) -> list[Path]:
+        inside = [sorted(p.rglob("*")) if p.is_dir() else [p] for p in self._paths]
+        keep = data.PICTURE_SUFFIXES | {".tar"}
+        return [p for group in inside for p in group if p.suffix.lower() in keep]
+
+    def _read(self, path: Path) -> None:
+        rank, world = self._share
+        for number, source in enumerate(data.sources([path])):
+            if number % world == rank:
+                self._pool.add(source, self._min_side)
+
+
+class Trainer:
+    """One run of one recipe in one folder."""
+
+    def __init__(
+        self, recipe: Recipe, folder: Path, *, minutes: float | None, device: str, compile_model: bool, seed: int | None
+    ) -> None:
+        self.recipe, self.folder, self.minutes = recipe, folder, minutes
+        self.rank, self.world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+        if self.world > 1 and not dist.is_initialized():
+            dist.init_process_group("nccl" if device == "cuda" else "gloo")
+        local = int(os.environ.get("LOCAL_RANK", 0))
+        self.device = torch.device(device, local) if device == "cuda" else torch.device(device)
+        if self.device.type == "cuda":
+            torch.cuda.set_device(self.device)
+            torch.backends.cuda.matmul.allow_tf32 = True
+            torch.backends.cudnn.allow_tf32 = True
+            torch.backends.cudnn.benchmark = True
+        base_seed = (recipe.train.seed if seed is None else seed) * 1000
+        torch.manual_seed(base_seed)  # the same weights on every rank
+        self.model = PhotoModel(recipe.model).to(self.device, memory_format=torch.channels_last)
+        self.ema = PhotoModel(recipe.model).to(self.device, memory_format=torch.channels_last).eval()
+        self.optimizer = _optimizer(self.model, recipe.train)
+        self.step, self.elapsed = 0, 0.0
+        self.patches = 0
+        self.pool = data.Pool(
+            self.device, base_seed + self.rank, recipe.data.lossless_weight, recipe.data.copies
+        )
+        self._compile = compile_model
+        self._rng_seed = base_seed + self.rank + 1
+        self._console = Console(stderr=True)
+
+    # -- progress ------------------------------------------------------------------------------------------------
+
+    @property
+    def progress(self) -> float:
+        """Share of the run that is done, 0..1."""
+        if self.minutes is not None:
+            return min(1.0, self.elapsed / (60 * self.minutes))
+        return min(1.0, self.step / self.recipe.train.steps)
+
+    # -- checkpoints ---------------------------------------------------------------------------------------------
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where this run keeps its state."""
+        return self.folder / "checkpoint.pt"
+
+    def save(self) -> None:
+        """Write the whole state atomically; a kill at any time leaves the old or the new one."""
+        if self.rank:
+            return
+        state = {
+            "model": self.model.state_dict(),
+            "ema": self.ema.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "patches": self.patches,
+            "elapsed": self.elapsed,
+            "minutes": self.minutes,
+            "config": self.recipe.model.to_dict(),
+            "recipe": self.recipe.text,
+        }
+        temporary = self.checkpoint.with_suffix(".tmp")
+        torch.save(state, temporary)
+        os.replace(temporary, self.checkpoint)
+        # weights alone, small: what export reads and what a remote machine sends home
+        weights = {"ema": {k: v.half() if v.ndim > 1 else v for k, v in state["ema"].items()}}
+        torch.save(weights | {k: state[k] for k in WEIGHT_KEYS}, temporary)
+        os.replace(temporary, self.folder / "weights.pt")
+
+    def resume(self) -> None:
+        """Continue this folder's own run where its checkpoint stopped."""
+        state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.ema.load_state_dict(state["ema"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.elapsed, self.patches = state["step"], state["elapsed"], state["patches"]
+        if self.minutes is None:
+            self.minutes = state["minutes"]
+
+    def start_from(self, checkpoint: Path) -> None:
+        """Begin a new schedule from the weights of another run."""
+        state = torch.load(checkpoint, map_location=self.device, weights_only=True)
+        self.model.load_state_dict(state["ema"])
+        self.ema.load_state_dict(state["ema"])
+        self.patches = state["patches"]
+
+    # -- the loop ------------------------------------------------------------------------------------------------
+
+    def run(self) -> dict[str, Any]:
+        """Train to the end of the schedule and return the last validation record."""
+        recipe, config = self.recipe, self.recipe.train
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "recipe.toml").write_text(recipe.text, encoding="utf-8")
+        loader = self._load_data()
+        validation = data.validation_crops([Path(p) for p in recipe.data.validation], 256, self.device)
+        if self.step == 0 and self.patches == 0:
+            basis, deviation = data.klt(self.pool, PATCH, recipe.model.n)
+            if self.world > 1:
+                basis, deviation = _broadcast(basis, self.device), _broadcast(deviation, self.device)
+            self.model.start_as_klt(basis.to(self.device), deviation.to(self.device))
+            self.ema.load_state_dict(self.model.state_dict())
+        torch.manual_seed(self._rng_seed + self.step)
+        forward: Callable[..., dict[str, Tensor]] = self.model
+        if self.world > 1:
+            forward = nn.parallel.DistributedDataParallel(self.model)
+        if self._compile:
+            forward = torch.compile(forward)
+        crop = config.crop
+        last_saved = last_tick = time.monotonic()
+        window: list[tuple[float, float, float]] = []
+        with self._bar() as bar:
+            task = bar.add_task(recipe.name, total=1.0, status="starting")
+            while not self._finished():
+                if loader.failure is not None:
+                    raise loader.failure
+                if self.progress >= 1 - config.final_fraction:
+                    crop = config.final_crop
+                window.append(self._train_step(forward, crop))
+                now = time.monotonic()
+                self.elapsed += now - last_tick
+                last_tick = now
+                if self.step % 100 == 0:
+                    record = self._summary(window, crop)
+                    window.clear()
+                    self._log(record)
+                    bar.update(task, completed=self.progress, status=_status(record))
+                if now - last_saved > 60 * config.checkpoint_minutes:
+                    self._log(self.validate(validation))
+                    self.save()
+                    last_saved = time.monotonic()
+            bar.update(task, completed=1.0)
+        record = self.validate(validation)
+        self._log(record)
+        self.save()
+        if self.rank == 0:
+            draw_curve(self.folder)
+        return record
+
+    def _finished(self) -> bool:
+        done = self.progress >= 1
+        if self.world > 1:  # every rank must leave the loop after the same step
+            flag = torch.tensor(float(done), device=self.device)
+            dist.all_reduce(flag, dist.ReduceOp.MAX)
+            done = bool(flag.item())
+        return done
+
+    def _train_step(self, forward: Callable[..., dict[str, Tensor]], crop: int) -> tuple[float, float, float]:
+        config = self.recipe.train
+        # as many pixels per step whatever the crop
+        batch = max(1, round(config.batch * config.crop**2 / crop**2))
+        x = self.pool.batch(batch, crop)
+        # stratified levels: every step sees low and high rates
+        level = (torch.arange(batch, device=self.device) + torch.rand(batch, device=self.device)) / batch
+        lam = _lambda(self.recipe, level)
+        with self._autocast():
+            out = forward(x, level)
+        mse = losses.mse_255(out["x_hat"], x)
+        bpp = out["bits_y"] + out["bits_z"]
+        loss = losses.rate_distortion(bpp, mse, lam, config.lambda_exponent)
+        factor = learning_rate_factor(self.progress, self.step, config)
+        for group in self.optimizer.param_groups:
+            group["lr"] = config.lr * factor * group["lr_scale"]
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.clip)
+        if torch.isfinite(norm):  # one bad batch must not end a run of hours
+            self.optimizer.step()
+        self._update_ema()
+        self.step += 1
+        self.patches += batch * self.world
+        if self.step % 10:
+            return (float("nan"),) * 3  # reading a number back would stall a GPU
+        return loss.item(), bpp.mean().item(), losses.psnr(mse).mean().item()
+
+    @torch.no_grad()
+    def _update_ema(self) -> None:
+        keep = min(self.recipe.train.ema, (1 + self.step) / (10 + self.step))
+        averaged = list(self.ema.parameters())
+        torch._foreach_lerp_(averaged, list(self.model.parameters()), 1 - keep)
+
+    @torch.no_grad()
+    def validate(self, crops: Tensor) -> dict[str, Any]:
+        """Hard-rounded rate and PSNR of the EMA weights at five levels. `score` is mean log2(R + lambda D)."""
+        record: dict[str, Any] = {"kind": "validation", "bpp": [], "psnr": []}
+        score = 0.0
+        for level in VALIDATION_LEVELS:
+            rates, errors = [], []
+            for x in crops.split(8):
+                x = x.float().div(255).contiguous(memory_format=torch.channels_last)
+                with self._autocast():
+                    out = self.ema(x, torch.full((len(x),), level, device=self.device), hard=True)
+                rates.append(out["bits_y"] + out["bits_z"])
+                errors.append(losses.mse_255(out["x_hat"].clamp(0, 1), x))
+            rate, mse = torch.cat(rates), torch.cat(errors)
+            score += float(torch.log2(rate + self.recipe.model.lambda_at(level) * mse).mean())
+            record["bpp"].append(round(float(rate.mean()), 4))
+            record["psnr"].append(round(float(losses.psnr(mse).mean()), 3))
+        return record | {"score": round(score / len(VALIDATION_LEVELS), 5)}
+
+    # -- parts ---------------------------------------------------------------------------------------------------
+
+    def _load_data(self) -> Loader:
+        config = self.recipe.data
+        min_side = max(self.recipe.train.crop, self.recipe.train.final_crop)
+        loader = Loader(self.pool, [Path(p) for p in config.train], min_side, (self.rank, self.world))
+        loader.start()
+        while len(self.pool) < config.start_pictures and not loader.first_pass_done.is_set():
+            time.sleep(0.05)
+        if loader.failure is not None:
+            raise loader.failure
+        if not len(self.pool):
+            raise ValueError(f"no training picture of at least {min_side}x{min_side} in {', '.join(config.train)}")
+        return loader
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        return torch.autocast(self.device.type, torch.bfloat16)
+
+    def _bar(self) -> Progress:
+        quiet = self.rank != 0 or not self._console.is_terminal
+        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
+        times = (TextColumn("{task.fields[status]}"), TimeElapsedColumn(), TimeRemainingColumn())
+        return Progress(*columns, *times, console=self._console, disable=quiet)
+
+    def _summary(self, window: list[tuple[float, float, float]], crop: int) -> dict[str, Any]:
+        read = [row for row in window if row[0] == row[0]]
+        means = [sum(column) / len(read) for column in zip(*read, strict=True)]
+        names = ("loss", "bpp", "psnr")
+        # wall-clock of the window, not of the run: shows at once what starves the machine
+        now = time.monotonic()
+        since, self._window_start = getattr(self, "_window_start", (now, self.patches)), (now, self.patches)
+        rate = (self.patches - since[1]) / (now - since[0]) if now > since[0] else 0.0
+        return {"kind": "train", "crop": crop} | {k: round(v, 4) for k, v in zip(names, means, strict=True)} | {
+            "patches_per_s": round(rate, 1),
+            "lr": self.optimizer.param_groups[0]["lr"],
+            "pictures": len(self.pool),
+        }
+
+    def _log(self, record: dict[str, Any]) -> None:
+        if self.rank:
+            return
+        where = {"step": self.step, "minutes": round(self.elapsed / 60, 2), "patches": self.patches}
+        with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(where | record) + "\n")
+        if not self._console.is_terminal and (record["kind"] == "validation" or self.step % 500 == 0):
+            self._console.print(json.dumps(where | record), soft_wrap=True, highlight=False)
+
+
+WEIGHT_KEYS = ("step", "patches", "elapsed", "config", "recipe")
+
+
+def _lambda(recipe: Recipe, level: Tensor) -> Tensor:
+    low, high = recipe.model.lambda_min, recipe.model.lambda_max
+    return low * (high / low) ** level
+
+
+def _status(record: dict[str, Any]) -> str:
+    return "loss {loss:.3f}  {bpp:.3f} bpp  {psnr:.2f} dB  {patches_per_s:.0f} patches/s".format(**record)
+
+
+def _broadcast(value: Tensor, device: torch.device) -> Tensor:
+    value = value.to(device)
+    dist.broadcast(value, 0)
+    return value
+
+
+def _optimizer(model: PhotoModel, config: TrainConfig) -> torch.optim.Optimizer:
+    # the linear branches start at the KLT, near their optimum: a full step would first destroy them
+    linear = {id(model.g_a.linear.weight), id(model.g_s.linear.weight)}
+    groups = [
+        {"params": [p for p in model.parameters() if id(p) not in linear], "lr_scale": 1.0},
+        {"params": [p for p in model.parameters() if id(p) in linear], "lr_scale": config.linear_lr_scale},
+    ]
+    if config.optimizer == "soap":
+        return SOAP(groups, lr=config.lr)
+    if config.optimizer == "adam":
+        return torch.optim.Adam(groups, lr=config.lr, betas=(0.9, 0.99))
+    raise ValueError(f"unknown optimizer {config.optimizer!r}; known are 'soap' and 'adam'")
+
+
+def draw_curve(folder: Path) -> None:
+    """`curve.png` from `metrics.jsonl`: loss against minutes, and the validation score. Without matplotlib: nothing."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        return
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    train = [r for r in rows if r["kind"] == "train"]
+    validation = [r for r in rows if r["kind"] == "validation"]
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.plot([r["minutes"] for r in train], [r["loss"] for r in train], linewidth=0.8)
+    left.set(xlabel="minutes", ylabel="training loss", yscale="log")
+    right.plot([r["minutes"] for r in validation], [r["score"] for r in validation], marker=".")
+    right.set(xlabel="minutes", ylabel="validation: mean log2(R + lambda D)")
+    figure.savefig(folder / "curve.png", dpi=110)
+

@@ -1,0 +1,129 @@
+"""Installed models: name or id -> verified weights. Torch-free; listing reads only headers."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caecodec.errors import ModelError
+
+DEFAULT_MODEL = "photo-xs"
+PATH_VARIABLE = "CAECODEC_MODEL_PATH"
+_MAX_HEADER_BYTES = 1 << 24
+_SHIPPED = Path(__file__).parent / "weights"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """One installed model, from the header of its file."""
+
+    name: str
+    id: bytes  # 4 bytes, as in a .cae file
+    family: str
+    description: str
+    path: Path
+    size_bytes: int
+    config: Mapping[str, float]
+    training: Mapping[str, float]
+
+    @property
+    def card(self) -> str:
+        """The model card (Markdown), or an empty text."""
+        path = self.path.with_suffix(".md")
+        return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model whose tensors hash to its id."""
+
+    info: ModelInfo
+    tensors: Mapping[str, NDArray[np.generic]]
+
+
+def folders() -> list[Path]:
+    """Where models are looked for: the folders of $CAECODEC_MODEL_PATH, then the package."""
+    return [Path(p) for p in os.environ.get(PATH_VARIABLE, "").split(os.pathsep) if p] + [_SHIPPED]
+
+
+def read_info(path: Path) -> ModelInfo:
+    """Header of one weights file. Raises ModelError where it is not one of ours."""
+    try:
+        with path.open("rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            if not 2 <= length <= _MAX_HEADER_BYTES:
+                raise ModelError(f"{path}: not a safetensors file")
+            metadata = json.loads(stream.read(length))["__metadata__"]
+        if metadata["format"] != "caecodec-model 1":
+            raise ModelError(f"{path}: model format {metadata['format']!r} needs a newer caecodec")
+        return ModelInfo(
+            name=metadata["name"],
+            id=bytes.fromhex(metadata["id"]),
+            family=metadata["family"],
+            description=metadata["description"],
+            path=path,
+            size_bytes=path.stat().st_size,
+            config=json.loads(metadata["config"]),
+            training=json.loads(metadata["training"]),
+        )
+    except OSError as exc:
+        raise ModelError(f"{path}: {exc.strerror}") from exc
+    except (KeyError, TypeError, ValueError) as exc:
+        raise ModelError(f"{path}: not a caecodec model ({exc})") from exc
+
+
+def installed() -> list[ModelInfo]:
+    """Every model found, by name; of two with one name the earlier folder's."""
+    found: dict[str, ModelInfo] = {}
+    for folder in folders():
+        for path in sorted(folder.glob("*.safetensors")):
+            info = read_info(path)
+            found.setdefault(info.name, info)
+    return [found[name] for name in sorted(found)]
+
+
+def find(key: str | bytes | None = None) -> ModelInfo:
+    """By name, by id (4 bytes, or 8 hex digits), by path of a .safetensors file; None means the default model."""
+    if isinstance(key, str) and key.endswith(".safetensors"):
+        return read_info(Path(key))
+    wanted = DEFAULT_MODEL if key is None else key
+    models = installed()
+    for info in models:
+        if wanted in (info.name, info.id, info.id.hex()):
+            return info
+    shown = wanted.hex() if isinstance(wanted, bytes) else wanted
+    names = ", ".join(f"{m.name} ({m.id.hex()})" for m in models) or "none"
+    raise ModelError(
+        f"model {shown} is not installed (installed: {names}); "
+        f"put its .safetensors into a folder named in {PATH_VARIABLE}"
+    )
+
+
+def load(key: str | bytes | None = None) -> Model:
+    """A model's tensors, verified against its id. Raises ModelError. The last few are kept in memory."""
+    info = find(key)
+    return _load(info.path, info.path.stat().st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=4)
+def _load(path: Path, _modified: int) -> Model:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    from caecodec.models.identity import model_id
+
+    info = read_info(path)
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as exc:
+        raise ModelError(f"{path}: {exc}") from exc
+    if model_id(tensors) != info.id:
+        raise ModelError(f"{path}: its tensors do not hash to its id {info.id.hex()}: the file is damaged")
+    return Model(info, tensors)
