@@ -1,2 +1,100 @@
-"""caecodec"""
+"""caecodec: a learned image codec.
+
+    import caecodec
+    data = caecodec.encode(image, quality=50)   # PIL.Image or uint8 array -> bytes of a .cae file
+    image = caecodec.decode(data)               # -> PIL.Image
+    caecodec.info(data)                         # -> frozen record, nothing decoded
+
+Importing the package is cheap: torch is imported when latents are computed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from caecodec.errors import (
+    BatchError,
+    CaecodecError,
+    CorruptFileError,
+    FileSystemError,
+    InputImageError,
+    LimitError,
+    ModelError,
+    UsageError,
+)
+from caecodec.limits import DEFAULT_LIMITS, Limits
+from caecodec.record import Info, info
+
+if TYPE_CHECKING:
+    import os
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL import Image
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "BatchError",
+    "CaecodecError",
+    "CorruptFileError",
+    "FileSystemError",
+    "Info",
+    "InputImageError",
+    "LimitError",
+    "Limits",
+    "ModelError",
+    "UsageError",
+    "__version__",
+    "decode",
+    "encode",
+    "info",
+    "open_image",
+]
+
+
+def encode(
+    image: Image.Image | NDArray[np.uint8],
+    quality: int = 50,
+    *,
+    model: str | None = None,
+    keep_metadata: bool = True,
+    device: str = "auto",
+    precision: str = "auto",
+    limits: Limits = DEFAULT_LIMITS,
+) -> bytes:
+    """A picture -> the bytes of a .cae file.
+
+    image: a PIL image of any mode but F, or uint8 (H, W), (H, W, 3) or (H, W, 4). quality: 1..100.
+    Raises InputImageError, UsageError, LimitError, ModelError.
+    """
+    from caecodec import codec, pixels
+    from PIL import Image
+
+    of_image = isinstance(image, Image.Image)
+    picture = pixels.from_image(image, limits) if of_image else pixels.from_array(image, limits)
+    if not keep_metadata:
+        picture = codec.without_metadata(picture)
+    return codec.open_codec(model, device, precision).encode(picture, quality)
+
+
+def decode(
+    data: bytes, *, device: str = "auto", precision: str = "auto", limits: Limits = DEFAULT_LIMITS
+) -> Image.Image:
+    """The bytes of a .cae file -> a PIL image of mode L, LA, RGB or RGBA.
+
+    EXIF, ICC profile and XMP are in `image.info` under Pillow's names. Raises CorruptFileError, LimitError, ModelError.
+    """
+    from caecodec import container
+
+    container.parse(data, limits)  # a bad file is refused before torch is imported
+    from caecodec import codec, pixels
+
+    return pixels.to_image(codec.decode(data, device, precision, limits))
+
+
+def open_image(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> Image.Image:
+    """Decode a .cae file from disk. Raises as `decode`, and OSError where the file cannot be read."""
+    from pathlib import Path
+
+    return decode(Path(path).read_bytes(), limits=limits)

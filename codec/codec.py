@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-
 from caecodec import container, pixels, tiling
 from caecodec.container import Container
 from caecodec.engine import Engine
@@ -20,6 +18,7 @@ from caecodec.latents import LatentCodec
 from caecodec.limits import DEFAULT_LIMITS, Limits
 from caecodec.models import zoo
 from caecodec.pixels import Picture
+from numpy.typing import NDArray
 
 Float = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
@@ -72,7 +71,7 @@ class PhotoCodec:
         )
 
     def analyse(self, picture: Picture, progress: Progress = no_progress) -> Iterator[Analysed]:
-        """y and z of every tile, in raster order, one at a time."""
+        """Y and z of every tile, in raster order, one at a time."""
         extent = tiling.cells(picture.width, picture.height)
         tiles = list(tiling.tiles(picture.width, picture.height))
         for number, tile in enumerate(tiles):
@@ -186,7 +185,10 @@ def open_codec(model: str | bytes | None = None, device: str = "auto", precision
 
 
 def decode(
-    data: bytes, device: str = "auto", precision: str = "auto", limits: Limits = DEFAULT_LIMITS,
+    data: bytes,
+    device: str = "auto",
+    precision: str = "auto",
+    limits: Limits = DEFAULT_LIMITS,
     progress: Progress = no_progress,
 ) -> Picture:
     """The bytes of a .cae file -> Picture."""
@@ -208,5 +210,3 @@ def verify(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Container:
 def without_metadata(picture: Picture) -> Picture:
     """The same pixels; no EXIF, ICC or XMP."""
     return dataclasses.replace(picture, exif=b"", icc=b"", xmp=b"")
-
-

@@ -11,15 +11,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.nn import functional as F
-
 from caecodec.errors import LimitError, ModelError, UsageError
 from caecodec.integer import ONE
 from caecodec.models.layers import depth_to_space, space_to_depth
 from caecodec.models.photo import Analysis, HyperAnalysis, PhotoConfig, Synthesis
 from caecodec.models.zoo import Model
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 Float = NDArray[np.float32]
 Network = TypeVar("Network", bound=nn.Module)
@@ -99,7 +98,10 @@ class Engine:
 
     def _tensor(self, array: NDArray[Any]) -> Tensor:
         """(H, W, C) -> (1, C, H, W) on the device; the memory stays as it is, which is channels_last."""
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)[None].permute(0, 3, 1, 2)
+        whole = np.require(
+            array, requirements=("C", "W")
+        )  # torch takes neither strides below zero nor read-only memory
+        return torch.from_numpy(whole).to(self.device)[None].permute(0, 3, 1, 2)
 
 
 def _array(x: Tensor) -> NDArray[Any]:
@@ -110,7 +112,9 @@ def _array(x: Tensor) -> NDArray[Any]:
 
 def _load(network: Network, tensors: Mapping[str, NDArray[np.generic]], prefix: str) -> Network:
     """Fill a network from the tensors under `prefix`, in float32 and channels_last."""
-    state = {k[len(prefix) :]: torch.from_numpy(np.array(v)).float() for k, v in tensors.items() if k.startswith(prefix)}
+    state = {
+        k[len(prefix) :]: torch.from_numpy(np.array(v)).float() for k, v in tensors.items() if k.startswith(prefix)
+    }
     try:
         network.load_state_dict(state)
     except RuntimeError as exc:

@@ -1,7 +1,7 @@
 """Symbols + scale indices <-> bytes. The only importer of constriction.
 
-Every scale index has one integer frequency table over the symbols -T..T and an escape; frequencies are at least 1 and sum
-to 2^24. constriction turns probabilities p_i into frequencies floor(cumulative(p) * s) + i with
+Every scale index has one integer frequency table over the symbols -T..T and an escape; frequencies are at least 1 and
+sum to 2^24. constriction turns probabilities p_i into frequencies floor(cumulative(p) * s) + i with
 s = (2^24 - count) / sum(p); handed p_i = frequency_i - 1 the scale s is exactly 1 and its frequencies are exactly ours.
 
 An escaped symbol follows as a number in Elias-gamma code over equiprobable bits, then its sign.
@@ -14,10 +14,9 @@ from dataclasses import dataclass
 
 import constriction
 import numpy as np
-from numpy.typing import NDArray
-
 from caecodec.errors import CorruptFileError, ModelError
 from caecodec.integer import SCALES, SYMBOL_MAX
+from numpy.typing import NDArray
 
 PRECISION = 24
 Symbols = NDArray[np.int32]

@@ -3,12 +3,12 @@
 A float network gives slightly other numbers on another CPU, thread count or library; a decoder that follows it picks
 another probability and the rest of the picture is noise. So everything that decides a probability is computed in
 integers, carried in float64. Every product and partial sum stays below 2^53 in units of its least bit (proven from the
-weights in `prove`, checked whenever a model is loaded), where float64 is exact and addition is associative: BLAS may sum in
-any order.
+weights in `prove`, checked whenever a model is loaded), where float64 is exact and addition is associative: BLAS may
+sum in any order.
 
 Fixed point: an activation a is the integer round(a * 2^10), clamped to +-2^22 after each layer. A weight matrix is
-integers W * 2^-shift. A layer is floor(x W 2^-shift + b + 1/2). Scaling by a power of two does not round, so layers carry
-W * 2^-shift in place of W.
+integers W * 2^-shift. A layer is floor(x W 2^-shift + b + 1/2). Scaling by a power of two does not round, so layers
+carry W * 2^-shift in place of W.
 """
 
 from __future__ import annotations
@@ -17,9 +17,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-
 from caecodec.errors import ModelError
+from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
@@ -75,7 +74,7 @@ class Layer:
             raise ModelError(f"layer {name} of the entropy network could leave 53 bits: it cannot be exact")
 
     def __call__(self, x: Array, relu: bool = False) -> Array:
-        """x (..., in) -> (..., out), integers in float64; for a depthwise layer x is (h, w, channels)."""
+        """X (..., in) -> (..., out), integers in float64; for a depthwise layer x is (h, w, channels)."""
         acc = self._depthwise(x) if self.depthwise else x @ self.weight
         acc += self.bias
         np.floor(acc, out=acc)
@@ -161,9 +160,7 @@ class EntropyNetwork:
             self.adaptors = [Layer.of(tensors, f"int.context.adaptors.{i}") for i in range(STEPS - 1)]
             depth = sum(key.startswith("int.context.trunk.") and key.endswith(".expand.shift") for key in tensors)
             self.trunk = [Block.of(tensors, f"int.context.trunk.{i}") for i in range(depth)]
-            self.heads = [
-                [Layer.of(tensors, f"int.context.head.{s}.{g}") for g in range(STEPS)] for s in range(STEPS)
-            ]
+            self.heads = [[Layer.of(tensors, f"int.context.head.{s}.{g}") for g in range(STEPS)] for s in range(STEPS)]
             self._tables = {key[8:]: np.asarray(t) for key, t in tensors.items() if key.startswith("quality.")}
             self.n = int(self._tables["to_u"].shape[1])
             self.z = int(self._tables["z_to_u"].shape[1])
@@ -211,7 +208,7 @@ class EntropyNetwork:
         return np.clip(x, -SATURATION, SATURATION, out=x)
 
     def features(self, step: int, psi: Array, known: Array) -> Array:
-        """psi (h, w, C), known (h, w, N) in the context's domain, zero where unknown -> (h, w, C'). h, w even."""
+        """Psi (h, w, C), known (h, w, N) in the context's domain, zero where unknown -> (h, w, C'). h, w even."""
         if step == 0:
             return self.first(psi, relu=True)
         x = self.adaptors[step - 1](np.concatenate((known, psi), axis=-1), relu=True)
@@ -220,7 +217,7 @@ class EntropyNetwork:
         return x
 
     def parameters(self, step: int, phase: int, features: Array, q: Quality) -> tuple[Array, NDArray[np.intp]]:
-        """features (..., C') of one phase -> mean (..., N/4), fixed point, and scale index (..., N/4) in 0..63."""
+        """Features (..., C') of one phase -> mean (..., N/4), fixed point, and scale index (..., N/4) in 0..63."""
         group = group_at(step, phase)
         channels = slice(group * self.n // 4, (group + 1) * self.n // 4)
         out = self.heads[step][group](features)

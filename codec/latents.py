@@ -9,12 +9,11 @@ import zlib
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
-
 from caecodec.container import CHECK_BYTES
 from caecodec.entropy import Decoder, Encoder, Symbols, Tables
 from caecodec.errors import CorruptFileError
 from caecodec.integer import ONE, PHASES, STEPS, SYMBOL_MAX, Array, EntropyNetwork, group_at, multiply
+from numpy.typing import NDArray
 
 SATURATION = float(1 << 22)
 Indices = NDArray[np.intp]
@@ -70,7 +69,7 @@ class LatentCodec:
         self._network, self._tables = network, tables
 
     def encode(self, y: Float, z: Float, quality: int) -> tuple[bytes, NDArray[np.int32]]:
-        """y (h, w, N) and z (ceil(h/4), ceil(w/4), Z), both after their gains -> stream, y_hat (h, w, N)."""
+        """Y (h, w, N) and z (ceil(h/4), ceil(w/4), Z), both after their gains -> stream, y_hat (h, w, N)."""
         writer = _Write(self._tables)
         y_hat = self._walk(y.shape[:2], quality, writer, y, z)
         return check(y_hat) + writer.encoder.finish(), y_hat

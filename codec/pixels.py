@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageCms, UnidentifiedImageError
-
 from caecodec.errors import CorruptFileError, InputImageError, UsageError
 from caecodec.limits import DEFAULT_LIMITS, Limits
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, UnidentifiedImageError
 
 EXIF_PREFIX = b"Exif\0\0"
 WEBP_MAX_SIDE = 16383
@@ -120,8 +119,9 @@ def from_image(image: Image.Image, limits: Limits = DEFAULT_LIMITS) -> Picture:
     return Picture(array, None, **metadata, notes=tuple(notes))
 
 
-def from_array(array: NDArray[np.uint8]) -> Picture:
-    """uint8 (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) -> Picture."""
+def from_array(array: NDArray[np.uint8], limits: Limits = DEFAULT_LIMITS) -> Picture:
+    """uint8 (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) -> Picture. Raises InputImageError, LimitError."""
+    array = np.asarray(array)
     if array.dtype != np.uint8:
         raise InputImageError(f"pixels must be uint8, not {array.dtype}")
     if array.ndim == 3 and array.shape[2] == 1:
@@ -130,6 +130,7 @@ def from_array(array: NDArray[np.uint8]) -> Picture:
         raise InputImageError(f"pixels must be (H, W), (H, W, 3) or (H, W, 4), not {array.shape}")
     if not array.size:
         raise InputImageError("the picture has no pixels")
+    limits.check_size(array.shape[1], array.shape[0])
     if array.ndim == 3 and array.shape[2] == 4:
         return Picture(array[..., :3], np.ascontiguousarray(array[..., 3]))
     return Picture(array)
@@ -142,7 +143,9 @@ def to_image(picture: Picture) -> Image.Image:
         image = Image.fromarray(colour)
     else:
         planes = [colour, alpha] if picture.gray else [*np.moveaxis(colour, 2, 0), alpha]
-        image = Image.merge("LA" if picture.gray else "RGBA", [Image.fromarray(np.ascontiguousarray(p)) for p in planes])
+        image = Image.merge(
+            "LA" if picture.gray else "RGBA", [Image.fromarray(np.ascontiguousarray(p)) for p in planes]
+        )
     if picture.exif:
         image.info["exif"] = EXIF_PREFIX + picture.exif
     if picture.icc:
@@ -223,8 +226,8 @@ SAVE_OPTIONS: dict[str, dict[str, object]] = {
 NO_ALPHA = (".jpg", ".jpeg", ".bmp", ".ppm")
 
 
-def save(picture: Picture, stream: BinaryIO, suffix: str) -> None:
-    """Write `picture` in the format of `suffix`, losslessly but for JPEG. Raises UsageError."""
+def saved(picture: Picture, suffix: str) -> bytes:
+    """The bytes of a file in the format of `suffix`, lossless but for JPEG. Raises UsageError."""
     suffix = suffix.lower()
     if suffix not in SAVE_OPTIONS:
         raise UsageError(f"cannot write {suffix or 'a file without a suffix'}; choose one of {', '.join(SAVE_OPTIONS)}")
@@ -240,7 +243,9 @@ def save(picture: Picture, stream: BinaryIO, suffix: str) -> None:
         metadata["pnginfo"] = _png_xmp(metadata.pop("xmp"))
     if suffix in (".bmp", ".ppm"):
         metadata = {}
+    stream = io.BytesIO()
     image.save(stream, **SAVE_OPTIONS[suffix], **metadata)  # type: ignore[arg-type]
+    return stream.getvalue()
 
 
 def _png_xmp(xmp: bytes) -> object:

@@ -90,7 +90,7 @@ class Pool:
             self._weights.append(self._lossless_weight if lossless else 1.0 / copies)
 
     def batch(self, size: int, crop: int) -> Tensor:
-        """`size` random crops, flipped and transposed at random -> (B, 3, crop, crop) float in [0, 1], channels_last."""
+        """`size` random crops, flipped and transposed at random -> (B, 3, crop, crop) in [0, 1], channels_last."""
         draw = self._random
         crops = []
         for picture in draw.choices(self._pictures, self._weights, k=size):

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import json
 import math
+import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from safetensors.numpy import save_file
-from torch import Tensor, nn
-
+from caecodec.errors import FileSystemError
 from caecodec.integer import FRACTION_BITS, STEPS, TABLE_BITS, EntropyNetwork
 from caecodec.models import layers
 from caecodec.models.identity import model_id
 from caecodec.models.photo import PhotoConfig, PhotoModel, level_of_quality
 from caecodec.models.rate_model import SCALE_STEP, SCALES, scale_of_index
+from numpy.typing import NDArray
+from safetensors.numpy import save_file
+from torch import Tensor, nn
 
 Tensors = dict[str, NDArray[np.generic]]
 
@@ -137,9 +139,7 @@ def float_networks(model: PhotoModel) -> Tensors:
 
 def tensors_of(model: PhotoModel) -> Tensors:
     """All tensors of the weights file. Raises ModelError where the integer network cannot be proven exact."""
-    tensors = (
-        entropy_network(model) | quality_tables(model) | gaussian_tables() | float_networks(model)
-    )
+    tensors = entropy_network(model) | quality_tables(model) | gaussian_tables() | float_networks(model)
     EntropyNetwork(tensors)  # proves the bounds
     return tensors
 
@@ -152,24 +152,28 @@ def load_checkpoint(path: Path) -> tuple[PhotoModel, dict[str, object]]:
     return model, {k: state[k] for k in ("step", "patches", "elapsed", "recipe")}
 
 
-def export(checkpoint: Path, name: str, folder: Path, description: str = "", card: str = "") -> Path:
-    """Write folder/NAME.safetensors (and NAME.md where `card` is given); returns the path of the weights."""
+def export(checkpoint: Path, folder: Path, name: str | None = None, summary: Mapping[str, str] | None = None) -> Path:
+    """Write folder/NAME.safetensors; returns its path.
+
+    summary: one line each on 'data' and 'quality', for `caecodec models`. Raises ModelError, ValueError.
+    """
+    if not checkpoint.is_file():
+        raise FileSystemError(f"{checkpoint}: no such checkpoint")
     model, record = load_checkpoint(checkpoint)
+    recipe = tomllib.loads(str(record["recipe"]))
     tensors = tensors_of(model)
+    name = name or recipe["name"]
     metadata = {
         "format": "caecodec-model 1",
         "family": "photo",
         "name": name,
-        "description": description,
+        "description": recipe["description"],
         "id": model_id(tensors).hex(),
         "config": json.dumps(model.config.to_dict()),
         "training": json.dumps({k: record[k] for k in ("step", "patches", "elapsed")}),
+        "summary": json.dumps(dict(summary or {})),
     }
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.safetensors"
     save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, path, metadata=metadata)
-    if card:
-        (folder / f"{name}.md").write_text(card, encoding="utf-8")
     return path
-
-

@@ -6,7 +6,6 @@ and a depthwise 3x3 is cheap. The plain memory layout is up to ten times slower 
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 

@@ -23,11 +23,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-
 from caecodec.models.layers import Block, conv1x1, depth_to_space, interpolate, space_to_depth
 from caecodec.models.quantize import add_noise, round_ste
 from caecodec.models.rate_model import SCALE_MIN, SCALE_STEP, gaussian_bits, scale_of_index
+from torch import Tensor, nn
 
 PATCH = 16
 STEPS = 4  # context steps; also channel groups, and positions of a 2x2 cell
@@ -47,15 +46,15 @@ class PhotoConfig:
     context_width: int = 128
     context_depth: int = 1
     anchors: int = 8
-    lambda_min: float = 0.0006
-    lambda_max: float = 0.6
+    lambda_min: float = 0.0002
+    lambda_max: float = 0.4
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as plain values, for recipes and weight files."""
         return asdict(self)
 
     def lambda_at(self, level: float) -> float:
-        """lambda (on 255^2 * MSE against bits per pixel) at level 0..1, log-linear."""
+        """Lambda (on 255^2 * MSE against bits per pixel) at level 0..1, log-linear."""
         return float(self.lambda_min * (self.lambda_max / self.lambda_min) ** level)
 
 
@@ -176,8 +175,8 @@ class HyperSynthesis(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         """Two doublings by a 1x1 and depth-to-space."""
         x = self.block1(depth_to_space(self.up1(z), 2))
-        x = self.block2(depth_to_space(self.up2(x), 2))
-        return x
+        psi: Tensor = self.block2(depth_to_space(self.up2(x), 2))
+        return psi
 
 
 class Context(nn.Module):
@@ -196,7 +195,7 @@ class Context(nn.Module):
         self.head_bias = nn.Parameter(torch.zeros(STEPS, STEPS, c.n // 2))
 
     def forward(self, step: int, psi: Tensor, known: Tensor | None) -> tuple[Tensor, Tensor]:
-        """psi (B, C, H, W), known (B, N, H, W) zero where unknown -> mean, index: (4, B*H/2*W/2, N/4) by phase."""
+        """Psi (B, C, H, W), known (B, N, H, W) zero where unknown -> mean, index: (4, B*H/2*W/2, N/4) by phase."""
         if known is None:
             features = torch.relu(self.first(psi))
         else:
@@ -247,7 +246,7 @@ class PhotoModel(nn.Module):
         self.context.head_bias[:, :, c.n // 8 * 2 :] = index.reshape(STEPS, -1)
 
     def forward(self, x: Tensor, level: Tensor, hard: bool = False) -> dict[str, Tensor]:
-        """x (B, 3, H, W) in [0, 1], H and W multiples of 64; level (B,) in [0, 1].
+        """X (B, 3, H, W) in [0, 1], H and W multiples of 64; level (B,) in [0, 1].
 
         Returns x_hat (B, 3, H, W), and bits_y, bits_z (B,) in bits per pixel. `hard` counts the bits of rounded
         symbols instead of noisy ones.
@@ -272,7 +271,8 @@ class PhotoModel(nn.Module):
 
     def _code(self, y: Tensor, psi: Tensor, log_ratio: Tensor, hard: bool) -> tuple[Tensor, Tensor]:
         """The four steps. y (B, N, H, W) after the gain; log_ratio (B, N, 1, 1) = log(gain / w), which takes the
-        context's normalised domain to the quantiser's. Returns y_hat and bits per picture (B,)."""
+        context's normalised domain to the quantiser's. Returns y_hat and bits per picture (B,).
+        """
         b, n = y.shape[:2]
         cells = y.shape[2] * y.shape[3] // 4
         by_phase = split_phases(y).reshape(4, -1, 4, n // 4)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor
-
 from caecodec.models.quantize import bounded
+from torch import Tensor
 
 SCALES = 64
 SCALE_MIN, SCALE_MAX = 0.11, 64.0

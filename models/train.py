@@ -11,21 +11,23 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from torch import Tensor, nn
-
+from caecodec.errors import UsageError
 from caecodec.models import data, losses
 from caecodec.models.photo import PATCH, PhotoModel
 from caecodec.models.recipe import Recipe, TrainConfig
+from caecodec.models.recipe import load as load_recipe
 from caecodec.models.soap import SOAP
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch import Tensor, nn
 
 VALIDATION_LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
 RESCAN_SECONDS = 15.0
@@ -99,9 +101,7 @@ class Trainer:
         self.optimizer = _optimizer(self.model, recipe.train)
         self.step, self.elapsed = 0, 0.0
         self.patches = 0
-        self.pool = data.Pool(
-            self.device, base_seed + self.rank, recipe.data.lossless_weight, recipe.data.copies
-        )
+        self.pool = data.Pool(self.device, base_seed + self.rank, recipe.data.lossless_weight, recipe.data.copies)
         self._compile = compile_model
         self._rng_seed = base_seed + self.rank + 1
         self._console = Console(stderr=True)
@@ -182,7 +182,7 @@ class Trainer:
         if self.world > 1:
             forward = nn.parallel.DistributedDataParallel(self.model)
         if self._compile:
-            forward = torch.compile(forward)
+            forward = torch.compile(forward, dynamic=False)
         crop = config.crop
         last_saved = last_tick = time.monotonic()
         window: list[tuple[float, float, float]] = []
@@ -307,11 +307,15 @@ class Trainer:
         now = time.monotonic()
         since, self._window_start = getattr(self, "_window_start", (now, self.patches)), (now, self.patches)
         rate = (self.patches - since[1]) / (now - since[0]) if now > since[0] else 0.0
-        return {"kind": "train", "crop": crop} | {k: round(v, 4) for k, v in zip(names, means, strict=True)} | {
-            "patches_per_s": round(rate, 1),
-            "lr": self.optimizer.param_groups[0]["lr"],
-            "pictures": len(self.pool),
-        }
+        return (
+            {"kind": "train", "crop": crop}
+            | {k: round(v, 4) for k, v in zip(names, means, strict=True)}
+            | {
+                "patches_per_s": round(rate, 1),
+                "lr": self.optimizer.param_groups[0]["lr"],
+                "pictures": len(self.pool),
+            }
+        )
 
     def _log(self, record: dict[str, Any]) -> None:
         if self.rank:
@@ -372,3 +376,38 @@ def draw_curve(folder: Path) -> None:
     right.set(xlabel="minutes", ylabel="validation: mean log2(R + lambda D)")
     figure.savefig(folder / "curve.png", dpi=110)
 
+
+def run_recipe(
+    name: str,
+    folder: Path | None,
+    train_data: Sequence[str] = (),
+    validation: Sequence[str] = (),
+    *,
+    minutes: float | None = None,
+    resume: bool = False,
+    start: Path | None = None,
+    device: str | None = None,
+    compile_model: bool | None = None,
+    seed: int | None = None,
+) -> dict[str, Any]:
+    """What `caecodec train` does. Raises UsageError for a recipe, folder or data that will not do."""
+    try:
+        recipe = load_recipe(name)
+        if train_data:
+            recipe = replace(recipe, data=replace(recipe.data, train=tuple(train_data)))
+        if validation:
+            recipe = replace(recipe, data=replace(recipe.data, validation=tuple(validation)))
+        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        folder = folder or Path("runs") / recipe.name
+        if (folder / "checkpoint.pt").exists() != resume:
+            hint = "holds a run: --resume continues it" if not resume else "holds no run to resume"
+            raise UsageError(f"{folder} {hint}")
+        compiled = device == "cuda" if compile_model is None else compile_model
+        trainer = Trainer(recipe, folder, minutes=minutes, device=device, compile_model=compiled, seed=seed)
+        if resume:
+            trainer.resume()
+        elif start is not None:
+            trainer.start_from(start)
+        return trainer.run()
+    except (FileNotFoundError, ValueError) as exc:
+        raise UsageError(str(exc)) from exc

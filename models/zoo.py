@@ -8,11 +8,13 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from caecodec.errors import ModelError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 DEFAULT_MODEL = "photo-xs"
 PATH_VARIABLE = "CAECODEC_MODEL_PATH"
@@ -32,6 +34,7 @@ class ModelInfo:
     size_bytes: int
     config: Mapping[str, float]
     training: Mapping[str, float]
+    summary: Mapping[str, str]  # one line each: data, quality
 
     @property
     def card(self) -> str:
@@ -72,6 +75,7 @@ def read_info(path: Path) -> ModelInfo:
             size_bytes=path.stat().st_size,
             config=json.loads(metadata["config"]),
             training=json.loads(metadata["training"]),
+            summary=json.loads(metadata["summary"]),
         )
     except OSError as exc:
         raise ModelError(f"{path}: {exc.strerror}") from exc
@@ -114,10 +118,9 @@ def load(key: str | bytes | None = None) -> Model:
 
 @functools.lru_cache(maxsize=4)
 def _load(path: Path, _modified: int) -> Model:
+    from caecodec.models.identity import model_id
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
-
-    from caecodec.models.identity import model_id
 
     info = read_info(path)
     try:

@@ -1,0 +1,175 @@
+"""Files: reading, atomic writing, output names, and walking over many inputs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import stat
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from caecodec.errors import FileSystemError, UsageError
+
+STDIO = "-"
+SUFFIX = ".cae"
+PICTURE_SUFFIXES = frozenset(
+    (".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tga", ".tif", ".tiff", ".webp")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One input and its output; '-' stands for the standard streams."""
+
+    source: str
+    target: str
+
+
+def read_bytes(source: str) -> bytes:
+    """The whole of a file or of standard input. Raises FileSystemError."""
+    if source == STDIO:
+        return sys.stdin.buffer.read()
+    try:
+        return Path(source).read_bytes()
+    except OSError as exc:
+        raise FileSystemError(_reason(exc)) from exc
+
+
+def write_atomically(target: str, write: Callable[[BinaryIO], object], *, overwrite: bool) -> int:
+    """Let `write` fill `target` so that it appears whole or not at all; returns its size in bytes.
+
+    A temporary file in the same folder is filled, synced and renamed. Raises FileSystemError.
+    """
+    if target == STDIO:
+        write(sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+        return 0
+    path = Path(target)
+    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.tmp")
+    try:
+        mode = _mode_of(path)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
+        with os.fdopen(descriptor, "wb") as stream:
+            write(stream)
+            size = stream.tell()
+            stream.flush()
+            os.fsync(stream.fileno())
+        _publish(temporary, path, overwrite)
+        _sync_folder(path.parent)
+        return size
+    except OSError as exc:
+        raise FileSystemError(f"cannot write {target}: {_reason(exc)}") from exc
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and its parents. Raises FileSystemError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise FileSystemError(f"cannot make the folder {folder}: {_reason(exc)}") from exc
+
+
+def _publish(temporary: Path, path: Path, overwrite: bool) -> None:
+    if overwrite:
+        os.replace(temporary, path)
+        return
+    try:
+        os.link(temporary, path)  # unlike rename it never replaces what appeared meanwhile
+    except FileExistsError as exc:
+        raise FileSystemError(f"{path} exists; -f overwrites it") from exc
+    except OSError as exc:  # a file system without hard links
+        if path.exists():
+            raise FileSystemError(f"{path} exists; -f overwrites it") from exc
+        os.replace(temporary, path)
+
+
+def _mode_of(path: Path) -> int:
+    with contextlib.suppress(OSError):
+        return stat.S_IMODE(path.stat().st_mode)
+    return 0o666  # less the umask
+
+
+def _sync_folder(folder: Path) -> None:
+    # a rename is durable once its folder is; not every system can open a folder
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _reason(exc: OSError) -> str:
+    return exc.strerror or str(exc)
+
+
+def find_inputs(sources: Iterable[str], recursive: bool, suffixes: frozenset[str]) -> Iterator[tuple[str, Path | None]]:
+    """Each file to do, and the folder it was found in (None where it was named itself). Raises UsageError."""
+    for source in sources:
+        path = Path(source)
+        if source == STDIO or not path.is_dir():
+            yield source, None
+            continue
+        if not recursive:
+            raise UsageError(f"{source} is a folder; -r takes the pictures in it")
+        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in suffixes and p.is_file())
+        if not inside:
+            raise UsageError(f"{source} holds no {'.cae file' if suffixes == {SUFFIX} else 'picture'}")
+        for file in inside:
+            yield str(file), path
+
+
+def plan(
+    sources: Iterable[str],
+    *,
+    recursive: bool,
+    output: str | None,
+    output_dir: str | None,
+    suffix: str,
+    suffixes: frozenset[str],
+) -> list[Job]:
+    """Inputs -> jobs, checked as a whole before anything is written. Raises UsageError.
+
+    Without `output` or `output_dir` the output lies beside its input. A folder's structure is kept under `output_dir`.
+    """
+    found = list(find_inputs(sources, recursive, suffixes))
+    if output is not None and output_dir is not None:
+        raise UsageError("give either --output or --output-dir")
+    if output is not None and len(found) != 1:
+        raise UsageError(f"--output names one file and there are {len(found)} inputs; use --output-dir")
+    jobs = []
+    for source, folder in found:
+        if output is not None:
+            target = output
+        elif source == STDIO:
+            raise UsageError("standard input needs --output (a file, or - for standard output)")
+        else:
+            name = Path(source).with_suffix(suffix)
+            if output_dir is not None:
+                name = Path(output_dir) / (name.relative_to(folder) if folder else name.name)
+            target = str(name)
+        jobs.append(Job(source, target))
+    _check_collisions(jobs)
+    return jobs
+
+
+def _check_collisions(jobs: list[Job]) -> None:
+    targets: dict[str, str] = {}
+    for job in jobs:
+        if job.target == STDIO:
+            continue
+        key = os.path.realpath(job.target)
+        if key in targets:
+            raise UsageError(f"{targets[key]} and {job.source} would both be written to {job.target}")
+        targets[key] = job.source
+    for job in jobs:
+        owner = targets.get(os.path.realpath(job.source)) if job.source != STDIO else None
+        if owner is not None:
+            raise UsageError(f"the output of {owner} would replace the input {job.source}")

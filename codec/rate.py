@@ -1,0 +1,131 @@
+"""Quality by target: the best quality that meets a size, a rate or a PSNR.
+
+g_a and h_a run once; every guess reruns only the integer network (whose cost in bits is counted, not written) and, for
+PSNR, g_s. Size and PSNR rise with quality, so a bisection over 1..100 takes seven guesses.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from caecodec.codec import Analysed, PhotoCodec, Pixels, Progress, no_progress
+from caecodec.errors import UsageError
+from caecodec.pixels import Picture
+
+_SLACK_BYTES = 4  # per tile: how far a counted size may lie above the written one
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is asked for; exactly one is set. `size` in bytes, `bpp` of the whole file in bits per pixel, `psnr` in dB."""
+
+    size: int | None = None
+    bpp: float | None = None
+    psnr: float | None = None
+
+    def __post_init__(self) -> None:
+        values = [v for v in (self.size, self.bpp, self.psnr) if v is not None]
+        if len(values) != 1:
+            raise UsageError("give one of target size, target bpp and target PSNR")
+        if not math.isfinite(values[0]) or values[0] <= 0:
+            raise UsageError(f"a target must be above zero, not {values[0]}")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The file that meets the target, and its quality."""
+
+    data: bytes
+    quality: int
+
+
+def parse_size(text: str) -> int:
+    """'40kB', '1.5MB', '40KiB', '40000' -> bytes; k is 1000, Ki is 1024. Raises UsageError."""
+    units = {"": 1, "b": 1, "k": 1000, "kb": 1000, "m": 10**6, "mb": 10**6, "kib": 1024, "mib": 1024**2}
+    stripped = text.strip().lower()
+    number = stripped.rstrip("abcdefghijklmnopqrstuvwxyz ")
+    unit = stripped[len(number) :].strip()
+    try:
+        value = float(number) * units[unit]
+    except (KeyError, ValueError) as exc:
+        raise UsageError(f"size {text!r}: write it like 40kB, 1.5MB or 40000") from exc
+    if not math.isfinite(value) or value < 1:
+        raise UsageError(f"size {text!r}: must be at least one byte")
+    return int(value)
+
+
+def psnr(a: Pixels, b: Pixels) -> float:
+    """PSNR in dB of two uint8 pictures of one shape; inf where they are equal. Works row by row: little memory."""
+    total = 0
+    for row_a, row_b in zip(a, b, strict=True):
+        difference = row_a.astype(np.int32) - row_b
+        total += int((difference * difference).sum())
+    return math.inf if total == 0 else 10 * math.log10(255**2 * a.size / total)
+
+
+def highest(meets: Callable[[int], bool]) -> int:
+    """The highest quality in 1..100 for which a falling predicate holds; 0 where none does."""
+    low, high = 0, 100
+    while low < high:
+        middle = (low + high + 1) // 2
+        if meets(middle):
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def encode_to_target(codec: PhotoCodec, picture: Picture, target: Target, progress: Progress = no_progress) -> Found:
+    """The best file that meets `target`. Raises UsageError, saying what was reachable, where none does."""
+    tiles = list(codec.analyse(picture, progress))
+    if target.psnr is not None:
+        return _for_psnr(codec, picture, tiles, target.psnr)
+    pixels = picture.width * picture.height
+    budget = target.size if target.size is not None else math.floor(target.bpp * pixels / 8)  # type: ignore[operator]
+    return _for_size(codec, picture, tiles, budget)
+
+
+def _write(codec: PhotoCodec, picture: Picture, tiles: list[Analysed], quality: int) -> bytes:
+    return codec.wrap(picture, quality, [codec.code_tile(tile, quality)[0] for tile in tiles])
+
+
+def _for_size(codec: PhotoCodec, picture: Picture, tiles: list[Analysed], budget: int) -> Found:
+    beside = len(codec.wrap(picture, 1, [b"\0\0"] * len(tiles))) + (_SLACK_BYTES + 2) * len(tiles)
+
+    def fits(quality: int) -> bool:
+        size = float(beside)
+        for tile in tiles:
+            size += codec.cost_tile(tile, quality)[0]
+            if size > budget + 2 * (_SLACK_BYTES + 2) * len(tiles):
+                return False
+        return True
+
+    # counted sizes are close, not exact: begin one above and step down until a written file fits
+    quality = min(100, highest(fits) + 1)
+    while quality:
+        data = _write(codec, picture, tiles, quality)
+        if len(data) <= budget:
+            return Found(data, quality)
+        smallest, quality = len(data), quality - 1
+    without = " (metadata included; --strip drops it)" if picture.exif or picture.icc or picture.xmp else ""
+    raise UsageError(f"{budget} bytes cannot be met: quality 1 takes {smallest} bytes{without}")
+
+
+def _for_psnr(codec: PhotoCodec, picture: Picture, tiles: list[Analysed], wanted: float) -> Found:
+    reached: dict[int, float] = {}
+
+    def too_low(quality: int) -> bool:
+        coded = iter(tiles)
+        colour = codec.synthesise(
+            picture.width, picture.height, picture.gray, quality, lambda _: codec.cost_tile(next(coded), quality)[1]
+        )
+        reached[quality] = psnr(picture.colour, colour)
+        return reached[quality] < wanted
+
+    quality = highest(too_low) + 1
+    if quality > 100:
+        raise UsageError(f"{wanted:g} dB cannot be met: quality 100 reaches {reached[100]:.2f} dB")
+    return Found(_write(codec, picture, tiles, quality), quality)
