@@ -68,13 +68,14 @@ def encode(
     image: a PIL image of any mode but F, or uint8 (H, W), (H, W, 3) or (H, W, 4). quality: 1..100.
     Raises InputImageError, UsageError, LimitError, ModelError.
     """
-    from caecodec import codec, pixels
     from PIL import Image
 
-    of_image = isinstance(image, Image.Image)
-    picture = pixels.from_image(image, limits) if of_image else pixels.from_array(image, limits)
-    if not keep_metadata:
-        picture = codec.without_metadata(picture)
+    from caecodec import codec, pixels
+
+    if isinstance(image, Image.Image):
+        picture = pixels.from_image(image, limits, keep_metadata=keep_metadata)
+    else:
+        picture = pixels.from_array(image, limits)
     return codec.open_codec(model, device, precision).encode(picture, quality)
 
 

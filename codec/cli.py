@@ -1,8 +1,11 @@
-"""The command `caecodec`. The only module that prints or exits; everything heavy is imported inside the commands."""
+"""The command `caecodec`. Only this module exits; everything heavy is imported inside the commands."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import os
 import sys
 import time
 import traceback
@@ -11,10 +14,11 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import click
+
 from caecodec import __version__, files
-from caecodec.errors import BatchError, CaecodecError, FileSystemError, LimitError, UsageError
+from caecodec.errors import FileSystemError, UsageError
 from caecodec.limits import DEFAULT_LIMITS, Limits
-from caecodec.terminal import ProgressLine
+from caecodec.terminal import DEBUG, ProgressLine, ReportedError, each, report, warn
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -30,7 +34,7 @@ def _options(*options: Callable[[F], F]) -> Callable[[F], F]:
 
 def _flag_debug(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
     if value:
-        context.find_root().meta["caecodec.debug"] = True
+        context.find_root().meta[DEBUG] = True
 
 
 _debug = click.option(
@@ -52,11 +56,27 @@ _many_files = _options(
 _machine = _options(
     click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda."),
     click.option("--precision", default="auto", show_default=True, help="auto, float32 or bfloat16."),
-    click.option("--max-pixels", type=int, default=DEFAULT_LIMITS.pixels, help="Refuse larger pictures."),
+    click.option(
+        "--max-pixels", type=click.IntRange(min=1), default=DEFAULT_LIMITS.pixels, help="Refuse larger pictures."
+    ),
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _Commands(click.Group):
+    """The commands of this module, and `bench`, which is imported when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted((*super().list_commands(ctx), "bench"))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name != "bench":
+            return super().get_command(ctx, cmd_name)
+        from caecodec.bench.cli import bench
+
+        return bench
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="caecodec")
 @_debug
 def caecodec() -> None:
@@ -93,34 +113,34 @@ def encode(
     caecodec encode photos/ -r --output-dir out/ -q 60
     caecodec encode - -o - < img.png > img.cae
     """
-    targets = [target_size, target_bpp, target_psnr]
-    if sum(t is not None for t in (*targets, quality)) > 1:
+    if sum(t is not None for t in (target_size, target_bpp, target_psnr, quality)) > 1:
         raise UsageError("give one of --quality, --target-size, --target-bpp and --target-psnr")
     if quality is not None and not 1 <= quality <= 100:
         raise UsageError(f"quality {quality}: choose a whole number from 1 to 100")
     limits = Limits(pixels=max_pixels)
+    from caecodec import pixels, rate
 
-    def one(job: files.Job, progress: ProgressLine) -> dict[str, Any]:
-        from caecodec import codec, pixels, rate
+    size = None if target_size is None else rate.parse_size(target_size)
+    aimed = any(t is not None for t in (size, target_bpp, target_psnr))
+    target = rate.Target(size, target_bpp, target_psnr) if aimed else None
 
-        size = None if target_size is None else rate.parse_size(target_size)
+    def one(job: files.Job, progress: ProgressLine) -> tuple[bytes, dict[str, Any]]:
         data = files.read_bytes(job.source)
-        picture = pixels.open_picture(data, limits)
-        if strip:
-            picture = codec.without_metadata(picture)
+        picture = pixels.open_picture(data, limits, keep_metadata=not strip)
         for note in picture.notes:
-            _warn(f"{job.source}: {note}")
+            if not batch["quiet"]:
+                warn(f"{job.source}: {note}")
+        from caecodec import codec  # torch: not before the picture is known to be one
+
         coder = codec.open_codec(model, device, precision)
         used = quality or 50
-        if any(t is not None for t in targets):
-            target = rate.Target(size, target_bpp, target_psnr)
+        if target is not None:
             found = rate.encode_to_target(coder, picture, target, progress.update)
             encoded, used = found.data, found.quality
         else:
             encoded = coder.encode(picture, used, progress.update)
-        files.write_atomically(job.target, lambda stream: stream.write(encoded), overwrite=batch["force"])
         count = picture.width * picture.height
-        return {
+        return encoded, {
             "width": picture.width,
             "height": picture.height,
             "quality": used,
@@ -146,24 +166,28 @@ def encode(
 def decode(inputs: tuple[str, ...], suffix: str, device: str, precision: str, max_pixels: int, **batch: Any) -> None:
     """Decode .cae files to pictures (.png, or what the output's suffix says)."""
     suffix = suffix if suffix.startswith(".") else f".{suffix}"
+    output = batch["output"]
+    kind = suffix if output is None or files.is_stream(output) else Path(output).suffix
     limits = Limits(pixels=max_pixels)
+    from caecodec import pixels
 
-    def one(job: files.Job, progress: ProgressLine) -> dict[str, Any]:
+    pixels.check_suffix(kind)
+
+    def one(job: files.Job, progress: ProgressLine) -> tuple[bytes, dict[str, Any]]:
         from caecodec import container
 
         data = files.read_bytes(job.source)
         container.parse(data, limits)  # a bad file is refused before torch is imported
-        from caecodec import codec, pixels
+        from caecodec import codec
 
-        kind = suffix if job.target == files.STDIO else Path(job.target).suffix
-        if kind.lower() not in pixels.SAVE_OPTIONS:
-            raise UsageError(
-                f"cannot write {kind or 'a file without a suffix'}; choose {', '.join(pixels.SAVE_OPTIONS)}"
-            )
         picture = codec.decode(data, device, precision, limits, progress.update)
-        buffered = pixels.saved(picture, kind)
-        files.write_atomically(job.target, lambda stream: stream.write(buffered), overwrite=batch["force"])
-        return {"width": picture.width, "height": picture.height, "bytes": len(buffered), "input_bytes": len(data)}
+        saved = pixels.saved(picture, kind)
+        return saved, {
+            "width": picture.width,
+            "height": picture.height,
+            "bytes": len(saved),
+            "input_bytes": len(data),
+        }
 
     def line(r: dict[str, Any]) -> str:
         return f"{r['width']}x{r['height']}  {r['bytes']} bytes  {r['seconds']:.2f} s"
@@ -192,7 +216,7 @@ def info(inputs: tuple[str, ...], quiet: bool, as_json: bool) -> None:
         click.echo(f"  size      {facts.size_bytes} bytes, {facts.bpp:.4f} bpp, {facts.compression_rate:.2%} saved")
         click.echo("  sections  " + ", ".join(f"{name} {size}" for name, size in facts.sections.items()))
 
-    _each(inputs, one)
+    each(inputs, one)
 
 
 @caecodec.command()
@@ -214,7 +238,7 @@ def verify(inputs: tuple[str, ...], quiet: bool, as_json: bool) -> None:
         elif not quiet:
             click.echo(f"{source}: ok")
 
-    _each(inputs, one)
+    each(inputs, one)
 
 
 @caecodec.command()
@@ -257,6 +281,7 @@ def models(as_json: bool, card: str | None) -> None:
 @click.option("--minutes", type=float, help="End after so long, the schedule finished.")
 @click.option("--resume", is_flag=True, help="Continue the run in the folder.")
 @click.option("--from", "start", type=click.Path(path_type=Path), help="Start from the weights of a checkpoint.")
+@click.option("--decoder-only", is_flag=True, help="Keep the encoder, train the rest on latents as they are coded.")
 @click.option("--device", help="cpu or cuda.  [default: cuda where there is one]")
 @click.option("--compile/--no-compile", "compile_model", default=None, help="torch.compile.  [default: on CUDA]")
 @click.option("--seed", type=int, help="Other than the recipe's.")
@@ -272,67 +297,27 @@ def train(recipe: str, folder: Path | None, data: tuple[str, ...], validation: t
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.option("-o", "--output", "folder", type=click.Path(path_type=Path), required=True, help="Folder for the model.")
 @click.option("--name", help="Name of the model.  [default: the recipe's]")
+@click.option("--data", default="", help="One line on what it was trained on, for `caecodec models`.")
+@click.option("--measured", default="", help="One line on its measured quality, for `caecodec models`.")
+@click.option("--check", "check", metavar="PATH", help="Pictures to compare integer and float bits on.")
 @_debug
-def export(checkpoint: Path, folder: Path, name: str | None) -> None:
+def export(checkpoint: Path, folder: Path, name: str | None, data: str, measured: str, check: str | None) -> None:
     """Turn a training CHECKPOINT into a model that encode and decode can use."""
     from caecodec.models import export as exporting
 
-    path = exporting.export(checkpoint, folder, name)
+    path = exporting.export(checkpoint, folder, name, {"data": data, "quality": measured})
     click.echo(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+    for cost in exporting.check(checkpoint, Path(check)) if check else ():
+        bits = f"{cost.float_bits:.0f} bits in float, {cost.stream_bits:.0f} in integers"
+        click.echo(f"quality {cost.quality}: {bits} ({100 * cost.growth:+.3f} %)")
 
 
 # -- running --------------------------------------------------------------------------------------------------------
 
 
-def _warn(message: str) -> None:
-    click.echo(f"caecodec: warning: {message}", err=True)
-
-
-def _report(source: str | None, error: BaseException) -> int:
-    """One line on standard error; the exit code."""
-    where = f"{source}: " if source else ""
-    text = " ".join(str(error).split()) or type(error).__name__
-    if isinstance(error, MemoryError):
-        error = LimitError("out of memory")
-    if isinstance(error, CaecodecError):
-        click.echo(f"caecodec: error: {where}{text}", err=True)
-        return error.exit_code
-    click.echo(
-        f"caecodec: internal error: {where}{type(error).__name__}: {text} (a bug; --debug shows where)", err=True
-    )
-    return 1
-
-
-def _debugging() -> bool:
-    return bool(click.get_current_context().find_root().meta.get("caecodec.debug"))
-
-
-def _each(sources: Sequence[str], work: Callable[[str], None]) -> None:
-    """Do `work` for every source, going on after a failure, and exit with the status that says so."""
-    codes = []
-    for source in sources:
-        try:
-            work(source)
-        except Exception as exc:
-            if _debugging():
-                traceback.print_exc()
-            codes.append(_report(source, exc))
-    if codes and len(sources) == 1:
-        raise _ReportedError(codes[0])
-    if codes:
-        raise BatchError(f"{len(codes)} of {len(sources)} inputs failed")
-
-
-class _ReportedError(Exception):
-    """Leave with a status; the error has been reported."""
-
-    def __init__(self, code: int) -> None:
-        self.code = code
-
-
 def _run_batch(
     inputs: tuple[str, ...],
-    one: Callable[[files.Job, ProgressLine], dict[str, Any]],
+    one: Callable[[files.Job, ProgressLine], tuple[bytes, dict[str, Any]]],
     line: Callable[[dict[str, Any]], str],
     *,
     suffix: str,
@@ -349,54 +334,70 @@ def _run_batch(
         inputs, recursive=recursive, output=output, output_dir=output_dir, suffix=suffix, suffixes=suffixes
     )
     by_source = {job.source: job for job in jobs}
-    to_stdout = any(job.target == files.STDIO for job in jobs)
+    to_stream = any(files.is_stream(job.target) for job in jobs)
 
     def work(source: str) -> None:
         job = by_source[source]
-        if job.target != files.STDIO and Path(job.target).exists():
+        if not files.is_stream(job.target) and os.path.lexists(job.target):
             if skip_existing:
                 if not quiet:
                     click.echo(f"{job.target}: exists, skipped", err=True)
                 return
             if not force:
                 raise FileSystemError(f"{job.target} exists; -f overwrites it, --skip-existing leaves it")
-        if output_dir is not None:
-            files.make_folder(Path(job.target).parent)
         start = time.perf_counter()
         with ProgressLine(source, enabled=not quiet) as progress:
-            result = one(job, progress)
+            data, result = one(job, progress)
+        if output_dir is not None:
+            files.make_folder(Path(job.target).parent)
+        files.write_atomically(job.target, data, overwrite=force)
         result = {"input": source, "output": job.target} | result | {"seconds": time.perf_counter() - start}
         if as_json:
-            click.echo(json.dumps(result), err=to_stdout)
+            click.echo(json.dumps(result), err=to_stream)
         elif not quiet:
-            click.echo(f"{job.target}: {line(result)}", err=to_stdout)
+            click.echo(f"{job.target}: {line(result)}", err=to_stream)
 
-    _each([job.source for job in jobs], work)
+    each([job.source for job in jobs], work)
+
+
+def _status(arguments: list[str]) -> int:
+    """Run the command; its exit status."""
+    try:
+        done = caecodec.main(args=arguments, prog_name="caecodec", standalone_mode=False)
+        return done if isinstance(done, int) else 0
+    except ReportedError as exc:
+        return exc.code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("caecodec: interrupted", err=True)
+        return 130
+    except SystemExit:  # click's answer to a closed pipe
+        return FileSystemError.exit_code
+    except click.exceptions.NoArgsIsHelpError as exc:
+        exc.show()
+        return 2
+    except click.ClickException as exc:
+        context = getattr(exc, "ctx", None)
+        path = context.command_path if context else "caecodec"
+        text = " ".join(exc.format_message().split())
+        click.echo(f"caecodec: error: {text} ({path} --help shows the options)", err=True)
+        return UsageError.exit_code
+    except Exception as exc:
+        if "--debug" in arguments:
+            traceback.print_exc()
+        return report(None, exc)
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Entry point: run the command and exit with its status."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file name may hold what a terminal cannot show
+    code = _status(list(sys.argv[1:] if argv is None else argv))
     try:
-        caecodec.main(args=arguments, prog_name="caecodec", standalone_mode=False)
-        sys.exit(0)
-    except _ReportedError as exc:
-        sys.exit(exc.code)
-    except click.exceptions.Exit as exc:
-        sys.exit(exc.exit_code)
-    except click.Abort:
-        click.echo("caecodec: interrupted", err=True)
-        sys.exit(130)
-    except KeyboardInterrupt:
-        click.echo("caecodec: interrupted", err=True)
-        sys.exit(130)
-    except click.ClickException as exc:
-        exc.show()
-        sys.exit(2)
-    except BrokenPipeError:
-        sys.stderr.close()  # nobody reads on; say nothing more
-        sys.exit(7)
-    except Exception as exc:
-        if "--debug" in arguments:
-            traceback.print_exc()
-        sys.exit(_report(None, exc))
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        # nobody reads standard output any more: keep the interpreter from trying again, and from saying so, at exit
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = code or FileSystemError.exit_code
+    sys.exit(code)

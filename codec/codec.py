@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
+
 from caecodec import container, pixels, tiling
 from caecodec.container import Container
 from caecodec.engine import Engine
@@ -18,7 +19,6 @@ from caecodec.latents import LatentCodec
 from caecodec.limits import DEFAULT_LIMITS, Limits
 from caecodec.models import zoo
 from caecodec.pixels import Picture
-from numpy.typing import NDArray
 
 Float = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
@@ -71,7 +71,7 @@ class PhotoCodec:
         )
 
     def analyse(self, picture: Picture, progress: Progress = no_progress) -> Iterator[Analysed]:
-        """Y and z of every tile, in raster order, one at a time."""
+        """y and z of every tile, in raster order, one at a time."""
         extent = tiling.cells(picture.width, picture.height)
         tiles = list(tiling.tiles(picture.width, picture.height))
         for number, tile in enumerate(tiles):
@@ -83,13 +83,13 @@ class PhotoCodec:
 
     def code_tile(self, tile: Analysed, quality: int) -> tuple[bytes, NDArray[np.int32]]:
         """Analysed tile -> its stream and y_hat."""
-        gain, gain_z = self.engine.gains(quality)
-        return self.latents.encode(tile.y * gain, tile.z * gain_z, quality)
+        gain, gain_z, weight = self.engine.gains(quality)
+        return self.latents.encode(tile.y * gain, tile.z * gain_z, quality, weight)
 
     def cost_tile(self, tile: Analysed, quality: int) -> tuple[float, NDArray[np.int32]]:
         """Analysed tile -> the bytes its stream would take, to within two, and y_hat."""
-        gain, gain_z = self.engine.gains(quality)
-        return self.latents.cost(tile.y * gain, tile.z * gain_z, quality)
+        gain, gain_z, weight = self.engine.gains(quality)
+        return self.latents.cost(tile.y * gain, tile.z * gain_z, quality, weight)
 
     def decode(self, parsed: Container, progress: Progress = no_progress) -> Picture:
         """Container -> Picture. Raises CorruptFileError, LimitError."""
@@ -103,7 +103,7 @@ class PhotoCodec:
 
         colour = self.synthesise(parsed.width, parsed.height, parsed.gray, parsed.quality, next_tile, progress)
         metadata = {container.SECTION_NAMES[t]: d for t, d in parsed.sections.items() if t != container.TAG_ALPHA}
-        return Picture(colour, alpha, **metadata)
+        return Picture(colour, alpha, **metadata)  # type: ignore[arg-type]
 
     def synthesise(
         self,
@@ -205,8 +205,3 @@ def verify(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Container:
     if container.TAG_ALPHA in parsed.sections:
         pixels.decompress_alpha(parsed.sections[container.TAG_ALPHA], parsed.width, parsed.height)
     return parsed
-
-
-def without_metadata(picture: Picture) -> Picture:
-    """The same pixels; no EXIF, ICC or XMP."""
-    return dataclasses.replace(picture, exif=b"", icc=b"", xmp=b"")

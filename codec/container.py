@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from caecodec.errors import CorruptFileError
+from caecodec.errors import CorruptFileError, LimitError
 from caecodec.limits import DEFAULT_LIMITS, Limits
 
 MAGIC = b"\xca\xec\x0d"
@@ -84,7 +84,7 @@ def serialize(container: Container) -> bytes:
 def parse(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Container:
     """The bytes of a .cae file -> Container.
 
-    Raises CorruptFileError for anything `serialize` would not have written, LimitError for a picture over `limits`.
+    Raises CorruptFileError for anything `serialize` would not have written, LimitError for what is over `limits`.
     Allocates nothing beyond slices of `data`.
     """
     if data[: len(MAGIC)] != MAGIC:
@@ -134,7 +134,7 @@ def _sections(reader: _Reader, limits: Limits) -> dict[bytes, bytes]:
         payload = reader.take(length, "a section")
         if tag in KNOWN_TAGS:
             if tag != TAG_ALPHA and length > limits.metadata_bytes:
-                raise CorruptFileError(f"{length} bytes of metadata are over the limit of {limits.metadata_bytes}")
+                raise LimitError(f"{length} bytes of metadata are over the limit of {limits.metadata_bytes}")
             sections[tag] = payload
         elif not tag[0] & 0x20:  # capitals are critical, as in PNG
             raise CorruptFileError(f"section {tag!r} needs a newer caecodec")

@@ -11,14 +11,15 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from caecodec.errors import LimitError, ModelError, UsageError
-from caecodec.integer import ONE
-from caecodec.models.layers import depth_to_space, space_to_depth
-from caecodec.models.photo import Analysis, HyperAnalysis, PhotoConfig, Synthesis
-from caecodec.models.zoo import Model
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from caecodec.errors import LimitError, ModelError, UsageError
+from caecodec.integer import ONE
+from caecodec.models.layers import channels_last, depth_to_space, space_to_depth
+from caecodec.models.photo import Analysis, HyperAnalysis, PhotoConfig, Synthesis
+from caecodec.models.zoo import Model
 
 Float = NDArray[np.float32]
 Network = TypeVar("Network", bound=nn.Module)
@@ -37,7 +38,7 @@ def pick_device(name: str) -> torch.device:
 def fast_bfloat16(device: torch.device) -> bool:
     """Whether bfloat16 convolutions are native here (AVX-512 BF16, AMX, or a recent GPU)."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     check = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
     return bool(check and check())
 
@@ -81,9 +82,10 @@ class Engine:
             z = self._h_a(F.pad(u, (0, beside, 0, below), mode="replicate"))
             return _array(y), _array(z)
 
-    def gains(self, quality: int) -> tuple[Float, Float]:
-        """What y (N,) and z (Z,) are multiplied by before rounding at this quality."""
-        return self._tables["gain"][quality - 1].cpu().numpy(), self._tables["gain_z"][quality - 1].cpu().numpy()
+    def gains(self, quality: int) -> tuple[Float, Float, Float]:
+        """What y (N,) and z (Z,) are multiplied by before rounding, and what errors in y are worth (N,)."""
+        gain, gain_z, weight = (self._tables[k][quality - 1].cpu().numpy() for k in ("gain", "gain_z", "weight"))
+        return gain, gain_z, weight
 
     def synthesise(self, y_hat: NDArray[np.int32], quality: int) -> NDArray[np.uint8]:
         """y_hat (h, w, N) in fixed point -> pixels (16h, 16w, 3). Raises LimitError."""
@@ -119,7 +121,7 @@ def _load(network: Network, tensors: Mapping[str, NDArray[np.generic]], prefix: 
         network.load_state_dict(state)
     except RuntimeError as exc:
         raise ModelError(f"the model's {prefix[:-1]} does not fit its configuration") from exc
-    return network.eval().to(memory_format=torch.channels_last)
+    return channels_last(network.eval())
 
 
 @contextmanager

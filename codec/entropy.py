@@ -14,9 +14,10 @@ from dataclasses import dataclass
 
 import constriction
 import numpy as np
-from caecodec.errors import CorruptFileError, ModelError
-from caecodec.integer import SCALES, SYMBOL_MAX
 from numpy.typing import NDArray
+
+from caecodec.errors import CorruptFileError, ModelError
+from caecodec.integer import SCALES, SYMBOL_MAX, Indices
 
 PRECISION = 24
 Symbols = NDArray[np.int32]
@@ -29,7 +30,7 @@ class Tables:
 
     models: tuple[object, ...]
     tail: NDArray[np.int32]
-    bits: tuple[NDArray[np.float64], ...]  # cost of each entry, the escape last
+    bits: NDArray[np.float64]  # (64, widest): cost of each entry, the escape last, then padding
 
     @classmethod
     def of(cls, frequencies: NDArray[np.generic], tail: NDArray[np.generic]) -> Tables:
@@ -38,30 +39,36 @@ class Tables:
         tails = np.asarray(tail, np.int32)
         if len(tails) != SCALES or len(flat) != int((2 * tails.astype(np.int64) + 2).sum()):
             raise ModelError("the frequency tables do not fit their tails")
-        models, bits, start = [], [], 0
-        for t in tails:
+        models, start = [], 0
+        bits = np.full((SCALES, 2 * int(tails.max(initial=0)) + 2), np.inf)
+        for i, t in enumerate(tails):
             table = flat[start : start + 2 * int(t) + 2]
             start += len(table)
             if t < 0 or table.min() < 1 or table.sum() != 1 << PRECISION:
                 raise ModelError("a frequency table does not sum to 2^24")
             # float64 holds these integers exactly
             models.append(constriction.stream.model.Categorical((table - 1).astype(np.float64), perfect=False))
-            bits.append(PRECISION - np.log2(table))
-        return cls(tuple(models), tails, tuple(bits))
+            bits[i, : len(table)] = PRECISION - np.log2(table)
+        return cls(tuple(models), tails, bits)
 
-    def cost(self, symbols: Symbols, indices: NDArray[np.intp]) -> float:
+    def cost(self, symbols: Symbols, indices: Indices) -> float:
         """Bits that coding `symbols` (any shape) takes, exact up to the last word of the stream."""
         flat, index = symbols.ravel(), indices.ravel()
         tail = self.tail[index]
         inside = np.abs(flat) <= tail
-        width = max(map(len, self.bits))
-        padded = np.stack([np.pad(b, (0, width - len(b))) for b in self.bits])
-        total = padded[index, np.where(inside, flat + tail, 2 * tail + 1)].sum()
+        total = self.bits[index, np.where(inside, flat + tail, 2 * tail + 1)].sum()
         escaped = np.abs(flat[~inside].astype(np.int64)) - tail[~inside]
         return float(total + (2 * np.floor(np.log2(escaped)) + 2).sum()) if len(escaped) else float(total)
 
+    def shrink_saves(self, symbols: Symbols, indices: Indices) -> NDArray[np.float64]:
+        """Bits saved by moving each symbol one towards zero; 0 for zeros and escapes. Both (K,) -> (K,)."""
+        tail = self.tail[indices]
+        possible = (symbols != 0) & (np.abs(symbols) <= tail)
+        place = np.where(possible, symbols + tail, 0)
+        return np.where(possible, self.bits[indices, place] - self.bits[indices, place - np.sign(symbols)], 0.0)
 
-def _by_index(indices: NDArray[np.intp]) -> list[tuple[int, NDArray[np.intp]]]:
+
+def _by_index(indices: Indices) -> list[tuple[int, NDArray[np.intp]]]:
     """(scale index, positions in rising order) for every index that occurs, in rising order."""
     order = np.argsort(indices, kind="stable")
     used, starts = np.unique(indices[order], return_index=True)
@@ -75,7 +82,7 @@ class Encoder:
         self._tables = tables
         self._coder = constriction.stream.queue.RangeEncoder()
 
-    def encode(self, symbols: Symbols, indices: NDArray[np.intp]) -> None:
+    def encode(self, symbols: Symbols, indices: Indices) -> None:
         """Append symbols (K,) within +-SYMBOL_MAX under scale indices (K,): one call per scale index, then escapes."""
         if len(symbols) and np.abs(symbols).max() > SYMBOL_MAX:
             raise AssertionError("a symbol over SYMBOL_MAX reached the entropy coder")
@@ -96,8 +103,9 @@ class Encoder:
     def finish(self) -> bytes:
         """The stream: 32-bit words, most significant byte first, zero bytes at the end left out."""
         words = self._coder.get_compressed()
-        data = words.astype(">u4").tobytes()
-        return _shortest(data, self._coder).rstrip(b"\0")
+        data: bytes = words.astype(">u4").tobytes()
+        ending: bytes = _shortest(data, self._coder)
+        return ending.rstrip(b"\0")
 
 
 def _shortest(data: bytes, coder: constriction.stream.queue.RangeEncoder) -> bytes:
@@ -128,7 +136,7 @@ class Decoder:
         words = np.frombuffer(padded + b"\0" * 8, ">u4").astype(np.uint32)
         self._coder = constriction.stream.queue.RangeDecoder(words)
 
-    def decode(self, indices: NDArray[np.intp]) -> Symbols:
+    def decode(self, indices: Indices) -> Symbols:
         """The next symbols (K,), given their scale indices (K,). Raises CorruptFileError."""
         symbols = np.empty(len(indices), np.int32)
         try:

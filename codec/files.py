@@ -7,10 +7,9 @@ import os
 import secrets
 import stat
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from caecodec.errors import FileSystemError, UsageError
 
@@ -31,41 +30,69 @@ class Job:
 
 def read_bytes(source: str) -> bytes:
     """The whole of a file or of standard input. Raises FileSystemError."""
-    if source == STDIO:
-        return sys.stdin.buffer.read()
     try:
+        if source == STDIO:
+            if sys.stdin is None:
+                raise FileSystemError("standard input is closed")
+            return sys.stdin.buffer.read()
         return Path(source).read_bytes()
     except OSError as exc:
         raise FileSystemError(_reason(exc)) from exc
 
 
-def write_atomically(target: str, write: Callable[[BinaryIO], object], *, overwrite: bool) -> int:
-    """Let `write` fill `target` so that it appears whole or not at all; returns its size in bytes.
-
-    A temporary file in the same folder is filled, synced and renamed. Raises FileSystemError.
-    """
+def is_stream(target: str) -> bool:
+    """Whether bytes go straight to `target`: standard output, a pipe or a device, which no rename may replace."""
     if target == STDIO:
-        write(sys.stdout.buffer)
-        sys.stdout.buffer.flush()
-        return 0
-    path = Path(target)
-    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.tmp")
+        return True
+    try:
+        mode = Path(target).stat().st_mode
+    except OSError:
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+def write_atomically(target: str, data: bytes, *, overwrite: bool) -> None:
+    """Write `data` so that `target` appears whole or not at all. Raises FileSystemError; BrokenPipeError of a stream.
+
+    A temporary file in the same folder is filled, synced and renamed. What a symbolic link points to is replaced, the
+    link stays.
+    """
+    if is_stream(target):
+        _write_stream(target, data)
+        return
+    path = Path(os.path.realpath(target))
+    # not made from the target's name, which may be as long as names can be
+    temporary = path.with_name(f".caecodec-{secrets.token_hex(4)}.tmp")
     try:
         mode = _mode_of(path)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
         with os.fdopen(descriptor, "wb") as stream:
-            write(stream)
-            size = stream.tell()
+            stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
         _publish(temporary, path, overwrite)
         _sync_folder(path.parent)
-        return size
     except OSError as exc:
         raise FileSystemError(f"cannot write {target}: {_reason(exc)}") from exc
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def _write_stream(target: str, data: bytes) -> None:
+    try:
+        if target == STDIO:
+            if sys.stdout is None:
+                raise FileSystemError("standard output is closed")
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+        else:
+            with open(target, "wb") as stream:  # noqa: PTH123
+                stream.write(data)
+    except BrokenPipeError:
+        raise
+    except OSError as exc:
+        raise FileSystemError(f"cannot write {target}: {_reason(exc)}") from exc
 
 
 def make_folder(folder: Path) -> None:
@@ -114,7 +141,7 @@ def find_inputs(sources: Iterable[str], recursive: bool, suffixes: frozenset[str
     """Each file to do, and the folder it was found in (None where it was named itself). Raises UsageError."""
     for source in sources:
         path = Path(source)
-        if source == STDIO or not path.is_dir():
+        if source == STDIO or not os.path.isdir(source):  # noqa: PTH112 (Path.is_dir raises where a name is too long)
             yield source, None
             continue
         if not recursive:

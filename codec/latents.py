@@ -6,39 +6,69 @@ Arrays are (height, width, channels). y_hat and z_hat are fixed point, symbol * 
 from __future__ import annotations
 
 import zlib
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
+
 from caecodec.container import CHECK_BYTES
 from caecodec.entropy import Decoder, Encoder, Symbols, Tables
 from caecodec.errors import CorruptFileError
-from caecodec.integer import ONE, PHASES, STEPS, SYMBOL_MAX, Array, EntropyNetwork, group_at, multiply
-from numpy.typing import NDArray
+from caecodec.integer import (
+    ONE,
+    PHASES,
+    RDO_STRENGTH,
+    STEPS,
+    SYMBOL_MAX,
+    Array,
+    EntropyNetwork,
+    Indices,
+    group_at,
+    multiply,
+)
 
 SATURATION = float(1 << 22)
-Indices = NDArray[np.intp]
+
 Float = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What an encoder quantises: `target` (K,), fixed point; `weight` (K,), bits an error of one step^2 is worth."""
+
+    target: Array
+    weight: Array | None
 
 
 class SymbolCoder(Protocol):
     """Writes, reads or only counts one batch of symbols."""
 
-    def __call__(self, mean: Array, index: Indices, target: Array | None) -> Symbols:
-        """mean, index and (when encoding) unquantised target, all (K,) -> symbols (K,)."""
+    def __call__(self, mean: Array, index: Indices, source: Source | None) -> Symbols:
+        """mean, index and (when encoding) what is to be quantised, all (K,) -> symbols (K,)."""
 
 
-def _quantise(target: Array, mean: Array) -> Symbols:
-    symbols = np.floor((target - mean) * (1 / ONE) + 0.5)
-    return np.clip(symbols, -SYMBOL_MAX, SYMBOL_MAX).astype(np.int32)
+def quantise(source: Source, mean: Array, index: Indices, tables: Tables) -> Symbols:
+    """Round to nearest, or one step nearer to zero where that saves more rate than it costs distortion."""
+    residual = (source.target - mean) * (1 / ONE)
+    symbols = np.clip(np.floor(residual + 0.5), -SYMBOL_MAX, SYMBOL_MAX).astype(np.int32)
+    if source.weight is None:
+        return symbols
+    at = np.flatnonzero(symbols)
+    some, r = symbols[at], residual[at]
+    shrunk = some - np.sign(some)
+    added = ((r - shrunk) ** 2 - (r - some) ** 2) * source.weight[at]
+    symbols[at] = np.where(added < RDO_STRENGTH * tables.shrink_saves(some, index[at]), shrunk, some)
+    return symbols
 
 
 class _Write:
     def __init__(self, tables: Tables) -> None:
-        self.encoder = Encoder(tables)
+        self.tables, self.encoder = tables, Encoder(tables)
 
-    def __call__(self, mean: Array, index: Indices, target: Array | None) -> Symbols:
-        assert target is not None
-        symbols = _quantise(target, mean)
+    def __call__(self, mean: Array, index: Indices, source: Source | None) -> Symbols:
+        assert source is not None
+        symbols = quantise(source, mean, index, self.tables)
         self.encoder.encode(symbols, index)
         return symbols
 
@@ -47,9 +77,9 @@ class _Count:
     def __init__(self, tables: Tables) -> None:
         self.tables, self.bits = tables, 0.0
 
-    def __call__(self, mean: Array, index: Indices, target: Array | None) -> Symbols:
-        assert target is not None
-        symbols = _quantise(target, mean)
+    def __call__(self, mean: Array, index: Indices, source: Source | None) -> Symbols:
+        assert source is not None
+        symbols = quantise(source, mean, index, self.tables)
         self.bits += self.tables.cost(symbols, index)
         return symbols
 
@@ -58,7 +88,7 @@ class _Read:
     def __init__(self, tables: Tables, data: bytes) -> None:
         self.decoder = Decoder(tables, data)
 
-    def __call__(self, mean: Array, index: Indices, target: Array | None) -> Symbols:
+    def __call__(self, mean: Array, index: Indices, source: Source | None) -> Symbols:
         return self.decoder.decode(index)
 
 
@@ -68,21 +98,24 @@ class LatentCodec:
     def __init__(self, network: EntropyNetwork, tables: Tables) -> None:
         self._network, self._tables = network, tables
 
-    def encode(self, y: Float, z: Float, quality: int) -> tuple[bytes, NDArray[np.int32]]:
-        """Y (h, w, N) and z (ceil(h/4), ceil(w/4), Z), both after their gains -> stream, y_hat (h, w, N)."""
+    def encode(self, y: Float, z: Float, quality: int, weight: Float | None = None) -> tuple[bytes, NDArray[np.int32]]:
+        """y (h, w, N) and z (ceil(h/4), ceil(w/4), Z), both after their gains -> stream, y_hat (h, w, N).
+
+        weight (N,): bits that an error of one step^2 in each channel is worth; None rounds to nearest.
+        """
         writer = _Write(self._tables)
-        y_hat = self._walk(y.shape[:2], quality, writer, y, z)
+        y_hat = self._walk(y.shape[:2], quality, writer, y, z, weight)
         return check(y_hat) + writer.encoder.finish(), y_hat
 
-    def cost(self, y: Float, z: Float, quality: int) -> tuple[float, NDArray[np.int32]]:
+    def cost(self, y: Float, z: Float, quality: int, weight: Float | None = None) -> tuple[float, NDArray[np.int32]]:
         """Bytes that `encode` would write, to within two, and y_hat; writes nothing."""
         counter = _Count(self._tables)
-        y_hat = self._walk(y.shape[:2], quality, counter, y, z)
+        y_hat = self._walk(y.shape[:2], quality, counter, y, z, weight)
         return counter.bits / 8 + CHECK_BYTES, y_hat
 
     def decode(self, data: bytes, shape: tuple[int, int], quality: int) -> NDArray[np.int32]:
         """Stream, (h, w) in cells -> y_hat (h, w, N). Raises CorruptFileError where the latents miss their check."""
-        y_hat = self._walk(shape, quality, _Read(self._tables, data[CHECK_BYTES:]), None, None)
+        y_hat = self._walk(shape, quality, _Read(self._tables, data[CHECK_BYTES:]))
         if check(y_hat) != data[:CHECK_BYTES]:
             raise CorruptFileError(
                 "the decoded latents do not match their checksum: this decoder disagrees with the encoder; "
@@ -91,7 +124,13 @@ class LatentCodec:
         return y_hat
 
     def _walk(
-        self, shape: tuple[int, ...], quality: int, code: SymbolCoder, y: Float | None, z: Float | None
+        self,
+        shape: tuple[int, ...],
+        quality: int,
+        code: SymbolCoder,
+        y: Float | None = None,
+        z: Float | None = None,
+        weight: Float | None = None,
     ) -> NDArray[np.int32]:
         net = self._network
         tables = net.quality(quality)
@@ -99,8 +138,8 @@ class LatentCodec:
         z_shape = (-(-h // 4), -(-w // 4), net.z)
         z_mean = np.broadcast_to(tables.z_mean, z_shape).ravel()
         z_index = np.broadcast_to(tables.z_index, z_shape).ravel()
-        z_target = None if z is None else z.ravel().astype(np.float64) * ONE
-        z_hat = code(z_mean, z_index, z_target) * float(ONE) + z_mean
+        z_source = None if z is None else Source(z.ravel().astype(np.float64) * ONE, None)
+        z_hat = code(z_mean, z_index, z_source) * float(ONE) + z_mean
 
         even = (h + h % 2, w + w % 2)
         psi = np.ascontiguousarray(net.hyper(z_hat.reshape(z_shape), tables)[: even[0], : even[1]])
@@ -109,7 +148,7 @@ class LatentCodec:
         quarter = net.n // 4
         for step in range(STEPS):
             features = net.features(step, psi, known)
-            places, means, indices, targets = [], [], [], []
+            places, means, indices, targets, weights = [], [], [], [], []
             for phase, (i, j) in enumerate(PHASES):
                 group = group_at(step, phase)
                 place = (slice(i, h, 2), slice(j, w, 2), slice(group * quarter, (group + 1) * quarter))
@@ -121,9 +160,11 @@ class LatentCodec:
                 indices.append(index.ravel())
                 if y is not None:
                     targets.append(y[place].ravel().astype(np.float64) * ONE)
+                if weight is not None:
+                    weights.append(np.broadcast_to(weight[place[2]], mean.shape).ravel())
             mean_row = np.concatenate(means)
-            target_row = np.concatenate(targets) if targets else None
-            symbols = code(mean_row, np.concatenate(indices), target_row)
+            source = Source(np.concatenate(targets), np.concatenate(weights) if weights else None) if targets else None
+            symbols = code(mean_row, np.concatenate(indices), source)
             values = symbols * float(ONE) + mean_row
             start = 0
             for place, extent in places:
@@ -137,5 +178,5 @@ class LatentCodec:
 
 def check(y_hat: NDArray[np.int32]) -> bytes:
     """Low 16 bits of the CRC-32 of y_hat as little-endian int32 in (row, column, channel) order."""
-    crc = zlib.crc32(np.ascontiguousarray(y_hat, "<i4"))
+    crc = zlib.crc32(np.ascontiguousarray(y_hat, "<i4").data)
     return (crc & 0xFFFF).to_bytes(CHECK_BYTES, "little")

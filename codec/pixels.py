@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import threading
 import warnings
 from collections.abc import Iterator
@@ -12,13 +13,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from caecodec.errors import CorruptFileError, InputImageError, UsageError
-from caecodec.limits import DEFAULT_LIMITS, Limits
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, UnidentifiedImageError
 
+from caecodec.errors import CaecodecError, CorruptFileError, InputImageError, LimitError, UsageError
+from caecodec.limits import DEFAULT_LIMITS, Limits
+
 EXIF_PREFIX = b"Exif\0\0"
 WEBP_MAX_SIDE = 16383
+TIFF_XMP = 700  # its tag
 _pillow_limit = threading.Lock()
 
 
@@ -65,24 +68,37 @@ def _own_limits() -> Iterator[None]:
             Image.MAX_IMAGE_PIXELS = before
 
 
-def open_picture(source: Path | BinaryIO | bytes, limits: Limits = DEFAULT_LIMITS) -> Picture:
-    """Read any picture Pillow reads. Raises InputImageError, LimitError; OSError of the file system passes through."""
-    stream = io.BytesIO(source) if isinstance(source, bytes) else source
+@contextmanager
+def _decoding() -> Iterator[None]:
+    """Pillow's decoders raise nearly anything on a damaged file, struct.error among it: all of it is the picture's."""
     try:
-        with _own_limits(), Image.open(stream) as image:
-            limits.check_size(*image.size)
-            return from_image(image, limits)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of damaged tags, which are kept as they are
+            yield
+    except (CaecodecError, MemoryError, FileNotFoundError, PermissionError, IsADirectoryError):
+        raise
     except UnidentifiedImageError as exc:
         raise InputImageError("not a picture in a format Pillow reads") from exc
-    except (FileNotFoundError, PermissionError, IsADirectoryError):
-        raise
-    # Pillow's decoders raise all of these on damaged files
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError) as exc:
+    except Exception as exc:
         raise InputImageError(f"the picture cannot be decoded ({exc})") from exc
 
 
-def from_image(image: Image.Image, limits: Limits = DEFAULT_LIMITS) -> Picture:
-    """A Pillow image of any mode -> Picture."""
+def open_picture(
+    source: Path | BinaryIO | bytes, limits: Limits = DEFAULT_LIMITS, *, keep_metadata: bool = True
+) -> Picture:
+    """Read any picture Pillow reads. Raises InputImageError, LimitError; OSError of the file system passes through."""
+    stream = io.BytesIO(source) if isinstance(source, bytes) else source
+    with _decoding(), _own_limits(), Image.open(stream) as image:
+        return from_image(image, limits, keep_metadata=keep_metadata)
+
+
+def from_image(image: Image.Image, limits: Limits = DEFAULT_LIMITS, *, keep_metadata: bool = True) -> Picture:
+    """A Pillow image of any mode -> Picture. Raises InputImageError, LimitError."""
+    with _decoding():
+        return _from_image(image, limits, keep_metadata)
+
+
+def _from_image(image: Image.Image, limits: Limits, keep_metadata: bool) -> Picture:
     limits.check_size(*image.size)
     if not image.width or not image.height:
         raise InputImageError("the picture has no pixels")
@@ -91,10 +107,12 @@ def from_image(image: Image.Image, limits: Limits = DEFAULT_LIMITS) -> Picture:
         notes.append(f"only the first of {image.n_frames} frames is kept")  # type: ignore[attr-defined]
     if _deep(image):
         notes.append("16 bits per channel become 8")
+    # Pillow has no 16-bit gray with alpha and loads it as colour
+    gray_as_rgba = any(tile[3] == "LA;16B" for tile in getattr(image, "tile", []))
+    image.load()  # before metadata: in PNG some of it may follow the pixels
     icc = image.info.get("icc_profile") or b""
     exif = _exif(image)
     xmp = image.info.get("xmp") or b""
-    image.load()
     mode = image.mode
     if mode == "CMYK":
         image, icc = _from_cmyk(image, icc), b""
@@ -102,17 +120,21 @@ def from_image(image: Image.Image, limits: Limits = DEFAULT_LIMITS) -> Picture:
         image, icc = _from_16_bit(image), icc
     elif mode == "F":
         raise InputImageError("floating-point pixels are not supported; convert to 8 bits first")
-    has_alpha = "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info
-    gray = image.mode in ("1", "L", "LA", "La")
+    has_alpha = image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
+    gray = gray_as_rgba or image.mode in ("1", "L", "LA", "La")
     target = ("LA" if has_alpha else "L") if gray else ("RGBA" if has_alpha else "RGB")
-    if image.mode not in (target,):
-        # Pillow has no direct way from premultiplied gray
-        image = image.convert("RGBA").convert(target) if image.mode == "La" else image.convert(target)
+    if image.mode != target:
+        image = image.convert(target)
     array = np.asarray(image)
     metadata = {"exif": exif, "icc": bytes(icc), "xmp": xmp if isinstance(xmp, bytes) else str(xmp).encode()}
     for name, value in metadata.items():
-        if len(value) > limits.metadata_bytes:
-            raise InputImageError(f"{len(value)} bytes of {name.upper()} are over the limit; --strip drops metadata")
+        if not keep_metadata:
+            metadata[name] = b""
+        elif len(value) > limits.metadata_bytes:
+            raise LimitError(
+                f"{len(value)} bytes of {name.upper()} are over the limit of {limits.metadata_bytes}; "
+                "--strip drops metadata"
+            )
     if has_alpha:
         colour = array[..., 0] if gray else array[..., :3]
         return Picture(colour, np.ascontiguousarray(array[..., -1]), **metadata, notes=tuple(notes))
@@ -173,7 +195,11 @@ def _from_16_bit(image: Image.Image) -> Image.Image:
     values = np.asarray(image).astype(np.int64)
     if values.min() < 0 or values.max() > 0xFFFF:
         raise InputImageError("32-bit pixels outside 0..65535 are not supported; convert to 8 bits first")
-    return Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
+    gray = Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
+    clear = image.info.get("transparency")
+    if clear is not None:
+        gray.putalpha(Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))
+    return gray
 
 
 def _from_cmyk(image: Image.Image, icc: bytes) -> Image.Image:
@@ -205,17 +231,17 @@ def compress_alpha(alpha: NDArray[np.uint8]) -> bytes:
 def decompress_alpha(data: bytes, width: int, height: int) -> NDArray[np.uint8]:
     """The inverse; raises CorruptFileError unless it is WebP or PNG of exactly this size."""
     try:
-        with _own_limits(), Image.open(io.BytesIO(data), formats=("WEBP", "PNG")) as image:
+        with _decoding(), _own_limits(), Image.open(io.BytesIO(data), formats=("WEBP", "PNG")) as image:
             if image.size != (width, height):
                 raise CorruptFileError(f"the alpha section is {image.width}x{image.height}, not {width}x{height}")
             return np.array(image.convert("L"))
-    except (OSError, SyntaxError, ValueError, EOFError) as exc:
-        raise CorruptFileError(f"the alpha section cannot be decoded ({exc})") from exc
+    except InputImageError as exc:
+        raise CorruptFileError(f"the alpha section: {exc}") from exc
 
 
 SAVE_OPTIONS: dict[str, dict[str, object]] = {
     ".png": {"format": "PNG"},
-    ".webp": {"format": "WEBP", "lossless": True},
+    ".webp": {"format": "WEBP", "lossless": True, "exact": True},  # exact: colour below transparency too
     ".tif": {"format": "TIFF", "compression": "tiff_deflate"},
     ".tiff": {"format": "TIFF", "compression": "tiff_deflate"},
     ".bmp": {"format": "BMP"},
@@ -226,11 +252,16 @@ SAVE_OPTIONS: dict[str, dict[str, object]] = {
 NO_ALPHA = (".jpg", ".jpeg", ".bmp", ".ppm")
 
 
+def check_suffix(suffix: str) -> None:
+    """Raise UsageError for a suffix whose format `saved` does not write."""
+    if suffix.lower() not in SAVE_OPTIONS:
+        raise UsageError(f"cannot write {suffix or 'a file without a suffix'}; choose one of {', '.join(SAVE_OPTIONS)}")
+
+
 def saved(picture: Picture, suffix: str) -> bytes:
     """The bytes of a file in the format of `suffix`, lossless but for JPEG. Raises UsageError."""
+    check_suffix(suffix)
     suffix = suffix.lower()
-    if suffix not in SAVE_OPTIONS:
-        raise UsageError(f"cannot write {suffix or 'a file without a suffix'}; choose one of {', '.join(SAVE_OPTIONS)}")
     if picture.alpha is not None and suffix in NO_ALPHA:
         raise UsageError(f"{suffix} has no transparency and this picture does; choose .png or .webp")
     if suffix == ".webp" and max(picture.width, picture.height) > WEBP_MAX_SIDE:
@@ -238,13 +269,20 @@ def saved(picture: Picture, suffix: str) -> bytes:
     image = to_image(picture)
     if suffix == ".webp" and image.mode == "L":
         image = image.convert("RGB")
-    metadata = {k: image.info[k] for k in ("exif", "icc_profile", "xmp") if k in image.info}
+    metadata: dict[str, object] = {k: image.info[k] for k in ("exif", "icc_profile", "xmp") if k in image.info}
     if suffix == ".png" and "xmp" in metadata:
-        metadata["pnginfo"] = _png_xmp(metadata.pop("xmp"))
-    if suffix in (".bmp", ".ppm"):
+        metadata["pnginfo"] = _png_xmp(picture.xmp)
+        del metadata["xmp"]
+    elif suffix in (".tif", ".tiff") and "xmp" in metadata:
+        metadata["tiffinfo"] = {TIFF_XMP: metadata.pop("xmp")}
+    elif suffix in (".bmp", ".ppm"):
         metadata = {}
     stream = io.BytesIO()
-    image.save(stream, **SAVE_OPTIONS[suffix], **metadata)  # type: ignore[arg-type]
+    try:
+        image.save(stream, **SAVE_OPTIONS[suffix], **metadata)  # type: ignore[arg-type]
+    # a side or metadata over what the format holds; TIFF also parses EXIF
+    except (OSError, ValueError, SyntaxError, TypeError, struct.error) as exc:
+        raise UsageError(f"{suffix} cannot hold this picture or its metadata ({exc}); choose .png") from exc
     return stream.getvalue()
 
 

@@ -9,18 +9,22 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from caecodec.codec import Analysed, PhotoCodec, Pixels, Progress, no_progress
+
 from caecodec.errors import UsageError
 from caecodec.pixels import Picture
+
+if TYPE_CHECKING:  # targets are checked before torch is imported
+    from caecodec.codec import Analysed, PhotoCodec, Pixels, Progress
 
 _SLACK_BYTES = 4  # per tile: how far a counted size may lie above the written one
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is asked for; exactly one is set. `size` in bytes, `bpp` of the whole file in bits per pixel, `psnr` in dB."""
+    """What is asked for; one of `size` in bytes, `bpp` of the whole file in bits per pixel, and `psnr` in dB."""
 
     size: int | None = None
     bpp: float | None = None
@@ -78,7 +82,7 @@ def highest(meets: Callable[[int], bool]) -> int:
     return low
 
 
-def encode_to_target(codec: PhotoCodec, picture: Picture, target: Target, progress: Progress = no_progress) -> Found:
+def encode_to_target(codec: PhotoCodec, picture: Picture, target: Target, progress: Progress) -> Found:
     """The best file that meets `target`. Raises UsageError, saying what was reachable, where none does."""
     tiles = list(codec.analyse(picture, progress))
     if target.psnr is not None:

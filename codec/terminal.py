@@ -1,20 +1,30 @@
-"""A progress bar on standard error that appears only on a terminal and only for work over a second."""
+"""What the command says: progress, warnings, errors, and the exit status that goes with them."""
 
 from __future__ import annotations
 
 import sys
 import time
+import traceback
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
+
+import click
+
+from caecodec.errors import BatchError, CaecodecError, FileSystemError, LimitError
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 DELAY_SECONDS = 1.0
+DEBUG = "caecodec.debug"  # in the meta of the root context: --debug was given
 
 
 class ProgressLine:
-    """`with ProgressLine(name) as p: p.update(0.5)`; removed when done."""
+    """A bar on standard error, only on a terminal and only for work over a second; removed when done.
+
+    `with ProgressLine(name, enabled=True) as p: p.update(0.5)`
+    """
 
     def __init__(self, name: str, *, enabled: bool) -> None:
         self._name = name
@@ -45,3 +55,54 @@ class ProgressLine:
             self._bar.start()
         if self._task is not None:
             self._bar.update(self._task, completed=share)
+
+
+class ReportedError(Exception):
+    """Leave with a status; the error has been reported."""
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+
+
+def warn(message: str) -> None:
+    """One line on standard error."""
+    click.echo(f"caecodec: warning: {message}", err=True)
+
+
+def report(source: str | None, error: BaseException) -> int:
+    """One line on standard error; the exit code."""
+    where = f"{source}: " if source else ""
+    if isinstance(error, MemoryError):
+        error = LimitError("out of memory")
+    elif isinstance(error, OSError):  # one that no room expected: a full standard output, say
+        error = FileSystemError(error.strerror or str(error))
+    text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, CaecodecError):
+        click.echo(f"caecodec: error: {where}{text}", err=True)
+        return error.exit_code
+    click.echo(
+        f"caecodec: internal error: {where}{type(error).__name__}: {text} (a bug; --debug shows where)", err=True
+    )
+    return 1
+
+
+def _debugging() -> bool:
+    return bool(click.get_current_context().find_root().meta.get(DEBUG))
+
+
+def each(sources: Sequence[str], work: Callable[[str], None]) -> None:
+    """Do `work` for every source, going on after a failure, and exit with the status that says so."""
+    codes = []
+    for source in sources:
+        try:
+            work(source)
+        except BrokenPipeError as exc:
+            raise ReportedError(FileSystemError.exit_code) from exc  # nobody reads on; say nothing more
+        except Exception as exc:
+            if _debugging():
+                traceback.print_exc()
+            codes.append(report(source, exc))
+    if codes and len(sources) == 1:
+        raise ReportedError(codes[0])
+    if codes:
+        raise BatchError(f"{len(codes)} of {len(sources)} inputs failed")

@@ -14,15 +14,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from caecodec.errors import FileSystemError
-from caecodec.integer import FRACTION_BITS, STEPS, TABLE_BITS, EntropyNetwork
-from caecodec.models import layers
-from caecodec.models.identity import model_id
-from caecodec.models.photo import PhotoConfig, PhotoModel, level_of_quality
-from caecodec.models.rate_model import SCALE_STEP, SCALES, scale_of_index
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 from torch import Tensor, nn
+
+from caecodec.errors import FileSystemError
+from caecodec.integer import FRACTION_BITS, STEPS, TABLE_BITS, EntropyNetwork
+from caecodec.models import layers
+from caecodec.models.check import Cost, cost_of_integers
+from caecodec.models.data import validation_crops
+from caecodec.models.identity import model_id
+from caecodec.models.photo import PhotoConfig, PhotoModel, level_of_quality
+from caecodec.models.rate_model import SCALE_STEP, SCALES, scale_of_index
 
 Tensors = dict[str, NDArray[np.generic]]
 
@@ -86,6 +89,11 @@ def quality_tables(model: PhotoModel) -> Tensors:
 
     log_gain, log_gain_z = rows(model.log_gain), rows(model.log_gain_z)
     log_ratio = log_gain - np.log(_numpy(model.normaliser))
+    gain_out = np.exp(rows(model.log_gain_out) - log_gain)
+    # lambda on 255^2 * MSE over three channels, through the linear branch of g_s, whose columns are nearly orthogonal
+    lam = np.array([model.config.lambda_at(level_of_quality(q)) for q in range(1, QUALITIES + 1)])
+    power = (_numpy(model.g_s.linear.weight) ** 2).sum(axis=0)
+    weight = lam[:, None] * (255**2 / 3) * power * gain_out**2
     index = np.clip(np.floor(rows(model.z_index) + 0.5), 0, SCALES - 1)
     return {
         "quality.to_u": fixed(np.exp(-log_ratio), TABLE_BITS),
@@ -97,7 +105,8 @@ def quality_tables(model: PhotoModel) -> Tensors:
         "quality.z_index": index.astype(np.uint8),
         "float.gain": np.exp(log_gain).astype(np.float32),
         "float.gain_z": np.exp(log_gain_z).astype(np.float32),
-        "float.gain_out": np.exp(rows(model.log_gain_out) - log_gain).astype(np.float32),
+        "float.gain_out": gain_out.astype(np.float32),
+        "float.weight": weight.astype(np.float32),  # encoder only: bits an error of one step^2 is worth
         "float.modulation": rows(model.modulation).astype(np.float32),
     }
 
@@ -107,7 +116,8 @@ def integer_table(probabilities: NDArray[np.float64]) -> NDArray[np.int32]:
     free = (1 << PRECISION) - len(probabilities)
     frequencies = 1 + np.floor(probabilities / probabilities.sum() * free).astype(np.int64)
     frequencies[np.argmax(frequencies)] += (1 << PRECISION) - frequencies.sum()
-    return frequencies.astype(np.int32)
+    table: NDArray[np.int32] = frequencies.astype(np.int32)
+    return table
 
 
 def gaussian_tables() -> Tensors:
@@ -177,3 +187,11 @@ def export(checkpoint: Path, folder: Path, name: str | None = None, summary: Map
     path = folder / f"{name}.safetensors"
     save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, path, metadata=metadata)
     return path
+
+
+def check(checkpoint: Path, pictures: Path) -> list[Cost]:
+    """Cost of exactness at a low, a middle and a high quality, on 256x256 crops of `pictures`."""
+    model, _ = load_checkpoint(checkpoint)
+    tensors = tensors_of(model)
+    crops = validation_crops([pictures], 256, torch.device("cpu"))
+    return [cost_of_integers(model, tensors, crops, quality) for quality in (10, 50, 90)]

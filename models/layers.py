@@ -6,8 +6,13 @@ and a depthwise 3x3 is cheap. The plain memory layout is up to ten times slower 
 
 from __future__ import annotations
 
+from typing import TypeVar
+
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def space_to_depth(x: Tensor, r: int) -> Tensor:
@@ -26,6 +31,12 @@ def depth_to_space(x: Tensor, r: int) -> Tensor:
     c = d // (r * r)
     x = x.permute(0, 2, 3, 1).reshape(b, h, w, r, r, c)  # (B, H, W, r, r, C)
     return x.permute(0, 1, 3, 2, 4, 5).reshape(b, h * r, w * r, c).permute(0, 3, 1, 2)
+
+
+def channels_last(network: Network) -> Network:
+    """The same network with its weights in channels_last memory."""
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network
 
 
 def conv1x1(c_in: int, c_out: int) -> nn.Conv2d:
@@ -66,5 +77,6 @@ def interpolate(table: Tensor, level: Tensor) -> Tensor:
     position = level.clamp(0, 1) * (table.shape[0] - 1)
     low = position.floor().clamp(max=table.shape[0] - 2).long()
     weight = (position - low).unsqueeze(1)  # (B, 1)
-    rows = table[low] * (1 - weight) + table[low + 1] * weight
-    return rows[:, :, None, None]
+    rows: Tensor = table[low] * (1 - weight) + table[low + 1] * weight
+    column: Tensor = rows[:, :, None, None]
+    return column

@@ -23,10 +23,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
+from torch import Tensor, nn
+
 from caecodec.models.layers import Block, conv1x1, depth_to_space, interpolate, space_to_depth
 from caecodec.models.quantize import add_noise, round_ste
-from caecodec.models.rate_model import SCALE_MIN, SCALE_STEP, gaussian_bits, scale_of_index
-from torch import Tensor, nn
+from caecodec.models.rate_model import SCALE_MIN, SCALE_STEP, gaussian_bits, scale_of_index, shrink
 
 PATCH = 16
 STEPS = 4  # context steps; also channel groups, and positions of a 2x2 cell
@@ -54,7 +55,7 @@ class PhotoConfig:
         return asdict(self)
 
     def lambda_at(self, level: float) -> float:
-        """Lambda (on 255^2 * MSE against bits per pixel) at level 0..1, log-linear."""
+        """lambda (on 255^2 * MSE against bits per pixel) at level 0..1, log-linear."""
         return float(self.lambda_min * (self.lambda_max / self.lambda_min) ** level)
 
 
@@ -105,7 +106,8 @@ class Analysis(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Pixels to latents; the linear branch stays in float32 whatever autocast says."""
         y = self.down(self.blocks(self.stem(space_to_depth(x, 8))))
-        return y.float() + self.linear_branch(x)
+        latents: Tensor = y.float() + self.linear_branch(x)
+        return latents
 
     def linear_branch(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, N, H/16, W/16), float32."""
@@ -195,7 +197,7 @@ class Context(nn.Module):
         self.head_bias = nn.Parameter(torch.zeros(STEPS, STEPS, c.n // 2))
 
     def forward(self, step: int, psi: Tensor, known: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Psi (B, C, H, W), known (B, N, H, W) zero where unknown -> mean, index: (4, B*H/2*W/2, N/4) by phase."""
+        """psi (B, C, H, W), known (B, N, H, W) zero where unknown -> mean, index: (4, B*H/2*W/2, N/4) by phase."""
         if known is None:
             features = torch.relu(self.first(psi))
         else:
@@ -209,6 +211,8 @@ class Context(nn.Module):
 
 class PhotoModel(nn.Module):
     """The whole model. `forward` is the training pass; the codec runs its parts (see `caecodec.engine`)."""
+
+    normaliser: Tensor
 
     def __init__(self, config: PhotoConfig) -> None:
         super().__init__()
@@ -245,15 +249,24 @@ class PhotoModel(nn.Module):
         index = torch.log(deviation * self.normaliser / SCALE_MIN) / SCALE_STEP
         self.context.head_bias[:, :, c.n // 8 * 2 :] = index.reshape(STEPS, -1)
 
-    def forward(self, x: Tensor, level: Tensor, hard: bool = False) -> dict[str, Tensor]:
-        """X (B, 3, H, W) in [0, 1], H and W multiples of 64; level (B,) in [0, 1].
+    def freeze_encoder(self) -> None:
+        """Leave everything that only the encoder uses as it is: for the last part of training (see `forward`)."""
+        for part in (self.g_a, self.h_a):
+            part.requires_grad_(False)
+        for table in (self.log_gain, self.log_gain_z):
+            table.requires_grad_(False)
 
-        Returns x_hat (B, 3, H, W), and bits_y, bits_z (B,) in bits per pixel. `hard` counts the bits of rounded
-        symbols instead of noisy ones.
+    def forward(self, x: Tensor, level: Tensor, hard: bool = False, rdo: float = 0.0) -> dict[str, Tensor]:
+        """x (B, 3, H, W) in [0, 1], H and W multiples of 64; level (B,) in [0, 1].
+
+        Returns x_hat (B, 3, H, W), and bits_y, bits_z (B,) in bits per pixel. Training the whole model counts bits of
+        noisy latents and rounds straight-through. `hard` is what the codec does, symbols as they are coded, with
+        rate-distortion optimised rounding of strength `rdo`; it trains a decoder whose encoder is frozen.
         """
         pixels = x.shape[2] * x.shape[3]
         y = self.g_a(x - 0.5)  # (B, N, H/16, W/16)
         log_gain = interpolate(self.log_gain, level)
+        log_gain_out = interpolate(self.log_gain_out, level) - log_gain
         w = self.normaliser[None, :, None, None]
 
         gain_z = interpolate(self.log_gain_z, level).exp()
@@ -264,35 +277,74 @@ class PhotoModel(nn.Module):
         bits_z = gaussian_bits(z_symbol, scale_of_index(interpolate(self.z_index, level)))
         psi = self.h_s(z_hat / gain_z) + interpolate(self.psi_bias, level)
 
-        y_hat, bits_y = self._code(y * log_gain.exp(), psi, log_gain - w.log(), hard)
-        y_signal = y_hat * (interpolate(self.log_gain_out, level) - log_gain).exp()
-        x_hat = self.g_s(y_signal, interpolate(self.modulation, level)) + 0.5
+        weight = None
+        if rdo:
+            c = self.config
+            lam = c.lambda_min * (c.lambda_max / c.lambda_min) ** level[:, None, None, None]
+            power = self.g_s.linear.weight.detach().square().sum(0)[None, :, None, None]
+            weight = lam * (255**2 / 3) * power * (2 * log_gain_out.detach()).exp()  # (B, N, 1, 1)
+        coder = _Steps(self.context, psi, log_gain - w.log(), hard, weight, rdo)
+        y_hat, bits_y = coder(y * log_gain.exp())
+        x_hat = self.g_s(y_hat * log_gain_out.exp(), interpolate(self.modulation, level)) + 0.5
         return {"x_hat": x_hat, "bits_y": bits_y / pixels, "bits_z": bits_z.sum((1, 2, 3)) / pixels}
 
-    def _code(self, y: Tensor, psi: Tensor, log_ratio: Tensor, hard: bool) -> tuple[Tensor, Tensor]:
-        """The four steps. y (B, N, H, W) after the gain; log_ratio (B, N, 1, 1) = log(gain / w), which takes the
-        context's normalised domain to the quantiser's. Returns y_hat and bits per picture (B,).
-        """
+
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    """The four context steps of a training pass.
+
+    log_ratio (B, N, 1, 1) = log(gain / w) takes the context's normalised domain to the quantiser's.
+    """
+
+    context: Context
+    psi: Tensor
+    log_ratio: Tensor
+    hard: bool
+    weight: Tensor | None
+    rdo: float
+
+    def __call__(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        """y (B, N, H, W) after the gain -> y_hat of the same shape, bits per picture (B,)."""
         b, n = y.shape[:2]
         cells = y.shape[2] * y.shape[3] // 4
+
+        def rows(table: Tensor) -> Tensor:  # (B, N, 1, 1) -> (B*cells, 4, N/4)
+            return table.reshape(b, 1, 4, n // 4).expand(b, cells, 4, n // 4).reshape(-1, 4, n // 4)
+
         by_phase = split_phases(y).reshape(4, -1, 4, n // 4)
-        ratio_rows = log_ratio.reshape(b, 1, 4, n // 4).expand(b, cells, 4, n // 4).reshape(-1, 4, n // 4)
+        ratio_rows = rows(self.log_ratio)
+        weight_rows = None if self.weight is None else rows(self.weight)
         done = [[torch.zeros_like(by_phase[0, :, 0]) for _ in range(4)] for _ in range(4)]  # [phase][group]
         bits = y.new_zeros(b)
         known: Tensor | None = None
         for step in range(STEPS):
-            mean, index = self.context(step, psi, known)
+            mean, index = self.context(step, self.psi, known)
             groups = [group_at(step, phase) for phase in range(4)]
             target = torch.stack([by_phase[p, :, g] for p, g in enumerate(groups)])  # (4, M, N/4)
             ratio = torch.stack([ratio_rows[:, g] for g in groups])
+            weight = None if weight_rows is None else torch.stack([weight_rows[:, g] for g in groups])
             mean = mean * ratio.exp()
             scale = scale_of_index(index + ratio / SCALE_STEP)
-            value = round_ste(target - mean) + mean
-            symbol = (value if hard else add_noise(target)) - mean
-            bits = bits + gaussian_bits(symbol, scale).reshape(4, b, -1).sum((0, 2))
+            value, cost = self._quantise(target, mean, scale, weight)
+            bits = bits + cost.reshape(4, b, -1).sum((0, 2))
             for p, g in enumerate(groups):
                 done[p][g] = value[p]
             decoded = torch.stack([torch.cat(groups_of_phase, dim=-1) for groups_of_phase in done])
             y_hat = merge_phases(decoded, y)
-            known = y_hat * (-log_ratio).exp()
+            known = y_hat * (-self.log_ratio).exp()
         return y_hat, bits
+
+    def _quantise(self, target: Tensor, mean: Tensor, scale: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Values and bits of one step's latents, elementwise."""
+        if not self.hard:
+            return round_ste(target - mean) + mean, gaussian_bits(add_noise(target) - mean, scale)
+        if weight is None:
+            symbol = torch.floor(target - mean + 0.5).detach()
+        else:
+            symbol = shrink(target - mean, scale, weight, self.rdo)
+        bits = gaussian_bits(symbol, scale)
+        if torch.is_grad_enabled():
+            # coded symbols teach the scale but say nothing about which way to move a mean; noisy ones do
+            noisy = gaussian_bits(add_noise(target) - mean, scale.detach())
+            bits = bits + noisy - noisy.detach()
+        return symbol + mean, bits

@@ -15,7 +15,7 @@ def round_ste(x: Tensor) -> Tensor:
 
 
 def add_noise(x: Tensor) -> Tensor:
-    """X + U(-1/2, 1/2): the differentiable stand-in for rounding in the rate (Balle 2017, arXiv:1611.01704)."""
+    """x + U(-1/2, 1/2): the differentiable stand-in for rounding in the rate (Balle 2017, arXiv:1611.01704)."""
     return x + torch.rand_like(x) - 0.5
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 import torch
-from caecodec.models.quantize import bounded
 from torch import Tensor
+
+from caecodec.models.quantize import bounded
 
 SCALES = 64
 SCALE_MIN, SCALE_MAX = 0.11, 64.0
@@ -16,6 +17,19 @@ SCALE_STEP = math.log(SCALE_MAX / SCALE_MIN) / (SCALES - 1)  # nats from one sca
 def scale_of_index(index: Tensor) -> Tensor:
     """Scale index (any shape, real-valued) -> standard deviation, log-spaced from SCALE_MIN to SCALE_MAX."""
     return SCALE_MIN * torch.exp(bounded(index, 0.0, SCALES - 1.0) * SCALE_STEP)
+
+
+def shrink(residual: Tensor, scale: Tensor, weight: Tensor, strength: float) -> Tensor:
+    """Round to nearest, or one step nearer to zero where that saves more rate than it costs distortion.
+
+    weight: bits that an error of one step^2 is worth. What `caecodec.latents.quantise` does, for training; no gradient.
+    """
+    with torch.no_grad():
+        symbol = torch.floor(residual + 0.5)
+        nearer = symbol - symbol.sign()
+        saved = gaussian_bits(symbol, scale) - gaussian_bits(nearer, scale)
+        added = (residual - nearer).square() - (residual - symbol).square()
+        return torch.where(added * weight < strength * saved, nearer, symbol)
 
 
 def gaussian_bits(v: Tensor, scale: Tensor) -> Tensor:

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+GRAM_EVERY = 4  # steps; the preconditioner changes far more slowly than the gradient
+
 
 class SOAP(Optimizer):
     """SOAP for matrices (a convolution counts as out x in*k*k), Adam for everything with a side of 1 or too long.
@@ -19,7 +21,7 @@ class SOAP(Optimizer):
 
     def __init__(
         self,
-        params: Iterable[Tensor],
+        params: Iterable[Tensor] | Iterable[dict[str, Any]],
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.95, 0.95),
         eps: float = 1e-8,
@@ -65,8 +67,9 @@ class SOAP(Optimizer):
         p.add_(_rotate_back(update, state).reshape(p.shape).to(p.dtype), alpha=-group["lr"])
 
         for side in sides:
-            gram = g @ g.T if side == 0 else g.T @ g
-            state[f"gram{side}"].lerp_(gram, 1 - beta2)
+            if count % GRAM_EVERY == 0:
+                gram = g @ g.T if side == 0 else g.T @ g
+                state[f"gram{side}"].lerp_(gram, 1 - beta2)
             if (count + number) % group["every"] == 0:
                 _refresh(state, side)
 

@@ -19,15 +19,17 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch import Tensor, nn
+
 from caecodec.errors import UsageError
-from caecodec.models import data, losses
+from caecodec.integer import RDO_STRENGTH
+from caecodec.models import data, layers, losses
 from caecodec.models.photo import PATCH, PhotoModel
 from caecodec.models.recipe import Recipe, TrainConfig
 from caecodec.models.recipe import load as load_recipe
 from caecodec.models.soap import SOAP
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from torch import Tensor, nn
 
 VALIDATION_LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
 RESCAN_SECONDS = 15.0
@@ -46,6 +48,7 @@ class Loader(threading.Thread):
         super().__init__(daemon=True)
         self._pool, self._paths, self._min_side, self._share = pool, paths, min_side, share
         self.first_pass_done = threading.Event()
+        self._stopped = threading.Event()
         self.failure: BaseException | None = None
 
     def run(self) -> None:
@@ -60,10 +63,15 @@ class Loader(threading.Thread):
                 self.first_pass_done.set()
                 if not any(path.is_dir() for path in self._paths):
                     return
-                time.sleep(RESCAN_SECONDS)
+                if self._stopped.wait(RESCAN_SECONDS):
+                    return
         except BaseException as exc:  # handed to the main thread, which raises it
             self.failure = exc
             self.first_pass_done.set()
+
+    def stop(self) -> None:
+        """End the rescanning."""
+        self._stopped.set()
 
     def _expand(self) -> list[Path]:
         inside = [sorted(p.rglob("*")) if p.is_dir() else [p] for p in self._paths]
@@ -81,7 +89,15 @@ class Trainer:
     """One run of one recipe in one folder."""
 
     def __init__(
-        self, recipe: Recipe, folder: Path, *, minutes: float | None, device: str, compile_model: bool, seed: int | None
+        self,
+        recipe: Recipe,
+        folder: Path,
+        *,
+        minutes: float | None,
+        device: str,
+        compile_model: bool,
+        seed: int | None,
+        decoder_only: bool = False,
     ) -> None:
         self.recipe, self.folder, self.minutes = recipe, folder, minutes
         self.rank, self.world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
@@ -96,13 +112,17 @@ class Trainer:
             torch.backends.cudnn.benchmark = True
         base_seed = (recipe.train.seed if seed is None else seed) * 1000
         torch.manual_seed(base_seed)  # the same weights on every rank
-        self.model = PhotoModel(recipe.model).to(self.device, memory_format=torch.channels_last)
-        self.ema = PhotoModel(recipe.model).to(self.device, memory_format=torch.channels_last).eval()
+        self.model = layers.channels_last(PhotoModel(recipe.model).to(self.device))
+        self.ema = layers.channels_last(PhotoModel(recipe.model).to(self.device)).eval()
         self.optimizer = _optimizer(self.model, recipe.train)
         self.step, self.elapsed = 0, 0.0
         self.patches = 0
         self.pool = data.Pool(self.device, base_seed + self.rank, recipe.data.lossless_weight, recipe.data.copies)
         self._compile = compile_model
+        self._mode: dict[str, Any] = {}
+        if decoder_only:
+            self.model.freeze_encoder()
+            self._mode = {"hard": True, "rdo": RDO_STRENGTH}
         self._rng_seed = base_seed + self.rank + 1
         self._console = Console(stderr=True)
 
@@ -177,12 +197,12 @@ class Trainer:
                 basis, deviation = _broadcast(basis, self.device), _broadcast(deviation, self.device)
             self.model.start_as_klt(basis.to(self.device), deviation.to(self.device))
             self.ema.load_state_dict(self.model.state_dict())
-        torch.manual_seed(self._rng_seed + self.step)
+        torch.manual_seed(self._rng_seed + 1000 * self.step)
         forward: Callable[..., dict[str, Tensor]] = self.model
-        if self.world > 1:
-            forward = nn.parallel.DistributedDataParallel(self.model)
         if self._compile:
-            forward = torch.compile(forward, dynamic=False)
+            forward = torch.compile(self.model, dynamic=False)
+        if self.world > 1:
+            forward = nn.parallel.DistributedDataParallel(forward)  # type: ignore[arg-type]
         crop = config.crop
         last_saved = last_tick = time.monotonic()
         window: list[tuple[float, float, float]] = []
@@ -207,6 +227,7 @@ class Trainer:
                     self.save()
                     last_saved = time.monotonic()
             bar.update(task, completed=1.0)
+        loader.stop()
         record = self.validate(validation)
         self._log(record)
         self.save()
@@ -215,23 +236,24 @@ class Trainer:
         return record
 
     def _finished(self) -> bool:
-        done = self.progress >= 1
-        if self.world > 1:  # every rank must leave the loop after the same step
-            flag = torch.tensor(float(done), device=self.device)
-            dist.all_reduce(flag, dist.ReduceOp.MAX)
-            done = bool(flag.item())
-        return done
+        if self.world > 1:
+            # one clock for all: ranks must leave the loop after the same step, and equal gradients keep equal weights
+            # only under equal learning rates
+            clock = torch.tensor(self.elapsed, dtype=torch.float64, device=self.device)
+            dist.all_reduce(clock, dist.ReduceOp.MAX)
+            self.elapsed = float(clock.item())
+        return self.progress >= 1
 
     def _train_step(self, forward: Callable[..., dict[str, Tensor]], crop: int) -> tuple[float, float, float]:
         config = self.recipe.train
         # as many pixels per step whatever the crop
-        batch = max(1, round(config.batch * config.crop**2 / crop**2))
+        batch = max(1, round(config.batch * config.crop**2 / crop**2 / self.world))
         x = self.pool.batch(batch, crop)
         # stratified levels: every step sees low and high rates
         level = (torch.arange(batch, device=self.device) + torch.rand(batch, device=self.device)) / batch
         lam = _lambda(self.recipe, level)
         with self._autocast():
-            out = forward(x, level)
+            out = forward(x, level, **self._mode)
         mse = losses.mse_255(out["x_hat"], x)
         bpp = out["bits_y"] + out["bits_z"]
         loss = losses.rate_distortion(bpp, mse, lam, config.lambda_exponent)
@@ -258,15 +280,16 @@ class Trainer:
 
     @torch.no_grad()
     def validate(self, crops: Tensor) -> dict[str, Any]:
-        """Hard-rounded rate and PSNR of the EMA weights at five levels. `score` is mean log2(R + lambda D)."""
+        """Rate and PSNR of the EMA weights as the codec would code, at five levels. `score`: mean log2(R + lambda D)."""
         record: dict[str, Any] = {"kind": "validation", "bpp": [], "psnr": []}
         score = 0.0
         for level in VALIDATION_LEVELS:
             rates, errors = [], []
-            for x in crops.split(8):
-                x = x.float().div(255).contiguous(memory_format=torch.channels_last)
+            for chunk in range(0, len(crops), 8):
+                x = crops[chunk : chunk + 8].float().div(255).contiguous(memory_format=torch.channels_last)
                 with self._autocast():
-                    out = self.ema(x, torch.full((len(x),), level, device=self.device), hard=True)
+                    levels = torch.full((len(x),), level, device=self.device)
+                    out = self.ema(x, levels, hard=True, rdo=RDO_STRENGTH)
                 rates.append(out["bits_y"] + out["bits_z"])
                 errors.append(losses.mse_255(out["x_hat"].clamp(0, 1), x))
             rate, mse = torch.cat(rates), torch.cat(errors)
@@ -386,6 +409,7 @@ def run_recipe(
     minutes: float | None = None,
     resume: bool = False,
     start: Path | None = None,
+    decoder_only: bool = False,
     device: str | None = None,
     compile_model: bool | None = None,
     seed: int | None = None,
@@ -403,7 +427,15 @@ def run_recipe(
             hint = "holds a run: --resume continues it" if not resume else "holds no run to resume"
             raise UsageError(f"{folder} {hint}")
         compiled = device == "cuda" if compile_model is None else compile_model
-        trainer = Trainer(recipe, folder, minutes=minutes, device=device, compile_model=compiled, seed=seed)
+        trainer = Trainer(
+            recipe,
+            folder,
+            minutes=minutes,
+            device=device,
+            compile_model=compiled,
+            seed=seed,
+            decoder_only=decoder_only,
+        )
         if resume:
             trainer.resume()
         elif start is not None:

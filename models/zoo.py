@@ -118,9 +118,10 @@ def load(key: str | bytes | None = None) -> Model:
 
 @functools.lru_cache(maxsize=4)
 def _load(path: Path, _modified: int) -> Model:
-    from caecodec.models.identity import model_id
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
+
+    from caecodec.models.identity import model_id
 
     info = read_info(path)
     try:

@@ -1,0 +1,5 @@
+"""`python -m caecodec`."""
+
+from caecodec.cli import main
+
+main()

@@ -1,0 +1,116 @@
+"""A file written on one machine decodes on another: every encoder's latents under every decoder, bit for bit.
+
+Machines are played by environments: oneDNN's and ATen's instruction sets, OpenBLAS's kernels, one or two threads.
+CAECODEC_ALL_MACHINES=1 runs all 72 combinations instead of the six that cover every value and most pairs.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from support import photograph
+
+Machine = tuple[str, str, str, str]  # oneDNN ISA, threads, ATen capability, OpenBLAS kernel
+
+COVERING: tuple[Machine, ...] = (
+    ("SSE41", "1", "default", "Nehalem"),
+    ("AVX2", "2", "avx2", "Haswell"),
+    ("AVX512_CORE", "1", "avx512", "SkylakeX"),
+    ("AVX512_CORE", "2", "default", "Zen"),
+    ("SSE41", "2", "avx512", "Zen"),
+    ("AVX2", "1", "default", "SkylakeX"),
+)
+ALL = tuple(
+    itertools.product(
+        ("SSE41", "AVX2", "AVX512_CORE"),
+        ("1", "2"),
+        ("default", "avx2", "avx512"),
+        ("Nehalem", "Haswell", "SkylakeX", "Zen"),
+    )
+)
+SIZES = (
+    (64, 64),
+    (96, 128),
+    (33, 47),
+    (1, 1),
+    (16, 200),
+    (130, 70),
+    (80, 80),
+    (48, 96),
+    (100, 31),
+    (72, 72),
+    (17, 90),
+    (60, 44),
+)
+pytestmark = pytest.mark.skipif(
+    platform.machine() not in ("x86_64", "AMD64") or sys.platform != "linux",
+    reason="the switches that play other machines exist on x86-64 Linux only",
+)
+
+
+def machines() -> list[Machine]:
+    flags = Path("/proc/cpuinfo").read_text()
+    wanted = ALL if os.environ.get("CAECODEC_ALL_MACHINES") else COVERING
+    has_avx512, has_avx2 = "avx512f" in flags, " avx2" in flags
+    # a kernel for instructions this CPU lacks would crash, not fall back
+    able = [m for m in wanted if (has_avx512 or m[3] != "SkylakeX") and (has_avx2 or m[3] == "Nehalem")]
+    if len(able) < 2:
+        pytest.skip("this CPU can play only one machine")
+    return able
+
+
+def run(machine: Machine, *arguments: str) -> None:
+    isa, threads, capability, kernel = machine
+    environment = os.environ | {
+        "ONEDNN_MAX_CPU_ISA": isa,
+        "OMP_NUM_THREADS": threads,
+        "OPENBLAS_NUM_THREADS": threads,
+        "ATEN_CPU_CAPABILITY": capability,
+        "OPENBLAS_CORETYPE": kernel,
+    }
+    worker = Path(__file__).with_name("worker.py")
+    done = subprocess.run(
+        [sys.executable, str(worker), *arguments], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{machine}: {done.stderr[-2000:]}"
+
+
+def test_every_encoder_decodes_under_every_other_with_equal_latents_and_nearly_equal_pixels(tmp_path: Path) -> None:
+    pictures = {f"p{i}": photograph(h, w, seed=i) for i, (h, w) in enumerate(SIZES)}
+    np.savez(tmp_path / "pictures.npz", **pictures)
+    encoded = tmp_path / "cae"
+    todo = machines()
+    for number, machine in enumerate(todo):
+        folder = encoded / f"m{number}"
+        folder.mkdir(parents=True)
+        run(machine, "encode", str(tmp_path / "pictures.npz"), str(folder))
+    reference: dict[str, np.ndarray] = {}
+    for number, machine in enumerate(todo):
+        out = tmp_path / f"decoded{number}.npz"
+        run(machine, "decode", str(encoded), str(out), "float32")
+        for name, pixels in np.load(out).items():
+            expected = reference.setdefault(name, pixels)
+            worst = int(np.abs(pixels.astype(int) - expected.astype(int)).max())
+            assert worst <= 1, f"{name} under {machine}: a pixel moved by {worst}"
+    assert len(reference) == len(todo) * len(SIZES)
+
+
+def test_a_bfloat16_body_moves_pixels_by_at_most_two_steps(tmp_path: Path) -> None:
+    pictures = {f"p{i}": photograph(h, w, seed=i) for i, (h, w) in enumerate(SIZES)}
+    np.savez(tmp_path / "pictures.npz", **pictures)
+    (tmp_path / "cae").mkdir()
+    machine = machines()[0]
+    run(machine, "encode", str(tmp_path / "pictures.npz"), str(tmp_path / "cae"))
+    for precision in ("float32", "bfloat16"):
+        run(machine, "decode", str(tmp_path / "cae"), str(tmp_path / f"{precision}.npz"), precision)
+    exact, fast = np.load(tmp_path / "float32.npz"), np.load(tmp_path / "bfloat16.npz")
+    worst = max(int(np.abs(exact[name].astype(int) - fast[name].astype(int)).max()) for name in exact.files)
+    assert worst <= 2

@@ -1,0 +1,47 @@
+"""Encode or decode pictures under whatever instruction sets and thread counts the environment asks for.
+
+    python worker.py encode PICTURES.npz OUT_DIR
+    python worker.py decode CAE_DIR OUT.npz PRECISION
+
+Run as its own process, because all of those are read when a library is loaded.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import zlib
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from caecodec import container
+from caecodec.codec import PhotoCodec, open_codec
+from caecodec.pixels import from_array
+
+
+def encode(pictures: Path, out: Path) -> None:
+    codec = open_codec(precision="float32")
+    for name, array in np.load(pictures).items():
+        quality = 10 + 80 * (zlib.crc32(name.encode()) % 97) // 97
+        (out / f"{name}.cae").write_bytes(codec.encode(from_array(array), quality))
+
+
+def decode(folder: Path, out: Path, precision: str) -> None:
+    codec: PhotoCodec = open_codec(precision=precision)
+    arrays = {}
+    for path in sorted(folder.rglob("*.cae")):
+        parsed = container.parse(path.read_bytes())
+        # raises where the latents are not bit for bit those of the encoder
+        picture = codec.decode(parsed)
+        arrays[f"{path.parent.name}/{path.stem}"] = picture.colour
+    np.savez(out, **arrays)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    if sys.argv[1] == "encode":
+        encode(Path(sys.argv[2]), Path(sys.argv[3]))
+    else:
+        decode(Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4])

@@ -1,0 +1,184 @@
+"""The whole way of a model: a recipe, a run, a kill, a resume, an export, a picture coded with it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from support import photograph
+
+import caecodec
+from caecodec.errors import ModelError, UsageError
+from caecodec.models import recipe as recipes
+from caecodec.models import zoo
+from caecodec.models.export import export, load_checkpoint, tensors_of
+from caecodec.models.train import Loader, Trainer, learning_rate_factor, run_recipe
+
+RECIPE = """
+name = "tiny"
+description = "for tests"
+[model]
+family = "photo"
+n = 16
+z = 8
+ga_width = 16
+ga_depth = 1
+gs_width = 16
+gs_depth = 1
+hyper_width = 16
+context_width = 16
+[data]
+train = ["{train}"]
+validation = ["{validation}"]
+start_pictures = 4
+[train]
+batch = 4
+crop = 64
+final_crop = 64
+steps = {steps}
+warmup_steps = 2
+"""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of a few steps on a folder with a picture and a tar shard."""
+    base = tmp_path_factory.mktemp("training")
+    (base / "train").mkdir()
+    for i in range(4):
+        Image.fromarray(photograph(96, 128, seed=i)).save(base / "train" / f"{i}.png")
+    Image.fromarray(photograph(300, 300, seed=9)).save(base / "val.png")
+    with tarfile.open(base / "train" / "more.tar", "w") as shard:
+        shard.add(base / "val.png", "inside.png")
+    (base / "recipe.toml").write_text(
+        RECIPE.format(train=(base / "train").as_posix(), validation=(base / "val.png").as_posix(), steps=120)
+    )
+    run_recipe(str(base / "recipe.toml"), base / "run", device="cpu")
+    return base
+
+
+def test_training_lowers_the_loss_and_leaves_its_record(run: Path) -> None:
+    rows = [json.loads(line) for line in (run / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert {"train", "validation"} == {row["kind"] for row in rows}
+    assert rows[-1]["kind"] == "validation"
+    assert rows[-1]["bpp"] == sorted(rows[-1]["bpp"])
+    assert (run / "run" / "curve.png").stat().st_size > 1000
+    assert (run / "run" / "recipe.toml").read_text() == (run / "recipe.toml").read_text()
+
+
+def test_a_killed_run_resumes_where_its_checkpoint_stopped(run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "again"
+    recipe = recipes.load(run / "recipe.toml")
+    first = Trainer(recipe, folder, minutes=None, device="cpu", compile_model=False, seed=None)
+    folder.mkdir()
+    first.step, first.elapsed, first.patches = 100, 12.0, 400
+    first.model.load_state_dict(load_checkpoint(run / "run" / "checkpoint.pt")[0].state_dict())
+    first.save()
+    second = Trainer(recipe, folder, minutes=None, device="cpu", compile_model=False, seed=None)
+    second.resume()
+    assert (second.step, second.elapsed, second.patches) == (100, 12.0, 400)
+    record = second.run()
+    assert second.step == 120
+    assert record["kind"] == "validation"
+
+
+def test_a_folder_that_holds_a_run_is_not_overwritten(run: Path) -> None:
+    with pytest.raises(UsageError, match="--resume"):
+        run_recipe(str(run / "recipe.toml"), run / "run", device="cpu")
+    with pytest.raises(UsageError, match="no run to resume"):
+        run_recipe(str(run / "recipe.toml"), run / "nothing", device="cpu", resume=True)
+
+
+def test_decoder_only_training_leaves_the_encoder_alone(run: Path, tmp_path: Path) -> None:
+    start = run / "run" / "checkpoint.pt"
+    run_recipe(str(run / "recipe.toml"), tmp_path / "fine", device="cpu", start=start, decoder_only=True)
+    before, _ = load_checkpoint(start)
+    after, _ = load_checkpoint(tmp_path / "fine" / "checkpoint.pt")
+    changed = {
+        name
+        for (name, a), (_, b) in zip(before.state_dict().items(), after.state_dict().items(), strict=True)
+        if not torch.equal(a, b)
+    }
+    assert not any(name.startswith(("g_a.", "h_a.")) or name in ("log_gain", "log_gain_z") for name in changed)
+    assert any(name.startswith("g_s.") for name in changed)
+    assert any(name.startswith("context.") for name in changed)
+
+
+def test_an_exported_model_codes_pictures_and_its_files_name_it(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = export(run / "run" / "checkpoint.pt", run / "models")
+    picture = photograph(70, 90, seed=2)
+    data = caecodec.encode(picture, 60, model=str(path))
+    with pytest.raises(ModelError, match=zoo.PATH_VARIABLE):
+        caecodec.decode(data)
+    monkeypatch.setenv(zoo.PATH_VARIABLE, str(run / "models"))
+    back = np.asarray(caecodec.decode(data))
+    assert back.shape == picture.shape
+    assert caecodec.info(data).model == "tiny"
+    assert 10 * np.log10(255**2 / np.square(back.astype(float) - picture).mean()) > 20
+
+
+def test_export_is_the_same_every_time(run: Path) -> None:
+    a, b = (tensors_of(load_checkpoint(run / "run" / "checkpoint.pt")[0]) for _ in range(2))
+    assert a.keys() == b.keys()
+    assert all(np.array_equal(a[name], b[name]) for name in a)
+
+
+def test_a_changed_tensor_is_refused(run: Path, tmp_path: Path) -> None:
+    path = export(run / "run" / "checkpoint.pt", tmp_path)
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(ModelError, match="do not hash"):
+        zoo.load(str(path))
+
+
+def test_shards_that_arrive_later_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from caecodec.models import data, train
+
+    monkeypatch.setattr(train, "RESCAN_SECONDS", 0.05)
+    Image.fromarray(photograph(80, 80, seed=0)).save(tmp_path / "a.png")
+    pool = data.Pool(torch.device("cpu"), seed=0)
+    loader = Loader(pool, [tmp_path], 64, (0, 1))
+    loader.start()
+    assert loader.first_pass_done.wait(30)
+    assert len(pool) == 1
+    Image.fromarray(photograph(80, 80, seed=1)).save(tmp_path / "hidden.tmp", "PNG")
+    (tmp_path / "hidden.tmp").rename(tmp_path / "b.png")
+    for _ in range(600):
+        if len(pool) == 2:
+            break
+        loader.join(0.05)
+    assert len(pool) == 2
+    loader.stop()
+
+
+def test_a_recipe_with_an_unknown_key_is_refused(tmp_path: Path) -> None:
+    text = RECIPE.format(train="x", validation="y", steps=1).replace("crop = 64", "corp = 64", 1)
+    (tmp_path / "bad.toml").write_text(text)
+    with pytest.raises(ValueError, match="unknown key corp"):
+        recipes.load(tmp_path / "bad.toml")
+
+
+def test_shipped_recipes_load() -> None:
+    assert recipes.load("photo-xs").model.n == recipes.load("photo-s").model.n == 320
+
+
+def test_the_learning_rate_warms_up_stays_and_ends_at_zero() -> None:
+    config = recipes.load("photo-xs").train
+    assert learning_rate_factor(0.0, 0, config) == pytest.approx(1 / config.warmup_steps)
+    assert learning_rate_factor(0.5, 10_000, config) == 1.0
+    assert learning_rate_factor(0.8, 10_000, config) == pytest.approx(0.5)
+    assert learning_rate_factor(1.0, 10_000, config) == 0.0
+
+
+def test_training_needs_no_entropy_coder() -> None:
+    """An accelerator machine may lack constriction."""
+    program = "import sys; sys.modules['constriction'] = None\nimport caecodec.models.train\n"
+    subprocess.run([sys.executable, "-c", program], check=True)
