@@ -87,7 +87,7 @@ class PhotoCodec:
         return self.latents.encode(tile.y * gain, tile.z * gain_z, quality, weight)
 
     def cost_tile(self, tile: Analysed, quality: int) -> tuple[float, NDArray[np.int32]]:
-        """Analysed tile -> the bytes its stream would take, to within two, and y_hat."""
+        """Analysed tile -> the bytes its stream would take (see `LatentCodec.cost`), and y_hat."""
         gain, gain_z, weight = self.engine.gains(quality)
         return self.latents.cost(tile.y * gain, tile.z * gain_z, quality, weight)
 

@@ -6,7 +6,8 @@
     latents                                                                     to the end, less 4 bytes
     CRC-32 of all before                                                        4 bytes, little-endian
 
-The parser accepts exactly what `serialize` writes: one byte string for one Container.
+One Container has one byte string. The parser also takes what later versions may add without harm: unknown ancillary
+flags and sections.
 """
 
 from __future__ import annotations
@@ -84,7 +85,8 @@ def serialize(container: Container) -> bytes:
 def parse(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Container:
     """The bytes of a .cae file -> Container.
 
-    Raises CorruptFileError for anything `serialize` would not have written, LimitError for what is over `limits`.
+    Raises CorruptFileError for anything no `serialize` of this version or a compatible later one writes, LimitError for
+    what is over `limits`.
     Allocates nothing beyond slices of `data`.
     """
     if data[: len(MAGIC)] != MAGIC:
@@ -117,6 +119,8 @@ def parse(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Container:
     tiles.append(reader.take(reader.left, "the last tile"))
     if min(map(len, tiles)) < CHECK_BYTES:
         raise CorruptFileError("a tile is too short")
+    if any(len(tile) > CHECK_BYTES and not tile[-1] for tile in tiles):
+        raise CorruptFileError("a tile ends in zero bytes that no encoder writes")
     model_id = data[6 : 6 + MODEL_ID_BYTES]
     return Container(width, height, quality, model_id, tuple(tiles), bool(flags & FLAG_GRAY), sections)
 
@@ -131,6 +135,8 @@ def _sections(reader: _Reader, limits: Limits) -> dict[bytes, bytes]:
         raise CorruptFileError("sections are not in rising order of their tags")
     sections = {}
     for tag, length in table:
+        if not tag.isalpha() or not length:  # bytes.isalpha: ASCII letters
+            raise CorruptFileError(f"section {tag!r} of {length} bytes: a tag is a letter, and no section is empty")
         payload = reader.take(length, "a section")
         if tag in KNOWN_TAGS:
             if tag != TAG_ALPHA and length > limits.metadata_bytes:

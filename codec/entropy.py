@@ -52,7 +52,7 @@ class Tables:
         return cls(tuple(models), tails, bits)
 
     def cost(self, symbols: Symbols, indices: Indices) -> float:
-        """Bits that coding `symbols` (any shape) takes, exact up to the last word of the stream."""
+        """Bits that `symbols` (any shape) take; a stream is longer by a byte at most, and 2e-5 bytes a symbol."""
         flat, index = symbols.ravel(), indices.ravel()
         tail = self.tail[index]
         inside = np.abs(flat) <= tail
@@ -109,20 +109,17 @@ class Encoder:
 
 
 def _shortest(data: bytes, coder: constriction.stream.queue.RangeEncoder) -> bytes:
-    """Any number in [lower, lower + range) ends the stream as well as constriction's: take one that ends in zeros.
-
-    Only where the words written so far are final, that is, `data` still begins with all of them.
-    """
+    """Any number in [lower, lower + range) ends the stream as well as constriction's: take one that ends in zeros."""
     written, (lower, span) = coder.pos()
     upper = lower + span - 1
-    # lower + range past 2^64 means a carry may still reach words already counted: keep constriction's own ending
-    if upper >= 1 << 64 or not 4 * written <= len(data) <= 4 * written + 8:
-        return data
-    for zeros in range(64, -1, -8):
-        value = upper >> zeros << zeros
-        if value >= lower:
-            return data[: 4 * written] + value.to_bytes(8, "big")
-    return data
+    prefix = data[: 4 * written]
+    if upper >= 1 << 64:  # 2^64 itself lies inside: a carry into the words written, and nothing but zeros after them
+        if lower + (1 << 32) - 1 < 1 << 64:  # constriction's own ending did not carry
+            prefix = (int.from_bytes(prefix, "big") + 1).to_bytes(len(prefix), "big")
+        return prefix
+    # at zeros = 0 the value is `upper` itself, which lies inside
+    value = next(v for zeros in range(64, -1, -8) if (v := upper >> zeros << zeros) >= lower)
+    return prefix + int(value).to_bytes(8, "big")
 
 
 class Decoder:
@@ -131,7 +128,6 @@ class Decoder:
     def __init__(self, tables: Tables, data: bytes) -> None:
         self._tables = tables
         padded = data + b"\0" * (-len(data) % 4)
-        self._words = len(padded) // 4
         # what the encoder left out at the end were zeros
         words = np.frombuffer(padded + b"\0" * 8, ">u4").astype(np.uint32)
         self._coder = constriction.stream.queue.RangeDecoder(words)

@@ -34,6 +34,7 @@ VALUE_MAX = float(SYMBOL_MAX * ONE) + MEAN_MAX  # |y_hat|, fixed point
 EXACT = float(1 << 53)
 SCALES = 64
 STEPS = 4
+QUALITIES = 100
 
 # how much of the saved bits a symbol's added distortion may use up: 1 would be the full rate-distortion trade for one
 # symbol alone, but means and scales of later steps suffer too. BD-rate on the validation pictures was -1.8, -2.2, -2.2,
@@ -64,13 +65,17 @@ class Layer:
     @classmethod
     def of(cls, tensors: Mapping[str, NDArray[np.generic]], name: str) -> Layer:
         """From integer tensors NAME.weight (in, out) or (9, channels), NAME.bias, NAME.shift."""
-        weight = np.asarray(tensors[f"{name}.weight"], np.float64)
-        bias = np.asarray(tensors[f"{name}.bias"], np.float64)
-        shift = int(tensors[f"{name}.shift"].item())
-        if not 0 <= shift <= 30 or weight.shape[-1] != bias.shape[-1]:
+        weight, bias, shift = (tensors[f"{name}.{part}"] for part in ("weight", "bias", "shift"))
+        depthwise = name.endswith("depthwise")
+        kinds = all(np.issubdtype(t.dtype, np.integer) for t in (weight, bias, shift))
+        fits = weight.ndim == 2 and bias.shape == weight.shape[1:] and (len(weight) == 9 or not depthwise)
+        if not kinds or not fits or shift.size != 1 or not 0 <= shift.item() <= 30:
             raise ModelError(f"layer {name} of the entropy network is malformed")
-        unit = 2.0**-shift
-        return cls(np.ascontiguousarray(weight * unit), bias * unit + 0.5, shift, name.endswith("depthwise"))
+        if np.abs(bias.astype(np.float64)).max() >= EXACT:
+            raise ModelError(f"layer {name} of the entropy network has a bias over 53 bits: it cannot be exact")
+        unit = 2.0 ** -int(shift.item())
+        exact_weight = np.ascontiguousarray(weight.astype(np.float64) * unit)
+        return cls(exact_weight, bias.astype(np.float64) * unit + 0.5, int(shift.item()), depthwise)
 
     def prove(self, name: str, input_max: float) -> None:
         """Raise ModelError unless every sum is exact for all inputs up to `input_max` in magnitude."""
@@ -173,9 +178,22 @@ class EntropyNetwork:
             self._tables = {key[8:]: np.asarray(t) for key, t in tensors.items() if key.startswith("quality.")}
             self.n = int(self._tables["to_u"].shape[1])
             self.z = int(self._tables["z_to_u"].shape[1])
-        except KeyError as exc:
+            self._check_tables()
+        except (KeyError, IndexError) as exc:
             raise ModelError(f"the model lacks {exc}") from exc
         self.prove()
+
+    def _check_tables(self) -> None:
+        """Raise ModelError unless every table has 100 rows of integers of the right width and range."""
+        widths = {"to_u": self.n, "to_y": self.n, "index": self.n, "psi": len(self.first.weight)}
+        widths |= {"z_to_u": self.z, "z_mean": self.z, "z_index": self.z}
+        for key, width in widths.items():
+            table = self._tables[key]
+            if table.shape != (QUALITIES, width) or not np.issubdtype(table.dtype, np.integer):
+                raise ModelError(f"table {key} of the entropy network is malformed")
+        largest_mean = np.abs(self._tables["z_mean"].astype(np.float64)).max()
+        if self.n % STEPS or self._tables["z_index"].max() >= SCALES or largest_mean > MEAN_MAX:
+            raise ModelError("a table of the entropy network holds values out of range")
 
     def prove(self) -> None:
         """Raise ModelError unless no sum in the network can leave what float64 holds exactly."""

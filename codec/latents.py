@@ -19,6 +19,7 @@ from caecodec.integer import (
     ONE,
     PHASES,
     RDO_STRENGTH,
+    SATURATION,
     STEPS,
     SYMBOL_MAX,
     Array,
@@ -27,8 +28,6 @@ from caecodec.integer import (
     group_at,
     multiply,
 )
-
-SATURATION = float(1 << 22)
 
 Float = NDArray[np.float32]
 
@@ -108,7 +107,7 @@ class LatentCodec:
         return check(y_hat) + writer.encoder.finish(), y_hat
 
     def cost(self, y: Float, z: Float, quality: int, weight: Float | None = None) -> tuple[float, NDArray[np.int32]]:
-        """Bytes that `encode` would write, to within two, and y_hat; writes nothing."""
+        """Bytes that `encode` would write, less one and 2e-5 a symbol at most, and y_hat; writes nothing."""
         counter = _Count(self._tables)
         y_hat = self._walk(y.shape[:2], quality, counter, y, z, weight)
         return counter.bits / 8 + CHECK_BYTES, y_hat

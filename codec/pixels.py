@@ -232,6 +232,8 @@ def decompress_alpha(data: bytes, width: int, height: int) -> NDArray[np.uint8]:
     """The inverse; raises CorruptFileError unless it is WebP or PNG of exactly this size."""
     try:
         with _decoding(), _own_limits(), Image.open(io.BytesIO(data), formats=("WEBP", "PNG")) as image:
+            if getattr(image, "n_frames", 1) != 1 or image.mode != {"PNG": "L", "WEBP": "RGB"}[str(image.format)]:
+                raise CorruptFileError("the alpha section is not one 8-bit gray picture")
             if image.size != (width, height):
                 raise CorruptFileError(f"the alpha section is {image.width}x{image.height}, not {width}x{height}")
             return np.array(image.convert("L"))

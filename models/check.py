@@ -41,8 +41,8 @@ def cost_of_integers(
     gain = interpolate(model.log_gain, level).exp()
     gain_z = interpolate(model.log_gain_z, level).exp()
     float_bits = stream_bits = 0.0
-    for crop in crops.split(1):
-        x = (crop.float() / 255).contiguous(memory_format=torch.channels_last)
+    for crop in crops:
+        x = (crop[None].float() / 255).contiguous(memory_format=torch.channels_last)
         out = model(x, level, hard=True)
         float_bits += float(out["bits_y"] + out["bits_z"]) * x.shape[2] * x.shape[3]
         y = model.g_a(x - 0.5)

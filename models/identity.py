@@ -12,10 +12,14 @@ ID_BYTES = 4
 
 
 def model_id(tensors: Mapping[str, NDArray[np.generic]]) -> bytes:
-    """First 4 bytes of SHA-256 over name, type, shape and little-endian data of every tensor, in name order."""
+    """First 4 bytes of SHA-256 over a line 'NAME TYPE SHAPE' and the little-endian data of every tensor, by name.
+
+    TYPE as safetensors writes it (U8, I16, F32), SHAPE as 9,128.
+    """
     digest = hashlib.sha256()
     for name in sorted(tensors):
-        tensor = np.ascontiguousarray(tensors[name])
-        digest.update(f"{name} {tensor.dtype.newbyteorder('<').str} {tensor.shape}\n".encode())
-        digest.update(tensor.astype(tensor.dtype.newbyteorder("<"), copy=False).tobytes())
+        tensor = tensors[name]
+        kind = f"{tensor.dtype.kind.upper()}{8 * tensor.dtype.itemsize}"
+        digest.update(f"{name} {kind} {','.join(map(str, tensor.shape))}\n".encode())
+        digest.update(np.ascontiguousarray(tensor, tensor.dtype.newbyteorder("<")).tobytes())
     return digest.digest()[:ID_BYTES]

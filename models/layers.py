@@ -65,7 +65,8 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""
         x = x + self.mix_out(self.depthwise(F.relu(self.mix_in(x))))
-        return x + self.project(F.relu(self.expand(x)))
+        out: Tensor = x + self.project(F.relu(self.expand(x)))
+        return out
 
 
 def interpolate(table: Tensor, level: Tensor) -> Tensor:

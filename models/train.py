@@ -146,7 +146,7 @@ class Trainer:
         """Write the whole state atomically; a kill at any time leaves the old or the new one."""
         if self.rank:
             return
-        state = {
+        state: dict[str, Any] = {
             "model": self.model.state_dict(),
             "ema": self.ema.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -161,8 +161,8 @@ class Trainer:
         torch.save(state, temporary)
         os.replace(temporary, self.checkpoint)
         # weights alone, small: what export reads and what a remote machine sends home
-        weights = {"ema": {k: v.half() if v.ndim > 1 else v for k, v in state["ema"].items()}}
-        torch.save(weights | {k: state[k] for k in WEIGHT_KEYS}, temporary)
+        small = {k: v.half() if v.ndim == 4 else v for k, v in self.ema.state_dict().items()}
+        torch.save({"ema": small} | {k: state[k] for k in WEIGHT_KEYS}, temporary)
         os.replace(temporary, self.folder / "weights.pt")
 
     def resume(self) -> None:
@@ -202,7 +202,7 @@ class Trainer:
         if self._compile:
             forward = torch.compile(self.model, dynamic=False)
         if self.world > 1:
-            forward = nn.parallel.DistributedDataParallel(forward)  # type: ignore[arg-type]
+            forward = nn.parallel.DistributedDataParallel(forward)
         crop = config.crop
         last_saved = last_tick = time.monotonic()
         window: list[tuple[float, float, float]] = []
@@ -275,12 +275,12 @@ class Trainer:
     @torch.no_grad()
     def _update_ema(self) -> None:
         keep = min(self.recipe.train.ema, (1 + self.step) / (10 + self.step))
-        averaged = list(self.ema.parameters())
+        averaged: list[Tensor] = list(self.ema.parameters())
         torch._foreach_lerp_(averaged, list(self.model.parameters()), 1 - keep)
 
     @torch.no_grad()
     def validate(self, crops: Tensor) -> dict[str, Any]:
-        """Rate and PSNR of the EMA weights as the codec would code, at five levels. `score`: mean log2(R + lambda D)."""
+        """Rate and PSNR at five levels, averaged weights, coded as the codec does. `score`: mean log2(R + lambda D)."""
         record: dict[str, Any] = {"kind": "validation", "bpp": [], "psnr": []}
         score = 0.0
         for level in VALIDATION_LEVELS:

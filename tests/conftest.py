@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import caecodec
 import pytest
 from PIL import Image
 from support import photograph
+
+import caecodec
 
 
 @pytest.fixture(scope="session")

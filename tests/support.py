@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from caecodec import cli
 from numpy.typing import NDArray
 from PIL import Image
+
+from caecodec import cli
 
 
 def photograph(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
@@ -38,6 +39,11 @@ def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
     stream = io.BytesIO()
     image.save(stream, kind, **options)  # type: ignore[arg-type]
     return stream.getvalue()
+
+
+def opened(path: Path) -> Image.Image:
+    """A picture file, read whole and closed."""
+    return Image.open(io.BytesIO(path.read_bytes()))
 
 
 def png(width: int, height: int, depth: int, colour_type: int, rows: bytes, **extra: bytes) -> bytes:

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from support import photograph
 
 from caecodec import tiling
 from caecodec.codec import PhotoCodec, cut, open_codec
 from caecodec.container import TILE
 from caecodec.pixels import Picture, from_array
-from support import photograph
 
 WIDE = (TILE + 80, TILE + 200)  # 2 x 2 tiles
 

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from support import photograph
 
 Machine = tuple[str, str, str, str]  # oneDNN ISA, threads, ATen capability, OpenBLAS kernel

@@ -1,0 +1,143 @@
+"""The command `caecodec bench`. Importing it is cheap: the harness is imported inside the commands."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from caecodec.errors import BatchError, UsageError
+
+if TYPE_CHECKING:
+    from caecodec.bench.report import Table
+    from caecodec.bench.results import Results
+
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_results_file = click.argument("file", metavar="RESULTS.json", type=click.Path(path_type=Path))
+
+
+@click.group()
+def bench() -> None:
+    """Measure codecs against each other on pictures of yours."""
+
+
+@bench.command()
+@click.argument("pictures", nargs=-1, required=True, metavar="PICTURE...", type=click.Path(path_type=Path))
+@click.option("--codecs", default="caecodec,jpeg", show_default=True, help="Names with commas between, or all.")
+@click.option("--qualities", metavar="Q,Q,...", help="For every codec, instead of its own grid.")
+@click.option("-j", "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Processes.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("results/rd.json"),
+    show_default=True,
+    help="Results; what is in it already is not measured again.",
+)
+@click.option("--anchor", default="jpeg", show_default=True, help="Codec that the table compares with.")
+def rd(pictures: tuple[Path, ...], codecs: str, qualities: str | None, jobs: int, output: Path, anchor: str) -> None:
+    """Rate and distortion of codecs on pictures (files, or folders of lossless ones)."""
+    for variable in _THREADS:
+        os.environ[variable] = "1"  # before torch and numpy are imported, and for worker processes
+    from caecodec.bench import bdrate
+    from caecodec.bench import rd as measuring
+    from caecodec.bench.codecs import open_codecs
+    from caecodec.bench.report import comparison_table
+
+    bdrate.require_bjontegaard()  # now, not after the measurements
+    grid = None if qualities is None else _whole_numbers(qualities)
+    opened, missing = open_codecs([name.strip() for name in codecs.split(",")])
+    for name, why in missing.items():
+        click.echo(f"caecodec: warning: {name} does not work here: {why}", err=True)
+    if not opened:
+        raise UsageError("none of the codecs works here")
+    found = measuring.find_pictures(pictures)
+    with _Bar() as bar:
+        results = measuring.run(
+            opened, found, output, qualities=grid, processes=jobs, unavailable=missing, progress=bar.update
+        )
+    _print(comparison_table(results, anchor), f"{output}: {len(results.rows)} rows")
+    _report_failures(results)
+
+
+@bench.command()
+@_results_file
+@click.option("--markdown", is_flag=True, help="As the README has it.")
+@click.option("--against", default="jpeg,webp,avif", show_default=True, help="Names with commas between.")
+def table(file: Path, markdown: bool, against: str) -> None:
+    """What other codecs need for the PSNR of caecodec at round bit rates."""
+    from caecodec.bench import report, results
+
+    made = report.rate_table(results.load(file), [name.strip() for name in against.split(",")])
+    if markdown:
+        click.echo(made.markdown())
+    else:
+        _print(made, str(file))
+
+
+@bench.command()
+@_results_file
+def beats(file: Path) -> None:
+    """Size of caecodec against progressive JPEG at equal PSNR, picture by picture."""
+    from caecodec.bench import report, results
+
+    _print(report.duel_table(results.load(file)), f"{file}: size against {report.BEATEN} at equal PSNR")
+
+
+def _whole_numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(sorted({int(part) for part in text.split(",")}))
+    except ValueError as exc:
+        raise UsageError(f"--qualities {text!r}: write whole numbers with commas between, like 10,50,90") from exc
+
+
+def _print(made: Table, title: str) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table as RichTable
+
+    shown = RichTable(title=title, box=box.SIMPLE_HEAD, title_justify="left")
+    for number, column in enumerate(made.columns):
+        shown.add_column(column, justify="right" if number else "left", no_wrap=bool(number))
+    for row in made.rows:
+        shown.add_row(*row)
+    # a pipe has no width: let no column be cut
+    Console(width=None if sys.stdout.isatty() else 160, highlight=False, markup=False).print(shown)
+
+
+def _report_failures(results: Results) -> None:
+    for row in results.failures:
+        click.echo(f"{row.picture}, {row.codec} at quality {row.quality}: {row.error}", err=True)
+    if results.failures:
+        raise BatchError(f"{len(results.failures)} of {len(results.rows)} measurements failed")
+
+
+class _Bar:
+    """Progress on standard error, on a terminal only."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+        self._progress = Progress(
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+            disable=not sys.stderr.isatty(),
+        )
+        self._task = self._progress.add_task("", total=None)
+
+    def __enter__(self) -> _Bar:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def update(self, done: int, of: int) -> None:
+        self._progress.update(self._task, completed=done, total=of)

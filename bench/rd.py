@@ -1,0 +1,213 @@
+"""Run codecs over pictures: every (codec, quality, picture) becomes a row of a results file.
+
+A run picks up where the last one ended: what is in the file, of the same codec version and the same pixels, stays.
+"""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import hashlib
+import importlib.metadata
+import platform
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from caecodec.bench import metrics, results
+from caecodec.bench.codecs import BenchCodec, Pixels
+from caecodec.bench.results import Results, Row
+from caecodec.errors import InputImageError, UsageError
+
+SUFFIXES = frozenset((".bmp", ".png", ".ppm", ".tif", ".tiff"))  # in folders; others must be named
+PACKAGES = ("caecodec", "pillow", "numpy", "torch", "constriction", "bjontegaard")
+_SAVE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture to measure on: its name in the results, where it is, its size, and a hash of its pixels."""
+
+    name: str
+    path: Path
+    width: int
+    height: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One measurement to make."""
+
+    codec: BenchCodec
+    quality: int
+    picture: Picture
+
+    @property
+    def key(self) -> tuple[str, int, str]:
+        """As of the row that it makes."""
+        return self.codec.name, self.quality, self.picture.name
+
+
+def load_pixels(path: Path) -> Pixels:
+    """A picture file -> (H, W, 3) RGB, as stored: no rotation, no colour management. Raises InputImageError."""
+    try:
+        with Image.open(path) as image:
+            return np.array(image.convert("RGB"))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as exc:
+        raise InputImageError(f"{path}: {exc}") from exc
+
+
+def find_pictures(paths: Iterable[Path]) -> list[Picture]:
+    """Files, and the lossless pictures in folders, by their stems. Raises InputImageError, UsageError."""
+    files: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            files += sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES)
+        else:
+            files.append(path)
+    found: dict[str, Picture] = {}
+    for path in files:
+        if path.stem in found:
+            raise UsageError(f"{found[path.stem].path} and {path} would both be called {path.stem} in the results")
+        pixels = load_pixels(path)
+        height, width, _ = pixels.shape
+        digest = hashlib.sha256(f"{width}x{height}".encode() + pixels.tobytes()).hexdigest()[:16]
+        found[path.stem] = Picture(path.stem, path, width, height, digest)
+    if not found:
+        raise UsageError("no pictures there")
+    return list(found.values())
+
+
+def environment() -> dict[str, Any]:
+    """What the numbers may depend on."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            versions[package] = "missing"
+    now = datetime.datetime.now(datetime.UTC)
+    return {
+        "cpu": _cpu_name(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "packages": versions,
+        "date": now.isoformat(timespec="seconds"),
+    }
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or "unknown"
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")
+
+
+def measure(task: Task) -> Row:
+    """Encode, decode and compare; whatever the codec raises becomes the row's error."""
+    codec, picture = task.codec, task.picture
+    row = functools.partial(Row, codec.name, codec.version, task.quality, picture.name, picture.width, picture.height)
+    try:
+        pixels = _load_cached(picture.path, picture.sha256)
+        data = codec.encode(pixels, task.quality)
+        error = metrics.mse(pixels, codec.decode(data))
+    except Exception as exc:  # a codec that fails is a result
+        return row(error=f"{type(exc).__name__}: {exc}")
+    return row(bytes=len(data), psnr=round(metrics.psnr(error), 6), mse=round(error, 6))
+
+
+@functools.lru_cache(maxsize=2)
+def _load_cached(path: Path, _sha256: str) -> Pixels:
+    return load_pixels(path)
+
+
+def run(
+    codecs: Sequence[BenchCodec],
+    pictures: Sequence[Picture],
+    path: Path,
+    *,
+    qualities: Sequence[int] | None = None,
+    processes: int = 1,
+    unavailable: dict[str, str] | None = None,
+    progress: Callable[[int, int], None] = lambda done, of: None,
+) -> Results:
+    """Measure what `path` does not hold yet, and keep `path` up to date while at it.
+
+    `qualities` None takes each codec's grid. Failures of an earlier run are tried again. Worker processes take one
+    thread each if the environment says so (OMP_NUM_THREADS), as the command sees to.
+    """
+    known = results.load(path) if path.exists() else Results()
+    wanted = [
+        Task(codec, quality, picture)
+        for codec in codecs
+        for picture in pictures
+        for quality in (qualities or codec.qualities)
+    ]
+    known.rows = list(_still_valid(known, wanted))
+    known.pictures.update({picture.name: picture.sha256 for picture in pictures})
+    known.environment = environment() | {
+        "codecs": known.environment.get("codecs", {}) | {codec.name: codec.version for codec in codecs}
+    }
+    reasons = known.unavailable | (unavailable or {})
+    known.unavailable = {name: why for name, why in reasons.items() if name not in {codec.name for codec in codecs}}
+    have = {row.key for row in known.rows}
+    tasks = [task for task in wanted if task.key not in have]
+    saved = time.monotonic()
+    try:
+        for done, row in enumerate(_measure_all(tasks, processes), 1):
+            known.rows.append(row)
+            progress(done, len(tasks))
+            if time.monotonic() - saved > _SAVE_SECONDS:
+                results.save(known, path)
+                saved = time.monotonic()
+    finally:
+        order = {name: place for place, name in enumerate(known.codecs)}
+        known.rows.sort(key=lambda r: (order[r.codec], r.picture, r.quality))
+        results.save(known, path)
+    return known
+
+
+def _still_valid(known: Results, wanted: Sequence[Task]) -> Iterator[Row]:
+    """Rows to keep: not those of another version or of other pixels, nor a failure that is to be tried again."""
+    versions = {task.codec.name: task.codec.version for task in wanted}
+    hashes = {task.picture.name: task.picture.sha256 for task in wanted}
+    keys = {task.key for task in wanted}
+    for row in known.rows:
+        same_codec = versions.get(row.codec, row.version) == row.version
+        known_hash = known.pictures.get(row.picture)
+        same_pixels = hashes.get(row.picture, known_hash) == known_hash
+        again = row.error is not None and row.key in keys
+        if same_codec and same_pixels and not again:
+            yield row
+
+
+def _measure_all(tasks: Sequence[Task], processes: int) -> Iterator[Row]:
+    if processes == 1 or len(tasks) < 2:
+        yield from map(measure, tasks)
+        return
+    # spawn: a forked torch can hang
+    with ProcessPoolExecutor(min(processes, len(tasks)), mp_context=get_context("spawn")) as pool:
+        futures: dict[Future[Row], Task] = {pool.submit(measure, task): task for task in tasks}
+        try:
+            for future in as_completed(futures):
+                yield _outcome(future, futures[future])
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _outcome(future: Future[Row], task: Task) -> Row:
+    try:
+        return future.result()
+    except Exception as exc:  # the worker died: the codec crashed, or memory ran out
+        codec, picture = task.codec, task.picture
+        error = f"{type(exc).__name__}: {exc}"
+        return Row(codec.name, codec.version, task.quality, picture.name, picture.width, picture.height, error=error)

@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from support import photograph
+
+from caecodec.bench import rd, results
+from caecodec.bench.codecs import Pixels, open_codec
+from caecodec.errors import FileSystemError, InputImageError, UsageError
+
+
+@dataclass(frozen=True)
+class Counting:
+    """Keeps the high bits of each sample; writes a file's name per call so that calls in any process count."""
+
+    calls: Path
+    name: str = "counting"
+    version: str = "1"
+    qualities: tuple[int, ...] = (2, 4, 8)
+    fails_on: int = 0  # width of the pictures it cannot do
+
+    def encode(self, array: Pixels, quality: int) -> bytes:
+        if array.shape[1] == self.fails_on:
+            raise RuntimeError("cannot do this one")
+        (self.calls / f"{quality}-{array.shape[1]}-{len(list(self.calls.iterdir()))}").touch()
+        height, width, _ = array.shape
+        return bytes([height, width]) + (array >> (8 - quality) << (8 - quality)).tobytes()
+
+    def decode(self, data: bytes) -> Pixels:
+        return np.frombuffer(data[2:], np.uint8).reshape(data[0], data[1], 3)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> list[rd.Picture]:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for name, width in (("a", 24), ("b", 32)):
+        Image.fromarray(photograph(16, width)).save(folder / f"{name}.png")
+    return rd.find_pictures([folder])
+
+
+@pytest.fixture
+def counting(tmp_path: Path) -> Counting:
+    (tmp_path / "calls").mkdir()
+    return Counting(tmp_path / "calls")
+
+
+def calls(codec: Counting) -> int:
+    return len(list(codec.calls.iterdir()))
+
+
+def test_bytes_are_the_sizes_of_files(pictures: list[rd.Picture], tmp_path: Path) -> None:
+    jpeg = open_codec("jpeg")
+    made = rd.run([jpeg], pictures, tmp_path / "r.json", qualities=[30, 80])
+    assert len(made.rows) == 4
+    for row in made.rows:
+        picture = next(p for p in pictures if p.name == row.picture)
+        file = tmp_path / "x.jpg"
+        with Image.open(picture.path) as image:
+            image.save(file, quality=row.quality)
+        assert row.bytes == file.stat().st_size
+        assert row.bpp == 8 * file.stat().st_size / (row.width * row.height)
+        with Image.open(file) as image, Image.open(picture.path) as original:
+            error = np.mean((np.asarray(image, float) - np.asarray(original, float)) ** 2)
+        assert row.mse == pytest.approx(error)
+        assert row.psnr == pytest.approx(10 * math.log10(255**2 / error))
+
+
+def test_what_is_done_is_not_done_again(pictures: list[rd.Picture], counting: Counting, tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    first = rd.run([counting], pictures[:1], path)
+    assert calls(counting) == 3
+    rd.run([counting], pictures, path)
+    assert calls(counting) == 6
+    again = rd.run([counting], pictures, path)
+    assert calls(counting) == 6
+    assert again.rows[:3] == first.rows
+    assert results.load(path).rows == again.rows
+
+
+def test_another_version_or_other_pixels_are_measured_again(
+    pictures: list[rd.Picture], counting: Counting, tmp_path: Path
+) -> None:
+    path = tmp_path / "r.json"
+    rd.run([counting], pictures, path)
+    made = rd.run([replace(counting, version="2")], pictures, path)
+    assert calls(counting) == 12
+    assert {row.version for row in made.rows} == {"2"}
+    Image.fromarray(255 - photograph(16, 24)).save(pictures[0].path)
+    rd.run([replace(counting, version="2")], rd.find_pictures([pictures[0].path]), path)
+    assert calls(counting) == 15
+
+
+def test_a_failing_codec_is_a_row_with_its_message_and_is_tried_again(
+    pictures: list[rd.Picture], counting: Counting, tmp_path: Path
+) -> None:
+    path = tmp_path / "r.json"
+    made = rd.run([replace(counting, fails_on=24)], pictures, path)
+    assert len(made.rows) == 6
+    assert [row.error for row in made.failures] == ["RuntimeError: cannot do this one"] * 3
+    assert results.load(path).rows == made.rows
+    assert made.complete("counting") == {"b"}
+    with pytest.raises(ValueError, match="cannot do this one"):
+        _ = made.failures[0].bpp
+    assert len(rd.run([counting], pictures, path, qualities=[8]).failures) == 2  # nobody asked for those
+    assert rd.run([counting], pictures, path).failures == []
+    assert calls(counting) == 6
+
+
+def test_processes_give_the_same_rows(pictures: list[rd.Picture], tmp_path: Path) -> None:
+    jpeg = open_codec("jpeg")
+    alone = rd.run([jpeg], pictures, tmp_path / "1.json", qualities=[20, 60])
+    seen: list[tuple[int, int]] = []
+    together = rd.run(
+        [jpeg],
+        pictures,
+        tmp_path / "2.json",
+        qualities=[20, 60],
+        processes=2,
+        progress=lambda done, of: seen.append((done, of)),
+    )
+    assert together.rows == alone.rows
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_an_interrupted_run_keeps_what_it_has(pictures: list[rd.Picture], counting: Counting, tmp_path: Path) -> None:
+    def stop(done: int, _of: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    path = tmp_path / "r.json"
+    with pytest.raises(KeyboardInterrupt):
+        rd.run([counting], pictures, path, progress=stop)
+    assert len(results.load(path).rows) == 2
+    rd.run([counting], pictures, path)
+    assert calls(counting) == 6
+    assert [p.name for p in tmp_path.iterdir() if p.name.endswith(".tmp")] == []
+
+
+def test_the_file_says_where_it_was_made_and_a_lossless_row_has_no_psnr(
+    pictures: list[rd.Picture], counting: Counting, tmp_path: Path
+) -> None:
+    path = tmp_path / "r.json"
+    rd.run([counting], pictures, path, unavailable={"other": "no library"})
+    document = json.loads(path.read_text())
+    assert {"cpu", "python", "packages", "date", "codecs"} <= document["environment"].keys()
+    assert document["environment"]["codecs"] == {"counting": "1"}
+    assert document["unavailable"] == {"other": "no library"}
+    lossless = [row for row in document["rows"] if row["quality"] == 8]
+    assert [(row["psnr"], row["mse"]) for row in lossless] == [(None, 0.0)] * 2
+    assert [row.psnr for row in results.load(path).rows if row.quality == 8] == [math.inf] * 2
+
+
+def test_bad_inputs_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "not.png").write_bytes(b"not a picture")
+    with pytest.raises(InputImageError, match=r"not\.png"):
+        rd.find_pictures([tmp_path / "not.png"])
+    with pytest.raises(InputImageError, match="missing"):
+        rd.find_pictures([tmp_path / "missing.png"])
+    for folder in ("x", "y"):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(photograph(8, 8)).save(tmp_path / folder / "same.png")
+    with pytest.raises(UsageError, match="would both be called same"):
+        rd.find_pictures([tmp_path / "x", tmp_path / "y"])
+    (tmp_path / "r.json").write_text("[]")
+    with pytest.raises(UsageError, match="not a results file"):
+        results.load(tmp_path / "r.json")
+    with pytest.raises(FileSystemError):
+        results.load(tmp_path / "none.json")

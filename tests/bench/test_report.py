@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from caecodec.bench import bdrate, report, results
+from caecodec.bench.results import Results, Row
+from caecodec.errors import UsageError
+
+PSNRS = {1: 26.0, 20: 29.0, 40: 32.0, 60: 35.0, 80: 38.0}
+GRIDS = {"jpeg": 1.0, "webp": 0.8, "avif": 0.5}
+
+
+def row(codec: str, quality: int, picture: str, size: int | None, psnr: float | None) -> Row:
+    error = None if size is not None else "RuntimeError: broken"
+    return Row(codec, "1", quality, picture, 100, 80, size, psnr, None if size is None else 1.0, error)
+
+
+def made(**sizes: float) -> Results:
+    """Codecs whose sizes are those of `jpeg` times a factor, on two pictures, with the same PSNRs."""
+    rows = [
+        row(codec, quality, picture, round(factor * scale * 500 * 10 ** ((psnr - 26) / 10)), psnr)
+        for codec, factor in sizes.items()
+        for picture, scale in (("a", 1), ("b", 2))
+        for quality, psnr in PSNRS.items()
+    ]
+    return Results(rows=rows)
+
+
+def test_comparison_has_the_known_bd_rate_for_the_mean_and_each_picture() -> None:
+    c = report.compare(made(jpeg=1.0, caecodec=0.8), "caecodec")
+    assert c.bd_rate == pytest.approx(-20, abs=0.1)
+    assert c.median == pytest.approx(-20, abs=0.1)
+    assert c.worst is not None
+    assert c.worst[1] == pytest.approx(-20, abs=0.1)
+    assert c.psnr_range == (26.0, 38.0)
+    assert c.pictures == 2
+
+
+def test_a_picture_that_failed_once_is_left_out_of_both_means() -> None:
+    whole = made(jpeg=1.0, caecodec=0.8)
+    rows = [
+        row(r.codec, r.quality, r.picture, None, None)
+        if (r.codec, r.quality, r.picture) == ("caecodec", 40, "b")
+        else r
+        for r in whole.rows
+    ]
+    c = report.compare(Results(rows=rows), "caecodec")
+    assert c.pictures == 1
+    assert c.bd_rate == pytest.approx(-20, abs=0.1)
+    assert list(c.by_picture) == ["a"]
+
+
+def test_an_anchor_that_was_not_measured_leaves_dashes() -> None:
+    table = report.comparison_table(made(caecodec=0.8))
+    assert table.rows == (("caecodec", "-", "-", "-", "-", "-", "0"),)
+
+
+def test_table_numbers_equal_the_json(tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    results.save(made(jpeg=1.0, webp=0.8, avif=0.5, caecodec=0.4), path)
+    loaded = results.load(path)
+    table = report.rate_table(loaded, ["jpeg", "webp", "avif"])
+    measured = {r.quality: [] for r in loaded.rows}  # type: dict[int, list[Row]]
+    for r in loaded.rows:
+        if r.codec == "caecodec":
+            measured[r.quality].append(r)
+    curves = {name: loaded.mean_curve(name, {"a", "b"}) for name in GRIDS}
+    for cells in table.rows[:-2]:
+        quality = int(cells[0].removeprefix("quality "))
+        bpp = sum(8 * (r.bytes or 0) / 8000 for r in measured[quality]) / 2
+        assert cells[1] == f"{PSNRS[quality]:.2f} dB"
+        assert cells[2] == f"{bpp:.3f} bpp"
+        for cell, name in zip(cells[3:], GRIDS, strict=True):
+            assert cell == f"{bdrate.rate_at_psnr(curves[name], PSNRS[quality]):.3f} bpp"
+    assert table.rows[-2][3:] == ("-60.0 %", "-50.0 %", "-20.0 %")
+    assert table.rows[-1][3:] == ("26.0 to 38.0 dB",) * 3
+    assert table.columns[0] == "2 pictures"
+
+
+def test_table_takes_the_measured_quality_nearest_to_each_rate_once() -> None:
+    table = report.rate_table(made(jpeg=1.0, caecodec=1.0), ["jpeg"])
+    # mean bpp of the qualities: 0.75, 1.5, 3, 6, 12
+    assert [cells[0] for cells in table.rows] == ["quality 1", "quality 20", "BD-rate of caecodec", "over"]
+
+
+def test_table_says_where_the_other_codec_has_no_such_psnr() -> None:
+    both = made(jpeg=1.0, caecodec=0.2)
+    jpeg = [r for r in both.rows if r.codec == "jpeg" and r.quality in (40, 60)]
+    table = report.rate_table(Results(rows=[*jpeg, *(r for r in both.rows if r.codec == "caecodec")]), ["jpeg"])
+    cells = {r[0]: r[3] for r in table.rows}
+    assert cells["quality 1"].startswith("at most ")
+    assert cells["quality 80"].startswith("over ")
+
+
+def test_table_without_a_shared_picture_is_refused() -> None:
+    with pytest.raises(UsageError, match="no picture is measured in full by all of caecodec, jpeg"):
+        report.rate_table(made(jpeg=1.0), ["jpeg"])
+
+
+def test_markdown_is_a_table() -> None:
+    text = report.Table(("a", "b"), (("x", "1"),)).markdown()
+    assert text == "| a | b |\n| --- | ---: |\n| x | 1 |"
+
+
+def test_beats_counts_wins_losses_and_what_is_not_reached() -> None:
+    rows = []
+    for picture in ("win", "lose", "short", "tiny"):
+        for quality, size, psnr in ((25, 1000, 28.0), (50, 2000, 32.0), (90, 6000, 40.0)):
+            rows.append(row("jpeg-progressive", quality, picture, size, psnr))
+    ours = {
+        "win": [(1, 500, 27.0), (50, 1500, 32.0), (100, 5500, 41.0)],
+        "lose": [(1, 1200, 27.0), (50, 2400, 32.0), (100, 9000, 41.0)],
+        "short": [(1, 500, 27.0), (50, 1500, 32.0), (100, 3000, 39.9)],
+        "tiny": [(1, 700, 29.0), (50, 2010, 32.0), (100, 5990, 40.0)],
+    }
+    for picture, points in ours.items():
+        rows += [row("caecodec", quality, picture, size, psnr) for quality, size, psnr in points]
+    found = {(d.picture, d.quality): d for d in report.duels(Results(rows=rows))}
+    assert [found["win", q].won for q in (25, 50, 90)] == [True, True, True]
+    assert [found["lose", q].won for q in (25, 50, 90)] == [False, False, False]
+    assert [found["short", q].won for q in (25, 50, 90)] == [True, True, False]
+    assert found["short", 90].our_bytes is None
+    # its smallest file is better than asked for, and smaller
+    assert [found["tiny", q].won for q in (25, 50, 90)] == [True, False, True]
+    table = report.duel_table(Results(rows=rows))
+    assert table.rows[-1] == ("caecodec is smaller", "3 of 4", "2 of 4", "2 of 4")
+    cells = {r[0]: r[1:] for r in table.rows}
+    assert cells["short"][2] == "40.0 dB not reached"
+    assert cells["tiny"] == ("-30.0 %", "+0.5 %", "-0.2 %")
+
+
+def test_beats_without_common_pictures_is_refused() -> None:
+    with pytest.raises(UsageError, match="no picture has rows of both"):
+        report.duel_table(made(jpeg=1.0))

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from support import photograph
+
+import caecodec
+from caecodec import codec, rate
+from caecodec.errors import UsageError
+from caecodec.pixels import Picture
+from caecodec.rate import Target, highest, parse_size, psnr
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("40000", 40000),
+        ("1", 1),
+        ("40kB", 40_000),
+        ("40KB", 40_000),
+        ("40k", 40_000),
+        ("40KiB", 40_960),
+        ("1.5MB", 1_500_000),
+        ("1.5 M", 1_500_000),
+        ("2MiB", 2_097_152),
+        (" 12 b ", 12),
+        ("0.5kB", 500),
+        ("1e3", 1000),
+        ("1.9", 1),
+    ],
+)
+def test_sizes_are_read_with_decimal_and_binary_units(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize(
+    "text", ["", "kB", "forty", "40xB", "40 40", "4,5kB", "0", "0.5", "-5kB", "nan", "inf", "1e400", "1 e", "0x10"]
+)
+def test_a_size_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="size"):
+        parse_size(text)
+
+
+@pytest.mark.parametrize("last", range(101))
+def test_highest_finds_where_a_predicate_ends_within_seven_questions(last: int) -> None:
+    asked: list[int] = []
+
+    def meets(quality: int) -> bool:
+        asked.append(quality)
+        return quality <= last
+
+    assert highest(meets) == last
+    assert len(asked) <= 7
+    assert all(1 <= quality <= 100 for quality in asked)
+
+
+@pytest.mark.parametrize("values", [{}, {"size": 5, "bpp": 1.0}, {"size": 5, "bpp": 1.0, "psnr": 30.0}])
+def test_a_target_is_exactly_one_wish(values: dict[str, float]) -> None:
+    with pytest.raises(UsageError, match="give one of"):
+        Target(**values)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("value", [0, -1, math.nan, math.inf])
+@pytest.mark.parametrize("name", ["size", "bpp", "psnr"])
+def test_a_target_is_finite_and_above_zero(name: str, value: float) -> None:
+    with pytest.raises(UsageError, match="above zero"):
+        Target(**{name: value})  # type: ignore[arg-type]
+
+
+def test_psnr_is_that_of_the_whole_picture() -> None:
+    a = np.full((4, 5, 3), 100, np.uint8)
+    b = a.copy()
+    b[0, 0, 0] = 110
+    assert psnr(a, b) == pytest.approx(10 * math.log10(255**2 / (100 / 60)))
+    assert psnr(np.zeros((2, 2), np.uint8), np.full((2, 2), 255, np.uint8)) == pytest.approx(0)  # no wrap-around
+    assert psnr(a, a) == math.inf
+
+
+def test_psnr_of_two_heights_is_a_bug() -> None:
+    with pytest.raises(ValueError, match="argument 2 is"):
+        psnr(np.zeros((2, 2), np.uint8), np.zeros((3, 2), np.uint8))
+
+
+@pytest.fixture(scope="module")
+def coder() -> codec.PhotoCodec:
+    return codec.open_codec()
+
+
+PICTURE = Picture(photograph(50, 70))
+
+
+@pytest.mark.parametrize("quality", [1, 2, 17, 50, 99, 100])
+@pytest.mark.parametrize("spare", [-1, 0, 1, 40])
+def test_a_target_size_is_never_exceeded_and_the_next_quality_would(
+    coder: codec.PhotoCodec, quality: int, spare: int
+) -> None:
+    size = len(coder.encode(PICTURE, quality)) + (spare if quality > 1 else abs(spare))
+    found = rate.encode_to_target(coder, PICTURE, Target(size=size), codec.no_progress)
+    assert len(found.data) <= size
+    assert caecodec.info(found.data).quality == found.quality
+    assert found.data == coder.encode(PICTURE, found.quality)
+    assert found.quality == 100 or len(coder.encode(PICTURE, found.quality + 1)) > size
+
+
+@pytest.mark.parametrize("quality", [20, 50, 80])
+def test_a_target_rate_counts_the_whole_file(coder: codec.PhotoCodec, quality: int) -> None:
+    picture = Picture(photograph(50, 70), np.full((50, 70), 9, np.uint8), exif=bytes(20))
+    bpp = 8 * len(coder.encode(picture, quality)) / (50 * 70)
+    found = rate.encode_to_target(coder, picture, Target(bpp=bpp * 1.0001), codec.no_progress)
+    assert 8 * len(found.data) / (50 * 70) <= bpp * 1.0001
+    assert found.quality >= quality
+
+
+@pytest.mark.parametrize("quality", [15, 50, 85])
+def test_a_target_psnr_is_reached_by_what_is_decoded(coder: codec.PhotoCodec, quality: int) -> None:
+    wanted = psnr(PICTURE.colour, codec.decode(coder.encode(PICTURE, quality)).colour) - 0.05
+    found = rate.encode_to_target(coder, PICTURE, Target(psnr=wanted), codec.no_progress)
+    assert psnr(PICTURE.colour, codec.decode(found.data).colour) >= wanted
+    lower = codec.decode(coder.encode(PICTURE, found.quality - 1)).colour
+    assert psnr(PICTURE.colour, lower) < wanted
+
+
+def test_an_impossible_size_says_what_was_reachable(coder: codec.PhotoCodec) -> None:
+    smallest = len(coder.encode(PICTURE, 1))
+    with pytest.raises(UsageError, match=f"20 bytes cannot be met: quality 1 takes {smallest} bytes$"):
+        rate.encode_to_target(coder, PICTURE, Target(size=20), codec.no_progress)
+    found = rate.encode_to_target(coder, PICTURE, Target(size=smallest), codec.no_progress)
+    assert len(found.data) <= smallest
+
+
+def test_an_impossible_size_points_at_the_metadata(coder: codec.PhotoCodec) -> None:
+    picture = Picture(PICTURE.colour, xmp=bytes(3000))
+    with pytest.raises(UsageError, match="--strip drops it"):
+        rate.encode_to_target(coder, picture, Target(size=1000), codec.no_progress)
+
+
+def test_an_impossible_psnr_says_what_was_reachable(coder: codec.PhotoCodec) -> None:
+    best = psnr(PICTURE.colour, codec.decode(coder.encode(PICTURE, 100)).colour)
+    with pytest.raises(UsageError, match=f"99 dB cannot be met: quality 100 reaches {best:.2f} dB"):
+        rate.encode_to_target(coder, PICTURE, Target(psnr=99), codec.no_progress)
