@@ -369,12 +369,14 @@ def _broadcast(value: Tensor, device: torch.device) -> Tensor:
 
 
 def _optimizer(model: PhotoModel, config: TrainConfig) -> torch.optim.Optimizer:
-    # the linear branches start at the KLT, near their optimum: a full step would first destroy them
-    linear = {id(model.g_a.linear.weight), id(model.g_s.linear.weight)}
-    groups = [
-        {"params": [p for p in model.parameters() if id(p) not in linear], "lr_scale": 1.0},
-        {"params": [p for p in model.parameters() if id(p) in linear], "lr_scale": config.linear_lr_scale},
-    ]
+    # the linear branches start at the KLT, near their optimum: a full step would first destroy them. The prior of z
+    # starts far from its own and is measured in steps of scale; at the common rate it was still on its way after 5000
+    scales = {"g_a.linear.weight": config.linear_lr_scale, "g_s.linear.weight": config.linear_lr_scale}
+    scales |= {"z_index": 20.0, "log_gain_z": 5.0, "z_mean": 3.0}
+    groups: list[dict[str, Any]] = [{"params": [], "lr_scale": s} for s in sorted({1.0, *scales.values()})]
+    by_scale = {group["lr_scale"]: group["params"] for group in groups}
+    for name, parameter in model.named_parameters():
+        by_scale[scales.get(name, 1.0)].append(parameter)
     if config.optimizer == "soap":
         return SOAP(groups, lr=config.lr)
     if config.optimizer == "adam":
