@@ -34,6 +34,7 @@ class TrainConfig:
     final_fraction: float = 0.15
     steps: int = 100_000
     optimizer: str = "soap"
+    precondition_every: int = 20  # steps between refreshes of SOAP's bases
     lr: float = 1e-3
     linear_lr_scale: float = 0.2
     warmup_steps: int = 300

@@ -1,4 +1,8 @@
-"""SOAP: Adam in the eigenbasis of Shampoo's preconditioner (Vyas 2024, https://arxiv.org/abs/2409.11321)."""
+"""SOAP: Adam in the eigenbasis of Shampoo's preconditioner (Vyas 2024, https://arxiv.org/abs/2409.11321).
+
+Parameters of one shape are stacked and updated together: a hundred small products become a few batched ones, without
+which an accelerator would spend its time on launching kernels.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +14,15 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 GRAM_EVERY = 4  # steps; the preconditioner changes far more slowly than the gradient
+SMALLEST_SIDE = 8  # below it a parameter counts as a vector
 
 
 class SOAP(Optimizer):
-    """SOAP for matrices (a convolution counts as out x in*k*k), Adam for everything with a side of 1 or too long.
+    """SOAP for matrices (a convolution counts as out x in*k*k), Adam for vectors and what counts as one.
 
-    A side longer than `max_side` keeps the identity as its basis. The bases are refreshed by one power iteration and
-    a QR every `every` steps, spread over the steps so that none is slow.
+    A side longer than `max_side` keeps the identity as its basis. Bases are refreshed by one power iteration and a QR
+    every `every` steps, shape after shape, so that no step is slow. Parameters must keep having a gradient, or none,
+    from the first step on.
     """
 
     def __init__(
@@ -35,61 +41,77 @@ class SOAP(Optimizer):
         """One update of every parameter that has a gradient."""
         loss = closure() if closure else None
         for group in self.param_groups:
-            for number, p in enumerate(group["params"]):
+            alike: dict[tuple[int, int], list[Tensor]] = {}
+            for p in group["params"]:
                 if p.grad is not None:
-                    self._update(p, p.grad, group, number)
+                    alike.setdefault(_as_matrix(p), []).append(p)
+            for number, (shape, members) in enumerate(alike.items()):
+                self._update(members, shape, group, number)
         return loss
 
-    def _update(self, p: Tensor, grad: Tensor, group: dict[str, Any], number: int) -> None:
+    def _update(self, members: list[Tensor], shape: tuple[int, int], group: dict[str, Any], number: int) -> None:
+        """members: K parameters that are matrices of one shape (m, n); their state is kept under the first."""
         beta1, beta2 = group["betas"]
-        flat = p.shape[0], p[0].numel() if p.ndim else 1
-        sides = [side for side, length in enumerate(flat) if p.ndim > 1 and 1 < length <= group["max_side"]]
-        if min(flat) < 8:
-            sides = []
-        g = grad.reshape(flat).float()
-        state = self.state[p]
+        g = torch.stack([p.grad.reshape(shape).float() for p in members if p.grad is not None])  # (K, m, n)
+        state = self.state[members[0]]
         if not state:
-            state["step"] = 0
-            state["m"] = torch.zeros_like(g)  # momentum, in the parameter's own basis
-            state["v"] = torch.zeros_like(g)  # second moment, in the eigenbasis
-            for side in sides:
-                gram = g @ g.T if side == 0 else g.T @ g
-                state[f"gram{side}"] = gram
-                state[f"basis{side}"] = torch.linalg.eigh(gram)[1].flip(1).contiguous()
+            self._start(state, g, group)
         state["step"] += 1
-        count = state["step"]
+        count = int(state["step"])
 
         state["m"].lerp_(g, 1 - beta1)
         g_eigen, m_eigen = _rotate(g, state), _rotate(state["m"], state)
         state["v"].mul_(beta2).addcmul_(g_eigen, g_eigen, value=1 - beta2)
         correction = (1 - beta2**count) ** 0.5 / (1 - beta1**count)
-        update = m_eigen * correction / (state["v"].sqrt() + group["eps"])
-        p.add_(_rotate_back(update, state).reshape(p.shape).to(p.dtype), alpha=-group["lr"])
+        update = _rotate_back(m_eigen * correction / (state["v"].sqrt() + group["eps"]), state)
+        moves = [u.reshape(p.shape).to(p.dtype) for u, p in zip(update, members, strict=True)]
+        torch._foreach_add_(members, moves, alpha=-group["lr"])
 
-        for side in sides:
+        for side in (0, 1):
+            if f"gram{side}" not in state:
+                continue
             if count % GRAM_EVERY == 0:
-                gram = g @ g.T if side == 0 else g.T @ g
-                state[f"gram{side}"].lerp_(gram, 1 - beta2)
+                state[f"gram{side}"].lerp_(_gram(g, side), 1 - beta2)
             if (count + number) % group["every"] == 0:
                 _refresh(state, side)
+
+    @staticmethod
+    def _start(state: dict[str, Any], g: Tensor, group: dict[str, Any]) -> None:
+        state["step"] = 0
+        state["m"] = torch.zeros_like(g)  # momentum, in the parameters' own basis
+        state["v"] = torch.zeros_like(g)  # second moment, in the eigenbasis
+        for side, length in enumerate(g.shape[1:]):
+            if min(g.shape[1:]) >= SMALLEST_SIDE and length <= group["max_side"]:
+                state[f"gram{side}"] = _gram(g, side)
+                state[f"basis{side}"] = torch.linalg.eigh(state[f"gram{side}"])[1].flip(2).contiguous()
+
+
+def _as_matrix(p: Tensor) -> tuple[int, int]:
+    return (p.shape[0], p[0].numel()) if p.ndim > 1 else (1, p.numel())
+
+
+def _gram(g: Tensor, side: int) -> Tensor:
+    return g @ g.mT if side == 0 else g.mT @ g
 
 
 def _rotate(g: Tensor, state: dict[str, Any]) -> Tensor:
     if "basis0" in state:
-        g = state["basis0"].T @ g
+        g = state["basis0"].mT @ g
     return g @ state["basis1"] if "basis1" in state else g
 
 
 def _rotate_back(g: Tensor, state: dict[str, Any]) -> Tensor:
     if "basis0" in state:
         g = state["basis0"] @ g
-    return g @ state["basis1"].T if "basis1" in state else g
+    return g @ state["basis1"].mT if "basis1" in state else g
 
 
 def _refresh(state: dict[str, Any], side: int) -> None:
     """One step of orthogonal iteration; v is permuted along so that it stays with its eigenvector."""
     basis, gram = state[f"basis{side}"], state[f"gram{side}"]
-    product = gram @ basis
-    order = torch.argsort((basis * product).sum(0), descending=True)
-    state["v"] = state["v"].index_select(side, order)
-    state[f"basis{side}"] = torch.linalg.qr(product[:, order])[0].contiguous()
+    product = gram @ basis  # (K, s, s)
+    order = torch.argsort((basis * product).sum(1), dim=1, descending=True)  # (K, s)
+    index = order[:, :, None] if side == 0 else order[:, None, :]
+    state["v"] = state["v"].gather(side + 1, index.expand_as(state["v"]))
+    columns = product.gather(2, order[:, None, :].expand_as(product))
+    state[f"basis{side}"] = torch.linalg.qr(columns)[0].contiguous()

@@ -123,6 +123,7 @@ class Trainer:
         if decoder_only:
             self.model.freeze_encoder()
             self._mode = {"hard": True, "rdo": RDO_STRENGTH}
+        self._window_start = 0.0, 0  # seconds, patches
         self._rng_seed = base_seed + self.rank + 1
         self._console = Console(stderr=True)
 
@@ -205,6 +206,7 @@ class Trainer:
             forward = nn.parallel.DistributedDataParallel(forward)
         crop = config.crop
         last_saved = last_tick = time.monotonic()
+        self._window_start = last_tick, self.patches
         window: list[tuple[float, float, float]] = []
         with self._bar() as bar:
             task = bar.add_task(recipe.name, total=1.0, status="starting")
@@ -328,14 +330,15 @@ class Trainer:
         names = ("loss", "bpp", "psnr")
         # wall-clock of the window, not of the run: shows at once what starves the machine
         now = time.monotonic()
-        since, self._window_start = getattr(self, "_window_start", (now, self.patches)), (now, self.patches)
-        rate = (self.patches - since[1]) / (now - since[0]) if now > since[0] else 0.0
+        since, patches = self._window_start
+        self._window_start = now, self.patches
+        rate = (self.patches - patches) / (now - since)
         return (
             {"kind": "train", "crop": crop}
             | {k: round(v, 4) for k, v in zip(names, means, strict=True)}
             | {
                 "patches_per_s": round(rate, 1),
-                "lr": self.optimizer.param_groups[0]["lr"],
+                "lr": self.recipe.train.lr * learning_rate_factor(self.progress, self.step, self.recipe.train),
                 "pictures": len(self.pool),
             }
         )
@@ -378,7 +381,7 @@ def _optimizer(model: PhotoModel, config: TrainConfig) -> torch.optim.Optimizer:
     for name, parameter in model.named_parameters():
         by_scale[scales.get(name, 1.0)].append(parameter)
     if config.optimizer == "soap":
-        return SOAP(groups, lr=config.lr)
+        return SOAP(groups, lr=config.lr, every=config.precondition_every)
     if config.optimizer == "adam":
         return torch.optim.Adam(groups, lr=config.lr, betas=(0.9, 0.99))
     raise ValueError(f"unknown optimizer {config.optimizer!r}; known are 'soap' and 'adam'")
