@@ -1,7 +1,7 @@
 """Encode or decode pictures under whatever instruction sets and thread counts the environment asks for.
 
     python worker.py encode PICTURES.npz OUT_DIR
-    python worker.py decode CAE_DIR OUT.npz PRECISION
+    python worker.py decode OUT.npz PRECISION CAE_DIR...
 
 Run as its own process, because all of those are read when a library is loaded.
 """
@@ -28,10 +28,10 @@ def encode(pictures: Path, out: Path) -> None:
         (out / f"{name}.cae").write_bytes(codec.encode(from_array(array), quality))
 
 
-def decode(folder: Path, out: Path, precision: str) -> None:
+def decode(out: Path, precision: str, folders: list[Path]) -> None:
     codec: PhotoCodec = open_codec(precision=precision)
     arrays = {}
-    for path in sorted(folder.rglob("*.cae")):
+    for path in (file for folder in folders for file in sorted(folder.glob("*.cae"))):
         parsed = container.parse(path.read_bytes())
         # raises where the latents are not bit for bit those of the encoder
         picture = codec.decode(parsed)
@@ -44,4 +44,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "encode":
         encode(Path(sys.argv[2]), Path(sys.argv[3]))
     else:
-        decode(Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4])
+        decode(Path(sys.argv[2]), sys.argv[3], [Path(folder) for folder in sys.argv[4:]])
