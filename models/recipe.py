@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
@@ -36,6 +36,7 @@ class TrainConfig:
     optimizer: str = "soap"
     precondition_every: int = 20  # steps between refreshes of SOAP's bases
     lr: float = 1e-3
+    finish_lr: float = 4e-4  # of --decoder-only, which starts from a trained model
     linear_lr_scale: float = 0.2
     warmup_steps: int = 300
     decay_from: float = 0.6
@@ -44,6 +45,11 @@ class TrainConfig:
     lambda_exponent: float = 0.5
     seed: int = 1
     checkpoint_minutes: float = 4.0
+
+
+    def finishing(self) -> TrainConfig:
+        """The schedule of --decoder-only: a short warm-up, linear to zero, large crops throughout."""
+        return replace(self, lr=self.finish_lr, warmup_steps=100, decay_from=0.1, final_fraction=1.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -426,6 +426,8 @@ def run_recipe(
             recipe = replace(recipe, data=replace(recipe.data, train=tuple(train_data)))
         if validation:
             recipe = replace(recipe, data=replace(recipe.data, validation=tuple(validation)))
+        if decoder_only:
+            recipe = replace(recipe, train=recipe.train.finishing())
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         folder = folder or Path("runs") / recipe.name
         if (folder / "checkpoint.pt").exists() != resume:
