@@ -53,12 +53,13 @@ _many_files = _options(
     click.option("-f", "--force", is_flag=True, help="Overwrite existing outputs."),
     click.option("--skip-existing", is_flag=True, help="Leave inputs whose output exists."),
 )
+_max_pixels = click.option(
+    "--max-pixels", type=click.IntRange(min=1), default=DEFAULT_LIMITS.pixels, help="Refuse larger pictures."
+)
 _machine = _options(
     click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda."),
     click.option("--precision", default="auto", show_default=True, help="auto, float32 or bfloat16."),
-    click.option(
-        "--max-pixels", type=click.IntRange(min=1), default=DEFAULT_LIMITS.pixels, help="Refuse larger pictures."
-    ),
+    _max_pixels,
 )
 
 
@@ -197,14 +198,15 @@ def decode(inputs: tuple[str, ...], suffix: str, device: str, precision: str, ma
 
 @caecodec.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="FILE...")
+@_max_pixels
 @_reporting
-def info(inputs: tuple[str, ...], quiet: bool, as_json: bool) -> None:
+def info(inputs: tuple[str, ...], max_pixels: int, quiet: bool, as_json: bool) -> None:
     """Show what .cae files say about themselves, without decoding them."""
 
     def one(source: str) -> None:
         from caecodec import record
 
-        facts = record.info(files.read_bytes(source))
+        facts = record.info(files.read_bytes(source), Limits(pixels=max_pixels))
         if as_json:
             click.echo(json.dumps({"file": source} | facts.to_dict()))
             return
@@ -221,18 +223,20 @@ def info(inputs: tuple[str, ...], quiet: bool, as_json: bool) -> None:
 
 @caecodec.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="FILE...")
+@_max_pixels
 @_reporting
-def verify(inputs: tuple[str, ...], quiet: bool, as_json: bool) -> None:
+def verify(inputs: tuple[str, ...], max_pixels: int, quiet: bool, as_json: bool) -> None:
     """Check that .cae files are whole and decode exactly; writes nothing."""
 
     def one(source: str) -> None:
         from caecodec import container
 
         data = files.read_bytes(source)
-        container.parse(data)
+        limits = Limits(pixels=max_pixels)
+        container.parse(data, limits)
         from caecodec import codec
 
-        codec.verify(data)
+        codec.verify(data, limits)
         if as_json:
             click.echo(json.dumps({"file": source, "ok": True}))
         elif not quiet:
@@ -252,6 +256,8 @@ def models(as_json: bool, card: str | None) -> None:
     if card is not None:
         click.echo(zoo.find(card).card or f"{card} has no card")
         return
+    for error in zoo.everything()[1]:
+        warn(str(error))
     for model in zoo.installed():
         facts = {
             "name": model.name,
@@ -278,11 +284,13 @@ def models(as_json: bool, card: str | None) -> None:
 @click.option("-o", "--output", "folder", type=click.Path(path_type=Path), help="Run folder.  [default: runs/NAME]")
 @click.option("--data", multiple=True, metavar="PATH", help="Train on these folders, tars or pictures instead.")
 @click.option("--validation", multiple=True, metavar="PATH", help="Validate on these instead.")
-@click.option("--minutes", type=float, help="End after so long, the schedule finished.")
+@click.option(
+    "--minutes", type=click.FloatRange(min=0, min_open=True), help="End after so long, the schedule finished."
+)
 @click.option("--resume", is_flag=True, help="Continue the run in the folder.")
 @click.option("--from", "start", type=click.Path(path_type=Path), help="Start from the weights of a checkpoint.")
 @click.option("--decoder-only", is_flag=True, help="Keep the encoder, train the rest on latents as they are coded.")
-@click.option("--device", help="cpu or cuda.  [default: cuda where there is one]")
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), help="cpu or cuda.  [default: cuda where there is one]")
 @click.option("--compile/--no-compile", "compile_model", default=None, help="torch.compile.  [default: on CUDA]")
 @click.option("--seed", type=int, help="Other than the recipe's.")
 @_debug
@@ -300,12 +308,15 @@ def train(recipe: str, folder: Path | None, data: tuple[str, ...], validation: t
 @click.option("--data", default="", help="One line on what it was trained on, for `caecodec models`.")
 @click.option("--measured", default="", help="One line on its measured quality, for `caecodec models`.")
 @click.option("--check", "check", metavar="PATH", help="Pictures to compare integer and float bits on.")
+@click.option("-f", "--force", is_flag=True, help="Overwrite an existing model.")
 @_debug
-def export(checkpoint: Path, folder: Path, name: str | None, data: str, measured: str, check: str | None) -> None:
+def export(
+    checkpoint: Path, folder: Path, name: str | None, data: str, measured: str, check: str | None, force: bool
+) -> None:
     """Turn a training CHECKPOINT into a model that encode and decode can use."""
     from caecodec.models import export as exporting
 
-    path = exporting.export(checkpoint, folder, name, {"data": data, "quality": measured})
+    path = exporting.export(checkpoint, folder, name, {"data": data, "quality": measured}, overwrite=force)
     click.echo(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
     for cost in exporting.check(checkpoint, Path(check)) if check else ():
         bits = f"{cost.float_bits:.0f} bits in float, {cost.stream_bits:.0f} in integers"

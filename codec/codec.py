@@ -43,21 +43,16 @@ class PhotoCodec:
     def __init__(self, model: zoo.Model, device: str = "auto", precision: str = "auto") -> None:
         self.model = model
         self.engine = Engine(model, device, precision)
-        tables = Tables.of(model.tensors["table.frequencies"], model.tensors["table.tail"])
-        self.latents = LatentCodec(EntropyNetwork(model.tensors), tables)
+        self.latents = _latent_codec(model)
 
     def encode(self, picture: Picture, quality: int, progress: Progress = no_progress) -> bytes:
         """Picture -> the bytes of a .cae file. Raises UsageError for a quality outside 1..100."""
         check_quality(quality)
         streams = [self.code_tile(tile, quality)[0] for tile in self.analyse(picture, progress)]
-        return self.wrap(picture, quality, streams)
+        return self.wrap(picture, quality, streams, sections_of(picture))
 
-    def wrap(self, picture: Picture, quality: int, streams: list[bytes]) -> bytes:
+    def wrap(self, picture: Picture, quality: int, streams: list[bytes], sections: dict[bytes, bytes]) -> bytes:
         """Coded tiles and everything beside them -> file."""
-        tags = (container.TAG_EXIF, container.TAG_ICC, container.TAG_XMP)
-        sections = dict(zip(tags, (picture.exif, picture.icc, picture.xmp), strict=True))
-        if picture.alpha is not None:
-            sections[container.TAG_ALPHA] = pixels.compress_alpha(picture.alpha)
         return container.serialize(
             Container(
                 width=picture.width,
@@ -66,7 +61,7 @@ class PhotoCodec:
                 model_id=self.model.info.id,
                 tiles=tuple(streams),
                 gray=picture.gray,
-                sections={tag: data for tag, data in sections.items() if data},
+                sections=sections,
             )
         )
 
@@ -130,17 +125,28 @@ class PhotoCodec:
                     members = all_tiles[ahead * columns : (ahead + 1) * columns]
                     known[ahead] = np.concatenate([next_tile(tile) for tile in members], axis=1)
             known.pop(row - 2, None)
-            first = min(known)
-            window = np.concatenate([known[r] for r in sorted(known)], axis=0) if len(known) > 1 else known[first]
-            top = first * tiling.TILE_CELLS
             for tile in all_tiles[row * columns : (row + 1) * columns]:
                 region = tiling.with_halo(tile, halo, extent)
-                y_hat = window[region.top - top : region.bottom - top, region.left : region.right]
-                block = self.engine.synthesise(y_hat, quality)
-                paste(colour, block, tile, region)
+                y_hat = np.concatenate([rows_of(known[r], r, region) for r in sorted(known)], axis=0)
+                paste(colour, self.engine.synthesise(y_hat, quality), tile, region)
                 progress((tile.row * columns + tile.column + 1) / len(all_tiles))
-            del window
         return colour
+
+
+def sections_of(picture: Picture) -> dict[bytes, bytes]:
+    """What a file holds beside colour, alpha compressed: tag -> payload."""
+    tags = (container.TAG_EXIF, container.TAG_ICC, container.TAG_XMP)
+    sections = {t: data for t, data in zip(tags, (picture.exif, picture.icc, picture.xmp), strict=True) if data}
+    if picture.alpha is not None:
+        sections[container.TAG_ALPHA] = pixels.compress_alpha(picture.alpha)
+    return sections
+
+
+def rows_of(latents: NDArray[np.int32], row: int, region: tiling.Region) -> NDArray[np.int32]:
+    """The part of one row of tiles that lies in `region`; no rows where they do not touch."""
+    start = row * tiling.TILE_CELLS
+    top, bottom = max(0, region.top - start), max(0, region.bottom - start)
+    return latents[top:bottom, region.left : region.right]
 
 
 def cut(colour: Pixels, region: tiling.Region) -> Pixels:
@@ -165,6 +171,11 @@ def paste(colour: Pixels, block: Pixels, tile: tiling.Tile, region: tiling.Regio
         target[...] = (inside.sum(axis=2, dtype=np.uint16) + 1) // 3
     else:
         target[...] = inside
+
+
+def _latent_codec(model: zoo.Model) -> LatentCodec:
+    tables = Tables.of(model.tensors["table.frequencies"], model.tensors["table.tail"])
+    return LatentCodec(EntropyNetwork(model.tensors), tables)
 
 
 def check_quality(quality: int) -> None:
@@ -199,9 +210,9 @@ def decode(
 def verify(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Container:
     """Check everything a file promises short of its pixels: checksums, and that latents decode to their check."""
     parsed = container.parse(data, limits)
-    codec = open_codec(parsed.model_id)
+    latents = _latent_codec(zoo.load(parsed.model_id))
     for tile, stream in zip(tiling.tiles(parsed.width, parsed.height), parsed.tiles, strict=True):
-        codec.latents.decode(stream, tile.shape, parsed.quality)
+        latents.decode(stream, tile.shape, parsed.quality)
     if container.TAG_ALPHA in parsed.sections:
         pixels.decompress_alpha(parsed.sections[container.TAG_ALPHA], parsed.width, parsed.height)
     return parsed

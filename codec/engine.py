@@ -126,9 +126,10 @@ def _load(network: Network, tensors: Mapping[str, NDArray[np.generic]], prefix: 
 
 @contextmanager
 def _memory(device: torch.device) -> Iterator[None]:
-    """Turn every way of running out of memory into LimitError."""
+    """Turn every way of running out of memory into LimitError; on CUDA, float32 means float32 and not TF32."""
     try:
-        yield
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            yield
     except (torch.OutOfMemoryError, MemoryError) as exc:
         raise LimitError(f"out of memory on {device}") from exc
     except RuntimeError as exc:

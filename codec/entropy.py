@@ -9,7 +9,6 @@ An escaped symbol follows as a number in Elias-gamma code over equiprobable bits
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import constriction
@@ -17,9 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caecodec.errors import CorruptFileError, ModelError
-from caecodec.integer import SCALES, SYMBOL_MAX, Indices
+from caecodec.integer import PRECISION, SCALES, SYMBOL_MAX, Indices
 
-PRECISION = 24
 Symbols = NDArray[np.int32]
 _GAMMA_MAX_BITS = 16  # an escape is at most SYMBOL_MAX
 
@@ -160,8 +158,3 @@ class Decoder:
         if magnitude > SYMBOL_MAX:
             raise CorruptFileError("an escaped symbol is larger than any encoder writes")
         return -magnitude if self._coder.decode(uniform, 1)[0] else magnitude
-
-
-def total_cost(parts: Sequence[float]) -> int:
-    """Bits of several parts -> bytes of one stream."""
-    return -(-int(np.ceil(sum(parts))) // 8)

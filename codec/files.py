@@ -177,6 +177,8 @@ def plan(
             target = output
         elif source == STDIO:
             raise UsageError("standard input needs --output (a file, or - for standard output)")
+        elif not Path(source).name:
+            raise UsageError(f"{source!r} is not the name of a file")
         else:
             name = Path(source).with_suffix(suffix)
             if output_dir is not None:

@@ -33,6 +33,7 @@ MEAN_MAX = float(1 << 25)  # |mean| of a symbol, fixed point
 VALUE_MAX = float(SYMBOL_MAX * ONE) + MEAN_MAX  # |y_hat|, fixed point
 EXACT = float(1 << 53)
 SCALES = 64
+PRECISION = 24  # bits of a frequency table
 STEPS = 4
 QUALITIES = 100
 
@@ -45,7 +46,10 @@ PHASES = ((0, 0), (1, 1), (0, 1), (1, 0))  # offset in each 2x2 cell, in the ord
 
 
 def group_at(step: int, phase: int) -> int:
-    """Channel group (a quarter of the channels of y) coded at `step` in `phase`: a Latin square."""
+    """Channel group (a quarter of the channels of y) coded at `step` in `phase`, a position of each 2x2 cell.
+
+    Exclusive-or makes a Latin square in which every group sees a cell's diagonal first.
+    """
     return step ^ phase
 
 

@@ -20,9 +20,10 @@ from caecodec.errors import CaecodecError, CorruptFileError, InputImageError, Li
 from caecodec.limits import DEFAULT_LIMITS, Limits
 
 EXIF_PREFIX = b"Exif\0\0"
+ORIENTATION = 0x0112
 WEBP_MAX_SIDE = 16383
 TIFF_XMP = 700  # its tag
-_pillow_limit = threading.Lock()
+_pillow_state = threading.RLock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class Picture:
 @contextmanager
 def _own_limits() -> Iterator[None]:
     """Our Limits replace Pillow's global bound, which only its module variable can lift."""
-    with _pillow_limit, warnings.catch_warnings():
+    with _pillow_state, warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
@@ -72,7 +73,7 @@ def _own_limits() -> Iterator[None]:
 def _decoding() -> Iterator[None]:
     """Pillow's decoders raise nearly anything on a damaged file, struct.error among it: all of it is the picture's."""
     try:
-        with warnings.catch_warnings():
+        with _pillow_state, warnings.catch_warnings():  # the filters are the process's, not the thread's
             warnings.simplefilter("ignore", UserWarning)  # of damaged tags, which are kept as they are
             yield
     except (CaecodecError, MemoryError, FileNotFoundError, PermissionError, IsADirectoryError):
@@ -105,6 +106,8 @@ def _from_image(image: Image.Image, limits: Limits, keep_metadata: bool) -> Pict
     notes = []
     if getattr(image, "n_frames", 1) > 1:
         notes.append(f"only the first of {image.n_frames} frames is kept")  # type: ignore[attr-defined]
+    if image.format == "TIFF" and image.getexif().get(ORIENTATION, 1) != 1:
+        notes.append("Pillow has turned the TIFF by its orientation")
     if _deep(image):
         notes.append("16 bits per channel become 8")
     # Pillow has no 16-bit gray with alpha and loads it as colour
@@ -192,13 +195,14 @@ def _exif(image: Image.Image) -> bytes:
 
 
 def _from_16_bit(image: Image.Image) -> Image.Image:
-    values = np.asarray(image).astype(np.int64)
-    if values.min() < 0 or values.max() > 0xFFFF:
+    stored = np.asarray(image)
+    if stored.min() < 0 or stored.max() > 0xFFFF:
         raise InputImageError("32-bit pixels outside 0..65535 are not supported; convert to 8 bits first")
+    values = stored.astype(np.uint32)
     gray = Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
     clear = image.info.get("transparency")
     if clear is not None:
-        gray.putalpha(Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))
+        gray.putalpha(Image.fromarray((values != clear).astype(np.uint8) * np.uint8(255)))
     return gray
 
 

@@ -19,8 +19,6 @@ from caecodec.pixels import Picture
 if TYPE_CHECKING:  # targets are checked before torch is imported
     from caecodec.codec import Analysed, PhotoCodec, Pixels, Progress
 
-_SLACK_BYTES = 4  # per tile: how far a counted size may lie above the written one
-
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -92,25 +90,24 @@ def encode_to_target(codec: PhotoCodec, picture: Picture, target: Target, progre
     return _for_size(codec, picture, tiles, budget)
 
 
-def _write(codec: PhotoCodec, picture: Picture, tiles: list[Analysed], quality: int) -> bytes:
-    return codec.wrap(picture, quality, [codec.code_tile(tile, quality)[0] for tile in tiles])
-
-
 def _for_size(codec: PhotoCodec, picture: Picture, tiles: list[Analysed], budget: int) -> Found:
-    beside = len(codec.wrap(picture, 1, [b"\0\0"] * len(tiles))) + (_SLACK_BYTES + 2) * len(tiles)
+    from caecodec.codec import sections_of
+
+    sections = sections_of(picture)  # compressing alpha once
+    beside = len(codec.wrap(picture, 1, [b""] * len(tiles), sections))
 
     def fits(quality: int) -> bool:
         size = float(beside)
         for tile in tiles:
             size += codec.cost_tile(tile, quality)[0]
-            if size > budget + 2 * (_SLACK_BYTES + 2) * len(tiles):
+            if size > budget:
                 return False
         return True
 
-    # counted sizes are close, not exact: begin one above and step down until a written file fits
-    quality = min(100, highest(fits) + 1)
+    # a counted size is at most a little below the written one: step down until a written file fits
+    quality = max(1, highest(fits))
     while quality:
-        data = _write(codec, picture, tiles, quality)
+        data = codec.wrap(picture, quality, [codec.code_tile(tile, quality)[0] for tile in tiles], sections)
         if len(data) <= budget:
             return Found(data, quality)
         smallest, quality = len(data), quality - 1
@@ -119,6 +116,8 @@ def _for_size(codec: PhotoCodec, picture: Picture, tiles: list[Analysed], budget
 
 
 def _for_psnr(codec: PhotoCodec, picture: Picture, tiles: list[Analysed], wanted: float) -> Found:
+    from caecodec.codec import sections_of
+
     reached: dict[int, float] = {}
 
     def too_low(quality: int) -> bool:
@@ -132,4 +131,5 @@ def _for_psnr(codec: PhotoCodec, picture: Picture, tiles: list[Analysed], wanted
     quality = highest(too_low) + 1
     if quality > 100:
         raise UsageError(f"{wanted:g} dB cannot be met: quality 100 reaches {reached[100]:.2f} dB")
-    return Found(_write(codec, picture, tiles, quality), quality)
+    streams = [codec.code_tile(tile, quality)[0] for tile in tiles]
+    return Found(codec.wrap(picture, quality, streams, sections_of(picture)), quality)

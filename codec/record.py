@@ -59,4 +59,4 @@ def info(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Info:
 def _model_name(model_id: bytes) -> str | None:
     from caecodec.models import zoo
 
-    return next((m.name for m in zoo.installed() if m.id == model_id), None)
+    return next((m.name for m in zoo.everything()[0] if m.id == model_id), None)

@@ -49,7 +49,8 @@ def read(source: Source, shrink: float = 1.0) -> Tensor:
     try:
         with Image.open(io.BytesIO(source.data)) as picture:
             rgb = picture.convert("RGB")
-    except (UnidentifiedImageError, OSError) as exc:
+    # the last for damaged files, on which Pillow's decoders raise nearly anything
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, EOFError, IndexError) as exc:
         raise ValueError(f"{source.name}: not a picture Pillow can read ({exc})") from exc
     if shrink < 1:
         size = (max(1, round(rgb.width * shrink)), max(1, round(rgb.height * shrink)))
@@ -58,42 +59,56 @@ def read(source: Source, shrink: float = 1.0) -> Tensor:
 
 
 class Pool:
-    """Pictures as uint8 tensors on one device, and random crops of them.
+    """Pictures as uint8 tensors on one device, and random crops of them. One thread may add while another draws.
 
     A picture that was stored lossily is shrunk at random (0.5x to 1x) when read, so that the traces of its own
     compression are not what the model learns; lossless ones are kept whole and drawn `lossless_weight` times as often.
     """
 
-    def __init__(self, device: torch.device, seed: int, lossless_weight: float = 2.0, copies: int = 2) -> None:
-        self._device, self._random = device, random.Random(seed)
-        self._lossless_weight, self._copies = lossless_weight, copies
-        self._pictures: list[Tensor] = []
-        self._weights: list[float] = []
+    def __init__(
+        self,
+        device: torch.device,
+        seed: int,
+        lossless_weight: float = 2.0,
+        copies: int = 2,
+        max_megapixels: float = 4000.0,
+    ) -> None:
+        self._device, self._lossless_weight, self._copies = device, lossless_weight, copies
+        # two, so that what is drawn does not depend on how far the other thread has read
+        self._reading, self._drawing = random.Random(seed), random.Random(seed + 1)
+        self._pictures: list[tuple[Tensor, float]] = []  # and their weights; tuples, so that an append is whole
+        self._pixels, self._max_pixels = 0, max_megapixels * 1e6
 
     def __len__(self) -> int:
         return len(self._pictures)
 
     @property
-    def megapixels(self) -> float:
-        """Pixels held, in millions."""
-        return sum(p.shape[0] * p.shape[1] for p in self._pictures) / 1e6
+    def full(self) -> bool:
+        """Whether no more pictures are taken."""
+        return self._pixels >= self._max_pixels
+
+    def reseed(self, seed: int) -> None:
+        """Draw other crops than before: for a run that goes on."""
+        self._drawing.seed(seed)
 
     def add(self, source: Source, min_side: int) -> None:
-        """Read one picture; one smaller than a crop is left out."""
+        """Read one picture; one smaller than a crop is left out. Raises ValueError."""
         lossless = Path(source.name).suffix.lower() in LOSSLESS_SUFFIXES
         copies = 1 if lossless else self._copies
         for _ in range(copies):
-            picture = read(source, 1.0 if lossless else self._random.uniform(0.5, 1.0))
-            if min(picture.shape[:2]) < min_side:
+            picture = read(source, 1.0 if lossless else self._reading.uniform(0.5, 1.0))
+            if min(picture.shape[:2]) < min_side or self.full:
                 continue
-            self._pictures.append(picture.to(self._device))
-            self._weights.append(self._lossless_weight if lossless else 1.0 / copies)
+            self._pixels += picture.shape[0] * picture.shape[1]
+            weight = self._lossless_weight if lossless else 1.0 / copies
+            self._pictures.append((picture.to(self._device), weight))
 
     def batch(self, size: int, crop: int) -> Tensor:
         """`size` random crops, flipped and transposed at random -> (B, 3, crop, crop) in [0, 1], channels_last."""
-        draw = self._random
+        draw, known = self._drawing, self._pictures[:]
+        pictures = draw.choices([p for p, _ in known], [weight for _, weight in known], k=size)
         crops = []
-        for picture in draw.choices(self._pictures, self._weights, k=size):
+        for picture in pictures:
             top, left = (draw.randrange(length - crop + 1) for length in picture.shape[:2])
             view = picture[top : top + crop, left : left + crop]
             if draw.random() < 0.5:

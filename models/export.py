@@ -8,31 +8,32 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 from torch import Tensor, nn
 
-from caecodec.errors import FileSystemError
-from caecodec.integer import FRACTION_BITS, STEPS, TABLE_BITS, EntropyNetwork
+from caecodec.errors import UsageError
+from caecodec.files import make_folder, write_atomically
+from caecodec.integer import FRACTION_BITS, PRECISION, QUALITIES, SCALES, STEPS, TABLE_BITS, EntropyNetwork
 from caecodec.models import layers
 from caecodec.models.check import Cost, cost_of_integers
 from caecodec.models.data import validation_crops
 from caecodec.models.identity import model_id
 from caecodec.models.photo import PhotoConfig, PhotoModel, level_of_quality
-from caecodec.models.rate_model import SCALE_STEP, SCALES, scale_of_index
+from caecodec.models.rate_model import SCALE_STEP, scale_of_index
 
 Tensors = dict[str, NDArray[np.generic]]
 
 WEIGHT_BITS = 14  # magnitude of the largest integer weight of a layer: below 2^14
-PRECISION = 24
 TAIL_MASS = 2.0**-20  # of each table, left to the escape
-QUALITIES = 100
 
 
 def integer_layer(weight: NDArray[np.float64], bias: NDArray[np.float64], name: str) -> Tensors:
@@ -154,39 +155,77 @@ def tensors_of(model: PhotoModel) -> Tensors:
     return tensors
 
 
-def load_checkpoint(path: Path) -> tuple[PhotoModel, dict[str, object]]:
-    """A training checkpoint -> its averaged model in float32 and its record (step, patches, elapsed, recipe)."""
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    model = PhotoModel(PhotoConfig(**state["config"])).eval()
-    model.load_state_dict({k: v.float() for k, v in state["ema"].items()})
-    return model, {k: state[k] for k in ("step", "patches", "elapsed", "recipe")}
+def load_checkpoint(path: Path) -> tuple[PhotoModel, dict[str, Any]]:
+    """A training checkpoint -> its averaged model in float32 and its record. Raises UsageError."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        model = PhotoModel(PhotoConfig(**state["config"])).eval()
+        model.load_state_dict({k: v.float() for k, v in state["ema"].items()})
+        return model, {k: v for k, v in state.items() if k not in ("model", "ema", "optimizer")}
+    except (OSError, EOFError, RuntimeError, KeyError, TypeError, ValueError, pickle.UnpicklingError) as exc:
+        raise UsageError(f"{path}: not a whole checkpoint of caecodec") from exc
 
 
-def export(checkpoint: Path, folder: Path, name: str | None = None, summary: Mapping[str, str] | None = None) -> Path:
-    """Write folder/NAME.safetensors; returns its path.
+def export(
+    checkpoint: Path,
+    folder: Path,
+    name: str | None = None,
+    summary: Mapping[str, str] | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write folder/NAME.safetensors and, unless there is one, a card NAME.md; returns the path of the weights.
 
-    summary: one line each on 'data' and 'quality', for `caecodec models`. Raises ModelError, ValueError.
+    summary: one line each on 'data' and 'quality', for `caecodec models`. Raises UsageError, ModelError,
+    FileSystemError.
     """
-    if not checkpoint.is_file():
-        raise FileSystemError(f"{checkpoint}: no such checkpoint")
     model, record = load_checkpoint(checkpoint)
-    recipe = tomllib.loads(str(record["recipe"]))
+    recipe = tomllib.loads(record["recipe"])
     tensors = tensors_of(model)
-    name = name or recipe["name"]
+    name = name or str(recipe["name"])
+    runs = record.get("history", [])
+    training = {
+        "steps": sum(run["steps"] for run in runs) or record["step"],
+        "patches": record["patches"],
+        "hours": round(sum(run["hours"] for run in runs) or record["elapsed"] / 3600, 3),
+    }
     metadata = {
         "format": "caecodec-model 1",
         "family": "photo",
         "name": name,
-        "description": recipe["description"],
+        "description": str(recipe["description"]),
         "id": model_id(tensors).hex(),
         "config": json.dumps(model.config.to_dict()),
-        "training": json.dumps({k: record[k] for k in ("step", "patches", "elapsed")}),
+        "training": json.dumps(training),
         "summary": json.dumps(dict(summary or {})),
     }
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     path = folder / f"{name}.safetensors"
-    save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, path, metadata=metadata)
+    data = save({k: np.ascontiguousarray(v) for k, v in tensors.items()}, metadata=metadata)
+    write_atomically(str(path), data, overwrite=overwrite)
+    card = folder / f"{name}.md"
+    if not card.exists():
+        write_atomically(str(card), _card(metadata, training, record).encode(), overwrite=False)
     return path
+
+
+def _card(metadata: Mapping[str, str], training: Mapping[str, float], record: Mapping[str, Any]) -> str:
+    """What export knows; the data's licences and measured results are for its author to add."""
+    summary = json.loads(metadata["summary"])
+    lines = [
+        f"# {metadata['name']}",
+        "",
+        f"{metadata['description']}. Model id `{metadata['id']}`.",
+        "",
+        f"- Data and licences: {summary.get('data') or 'not stated'}",
+        f"- Training: {training['steps']} steps, {training['patches']} patches, {training['hours']} hours",
+    ]
+    lines += [f"  - {run}" for run in record.get("history", [])]
+    validation = record.get("validation") or {}
+    if validation:
+        points = zip(validation["bpp"], validation["psnr"], strict=True)
+        lines.append("- Validation, bpp / PSNR: " + ", ".join(f"{bpp} / {psnr}" for bpp, psnr in points))
+    lines.append(f"- Measured: {summary.get('quality') or 'not stated'}")
+    return "\n".join([*lines, "", "## Recipe", "", "```toml", str(record["recipe"]).strip(), "```", ""])
 
 
 def check(checkpoint: Path, pictures: Path) -> list[Cost]:

@@ -25,12 +25,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from caecodec.integer import PHASES, STEPS, group_at
 from caecodec.models.layers import Block, conv1x1, depth_to_space, interpolate, space_to_depth
 from caecodec.models.quantize import add_noise, round_ste
 from caecodec.models.rate_model import SCALE_MIN, SCALE_STEP, gaussian_bits, scale_of_index, shrink
 
 PATCH = 16
-STEPS = 4  # context steps; also channel groups, and positions of a 2x2 cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,12 @@ class PhotoConfig:
     lambda_min: float = 0.0002
     lambda_max: float = 0.4
 
+    def __post_init__(self) -> None:
+        if self.n % STEPS or min(self.n, self.z) < 1 or self.anchors < 2:
+            raise ValueError(f"n = {self.n} must be a multiple of {STEPS}, z positive, anchors at least 2")
+        if not 0 < self.lambda_min < self.lambda_max:
+            raise ValueError("lambda_min must be above 0 and below lambda_max")
+
     def to_dict(self) -> dict[str, Any]:
         """The configuration as plain values, for recipes and weight files."""
         return asdict(self)
@@ -62,18 +68,6 @@ class PhotoConfig:
 def level_of_quality(quality: int) -> float:
     """Quality 1..100 -> level 0..1."""
     return (quality - 1) / 99
-
-
-def group_at(step: int, phase: int) -> int:
-    """Channel group coded at `step` in `phase` of the 2x2 cell.
-
-    Phases are numbered (0,0), (1,1), (0,1), (1,0); exclusive-or makes a Latin square in which every group sees a
-    cell's diagonal first.
-    """
-    return step ^ phase
-
-
-PHASES = ((0, 0), (1, 1), (0, 1), (1, 0))
 
 
 def split_phases(x: Tensor) -> Tensor:
@@ -203,7 +197,8 @@ class Context(nn.Module):
         else:
             features = self.trunk(torch.relu(self.adaptors[step - 1](torch.cat((known, psi), dim=1))))
         groups = [group_at(step, phase) for phase in range(STEPS)]
-        weight, bias = self.head_weight[step, groups], self.head_bias[step, groups]
+        # stacked one by one: indexing by a list would copy it to the device and wait
+        weight, bias = (torch.stack([t[step, g] for g in groups]) for t in (self.head_weight, self.head_bias))
         out = torch.bmm(split_phases(features), weight.to(features.dtype)).float() + bias[:, None, :]
         mean, index = out.chunk(2, dim=-1)
         return mean, index
@@ -247,7 +242,7 @@ class PhotoModel(nn.Module):
         self.g_s.stem.weight.mul_(self.normaliser[None, :, None, None])
         self.g_s.stem.weight.mul_(float((deviation**2).sum() / deviation.sum()) ** 0.5)
         index = torch.log(deviation * self.normaliser / SCALE_MIN) / SCALE_STEP
-        self.context.head_bias[:, :, c.n // 8 * 2 :] = index.reshape(STEPS, -1)
+        self.context.head_bias[:, :, c.n // 4 :] = index.reshape(STEPS, -1)
 
     def freeze_encoder(self) -> None:
         """Leave everything that only the encoder uses as it is: for the last part of training (see `forward`)."""

@@ -7,9 +7,9 @@ import math
 import torch
 from torch import Tensor
 
+from caecodec.integer import SCALES
 from caecodec.models.quantize import bounded
 
-SCALES = 64
 SCALE_MIN, SCALE_MAX = 0.11, 64.0
 SCALE_STEP = math.log(SCALE_MAX / SCALE_MIN) / (SCALES - 1)  # nats from one scale index to the next
 

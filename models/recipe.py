@@ -21,6 +21,7 @@ class DataConfig:
     validation: tuple[str, ...]
     lossless_weight: float = 2.0
     copies: int = 2
+    max_megapixels: float = 4000.0  # held by each process, three bytes a pixel
     start_pictures: int = 150  # training begins once so many are in memory, the rest is read beside it
 
 
@@ -45,7 +46,6 @@ class TrainConfig:
     lambda_exponent: float = 0.5
     seed: int = 1
     checkpoint_minutes: float = 4.0
-
 
     def finishing(self) -> TrainConfig:
         """The schedule of --decoder-only: a short warm-up, linear to zero, large crops throughout."""

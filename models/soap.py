@@ -18,7 +18,9 @@ SMALLEST_SIDE = 8  # below it a parameter counts as a vector
 
 
 class SOAP(Optimizer):
-    """SOAP for matrices (a convolution counts as out x in*k*k), Adam for vectors and what counts as one.
+    """SOAP for matrices, Adam for vectors and what counts as one.
+
+    A convolution counts as out x in*k*k, a table of matrices as each of them.
 
     A side longer than `max_side` keeps the identity as its basis. Bases are refreshed by one power iteration and a QR
     every `every` steps, shape after shape, so that no step is slow. Parameters must keep having a gradient, or none,
@@ -44,15 +46,15 @@ class SOAP(Optimizer):
             alike: dict[tuple[int, int], list[Tensor]] = {}
             for p in group["params"]:
                 if p.grad is not None:
-                    alike.setdefault(_as_matrix(p), []).append(p)
+                    alike.setdefault(_as_matrices(p)[1:], []).append(p)
             for number, (shape, members) in enumerate(alike.items()):
                 self._update(members, shape, group, number)
         return loss
 
     def _update(self, members: list[Tensor], shape: tuple[int, int], group: dict[str, Any], number: int) -> None:
-        """members: K parameters that are matrices of one shape (m, n); their state is kept under the first."""
+        """members: parameters that are K matrices of one shape (m, n); their state is kept under the first."""
         beta1, beta2 = group["betas"]
-        g = torch.stack([p.grad.reshape(shape).float() for p in members if p.grad is not None])  # (K, m, n)
+        g = torch.cat([p.grad.reshape(_as_matrices(p)).float() for p in members if p.grad is not None])  # (K, m, n)
         state = self.state[members[0]]
         if not state:
             self._start(state, g, group)
@@ -64,7 +66,8 @@ class SOAP(Optimizer):
         state["v"].mul_(beta2).addcmul_(g_eigen, g_eigen, value=1 - beta2)
         correction = (1 - beta2**count) ** 0.5 / (1 - beta1**count)
         update = _rotate_back(m_eigen * correction / (state["v"].sqrt() + group["eps"]), state)
-        moves = [u.reshape(p.shape).to(p.dtype) for u, p in zip(update, members, strict=True)]
+        parts = torch.split(update, [_as_matrices(p)[0] for p in members])
+        moves = [u.reshape(p.shape).to(p.dtype) for u, p in zip(parts, members, strict=True)]
         torch._foreach_add_(members, moves, alpha=-group["lr"])
 
         for side in (0, 1):
@@ -86,8 +89,11 @@ class SOAP(Optimizer):
                 state[f"basis{side}"] = torch.linalg.eigh(state[f"gram{side}"])[1].flip(2).contiguous()
 
 
-def _as_matrix(p: Tensor) -> tuple[int, int]:
-    return (p.shape[0], p[0].numel()) if p.ndim > 1 else (1, p.numel())
+def _as_matrices(p: Tensor) -> tuple[int, int, int]:
+    """How many matrices a parameter is, and their shape."""
+    if p.ndim == 4 and min(p.shape[2:]) >= SMALLEST_SIDE:  # no kernel is that large: a table of matrices
+        return (p.shape[0] * p.shape[1], p.shape[2], p.shape[3])
+    return (1, p.shape[0], p[0].numel()) if p.ndim > 1 else (1, 1, p.numel())
 
 
 def _gram(g: Tensor, side: int) -> Tensor:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
+import tarfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -42,31 +44,39 @@ def learning_rate_factor(progress: float, step: int, config: TrainConfig) -> flo
 
 
 class Loader(threading.Thread):
-    """Reads pictures into the pool beside training, and looks again for shards that arrive in its folders later."""
+    """Reads pictures into the pool beside training, and looks again for shards that arrive in its folders later.
 
-    def __init__(self, pool: data.Pool, paths: list[Path], min_side: int, share: tuple[int, int]) -> None:
+    What cannot be read is left out with a warning; in a folder it is tried again, for it may be on its way.
+    """
+
+    def __init__(
+        self,
+        pool: data.Pool,
+        paths: list[Path],
+        min_side: int,
+        share: tuple[int, int],
+        warn: Callable[[str], None] = lambda _message: None,
+    ) -> None:
         super().__init__(daemon=True)
-        self._pool, self._paths, self._min_side, self._share = pool, paths, min_side, share
+        self._pool, self._paths, self._min_side, self._share, self._warn = pool, paths, min_side, share, warn
+        self._count = 0  # of pictures seen by all processes
+        self._warned: set[Path] = set()
         self.first_pass_done = threading.Event()
         self._stopped = threading.Event()
         self.failure: BaseException | None = None
 
     def run(self) -> None:
-        """Read everything once; with folders, rescan for new names until the process ends."""
-        seen: set[str] = set()
+        """Read everything once; with folders, rescan for new names until stopped."""
+        seen: set[Path] = set()
         try:
-            while True:
-                for path in self._expand():
-                    if str(path) not in seen:
-                        seen.add(str(path))
-                        self._read(path)
+            while not self._stopped.is_set() and not self._pool.full:
+                seen |= {path for path in self._expand() if path not in seen and self._read(path)}
                 self.first_pass_done.set()
-                if not any(path.is_dir() for path in self._paths):
-                    return
-                if self._stopped.wait(RESCAN_SECONDS):
+                if not any(path.is_dir() for path in self._paths) or self._stopped.wait(RESCAN_SECONDS):
                     return
         except BaseException as exc:  # handed to the main thread, which raises it
             self.failure = exc
+        finally:
             self.first_pass_done.set()
 
     def stop(self) -> None:
@@ -78,11 +88,25 @@ class Loader(threading.Thread):
         keep = data.PICTURE_SUFFIXES | {".tar"}
         return [p for group in inside for p in group if p.suffix.lower() in keep]
 
-    def _read(self, path: Path) -> None:
+    def _read(self, path: Path) -> bool:
+        """Take this process's share of a file; False where it should be tried again."""
         rank, world = self._share
-        for number, source in enumerate(data.sources([path])):
-            if number % world == rank:
+        try:
+            found = list(data.sources([path]))
+        except (tarfile.TarError, OSError) as exc:
+            if path not in self._warned:
+                self._warned.add(path)
+                self._warn(f"{path}: left out for now ({exc})")
+            return False
+        for source in found:
+            self._count += 1
+            if self._count % world != rank:
+                continue
+            try:
                 self._pool.add(source, self._min_side)
+            except ValueError as exc:
+                self._warn(f"left out: {exc}")
+        return True
 
 
 class Trainer:
@@ -117,13 +141,19 @@ class Trainer:
         self.optimizer = _optimizer(self.model, recipe.train)
         self.step, self.elapsed = 0, 0.0
         self.patches = 0
-        self.pool = data.Pool(self.device, base_seed + self.rank, recipe.data.lossless_weight, recipe.data.copies)
-        self._compile = compile_model
+        self.history: list[dict[str, Any]] = []  # earlier runs these weights come from
+        self.last_validation: dict[str, Any] = {}
+        config = recipe.data
+        self.pool = data.Pool(
+            self.device, base_seed + self.rank, config.lossless_weight, config.copies, config.max_megapixels
+        )
+        self._compile, self._decoder_only = compile_model, decoder_only
         self._mode: dict[str, Any] = {}
         if decoder_only:
             self.model.freeze_encoder()
             self._mode = {"hard": True, "rdo": RDO_STRENGTH}
         self._window_start = 0.0, 0  # seconds, patches
+        self._clock = 0.0  # when this run would have started, had it never stopped
         self._rng_seed = base_seed + self.rank + 1
         self._console = Console(stderr=True)
 
@@ -157,6 +187,9 @@ class Trainer:
             "minutes": self.minutes,
             "config": self.recipe.model.to_dict(),
             "recipe": self.recipe.text,
+            "decoder_only": self._decoder_only,
+            "history": [*self.history, self._this_run()],
+            "validation": self.last_validation,
         }
         temporary = self.checkpoint.with_suffix(".tmp")
         torch.save(state, temporary)
@@ -166,22 +199,42 @@ class Trainer:
         torch.save({"ema": small} | {k: state[k] for k in WEIGHT_KEYS}, temporary)
         os.replace(temporary, self.folder / "weights.pt")
 
+    def _this_run(self) -> dict[str, Any]:
+        return {
+            "recipe": self.recipe.name,
+            "decoder_only": self._decoder_only,
+            "steps": self.step,
+            "hours": round(self.elapsed / 3600, 3),
+            "device": torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu",
+            "processes": self.world,
+        }
+
     def resume(self) -> None:
-        """Continue this folder's own run where its checkpoint stopped."""
-        state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
+        """Continue this folder's own run where its checkpoint stopped. Raises ValueError where it does not fit."""
+        state = _load_state(self.checkpoint, self.device)
+        if state.get("decoder_only", False) != self._decoder_only:
+            which = "with" if state["decoder_only"] else "without"
+            raise ValueError(f"{self.checkpoint} is of a run {which} --decoder-only; resume it so")
         self.model.load_state_dict(state["model"])
         self.ema.load_state_dict(state["ema"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.elapsed, self.patches = state["step"], state["elapsed"], state["patches"]
+        self.history = state.get("history", [])[:-1]
+        self.pool.reseed(self._rng_seed + 1000 * self.step)
         if self.minutes is None:
             self.minutes = state["minutes"]
 
     def start_from(self, checkpoint: Path) -> None:
         """Begin a new schedule from the weights of another run."""
-        state = torch.load(checkpoint, map_location=self.device, weights_only=True)
-        self.model.load_state_dict(state["ema"])
+        state = _load_state(checkpoint, self.device)
+        try:
+            self.model.load_state_dict(state["ema"])
+        except RuntimeError as exc:
+            raise ValueError(f"{checkpoint} is of a model of another shape than this recipe's") from exc
         self.ema.load_state_dict(state["ema"])
         self.patches = state["patches"]
+        here = {"recipe": "unknown", "decoder_only": False, "steps": state["step"]}
+        self.history = state.get("history") or [here | {"hours": round(state["elapsed"] / 3600, 3)}]
 
     # -- the loop ------------------------------------------------------------------------------------------------
 
@@ -205,26 +258,25 @@ class Trainer:
         if self.world > 1:
             forward = nn.parallel.DistributedDataParallel(forward)
         crop = config.crop
-        last_saved = last_tick = time.monotonic()
-        self._window_start = last_tick, self.patches
+        last_saved = time.monotonic()
+        self._window_start = last_saved, self.patches
+        self._clock = last_saved - self.elapsed
         window: list[tuple[float, float, float]] = []
         with self._bar() as bar:
             task = bar.add_task(recipe.name, total=1.0, status="starting")
-            while not self._finished():
+            while self.progress < 1:
                 if loader.failure is not None:
                     raise loader.failure
                 if self.progress >= 1 - config.final_fraction:
                     crop = config.final_crop
                 window.append(self._train_step(forward, crop))
-                now = time.monotonic()
-                self.elapsed += now - last_tick
-                last_tick = now
+                self._tick()
                 if self.step % 100 == 0:
                     record = self._summary(window, crop)
                     window.clear()
                     self._log(record)
                     bar.update(task, completed=self.progress, status=_status(record))
-                if now - last_saved > 60 * config.checkpoint_minutes:
+                if time.monotonic() - last_saved > 60 * config.checkpoint_minutes:
                     self._log(self.validate(validation))
                     self.save()
                     last_saved = time.monotonic()
@@ -237,14 +289,20 @@ class Trainer:
             draw_curve(self.folder)
         return record
 
-    def _finished(self) -> bool:
+    def _tick(self) -> None:
+        """Move `elapsed` on, on which the schedule runs.
+
+        Several ranks share one clock: they must leave the loop after the same step, and equal gradients keep equal
+        weights only under equal learning rates.
+        """
+        if self.world > 1 and self.step % 10:
+            return
+        elapsed = time.monotonic() - self._clock
         if self.world > 1:
-            # one clock for all: ranks must leave the loop after the same step, and equal gradients keep equal weights
-            # only under equal learning rates
-            clock = torch.tensor(self.elapsed, dtype=torch.float64, device=self.device)
-            dist.all_reduce(clock, dist.ReduceOp.MAX)
-            self.elapsed = float(clock.item())
-        return self.progress >= 1
+            shared = torch.tensor(elapsed, dtype=torch.float64, device=self.device)
+            dist.broadcast(shared, 0)
+            elapsed = float(shared.item())
+        self.elapsed = elapsed
 
     def _train_step(self, forward: Callable[..., dict[str, Tensor]], crop: int) -> tuple[float, float, float]:
         config = self.recipe.train
@@ -264,9 +322,11 @@ class Trainer:
             group["lr"] = config.lr * factor * group["lr_scale"]
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.clip)
-        if torch.isfinite(norm):  # one bad batch must not end a run of hours
-            self.optimizer.step()
+        nn.utils.clip_grad_norm_(self.model.parameters(), config.clip)
+        for parameter in self.model.parameters():
+            if parameter.grad is not None:  # one bad batch must not end a run of hours; no `if` on values, which waits
+                parameter.grad.nan_to_num_(0.0, 0.0, 0.0)
+        self.optimizer.step()
         self._update_ema()
         self.step += 1
         self.patches += batch * self.world
@@ -298,14 +358,19 @@ class Trainer:
             score += float(torch.log2(rate + self.recipe.model.lambda_at(level) * mse).mean())
             record["bpp"].append(round(float(rate.mean()), 4))
             record["psnr"].append(round(float(losses.psnr(mse).mean()), 3))
-        return record | {"score": round(score / len(VALIDATION_LEVELS), 5)}
+        self.last_validation = record | {"score": round(score / len(VALIDATION_LEVELS), 5)}
+        return self.last_validation
 
     # -- parts ---------------------------------------------------------------------------------------------------
 
     def _load_data(self) -> Loader:
         config = self.recipe.data
         min_side = max(self.recipe.train.crop, self.recipe.train.final_crop)
-        loader = Loader(self.pool, [Path(p) for p in config.train], min_side, (self.rank, self.world))
+        paths = [Path(p) for p in config.train]
+        for path in paths:
+            if not path.exists():
+                raise FileNotFoundError(f"{path}: no such folder, tar shard or picture; --data names others")
+        loader = Loader(self.pool, paths, min_side, (self.rank, self.world), self._warn)
         loader.start()
         while len(self.pool) < config.start_pictures and not loader.first_pass_done.is_set():
             time.sleep(0.05)
@@ -314,6 +379,9 @@ class Trainer:
         if not len(self.pool):
             raise ValueError(f"no training picture of at least {min_side}x{min_side} in {', '.join(config.train)}")
         return loader
+
+    def _warn(self, message: str) -> None:
+        self._console.print(f"caecodec: warning: {message}", soft_wrap=True, highlight=False)
 
     def _autocast(self) -> AbstractContextManager[Any]:
         return torch.autocast(self.device.type, torch.bfloat16)
@@ -353,7 +421,18 @@ class Trainer:
             self._console.print(json.dumps(where | record), soft_wrap=True, highlight=False)
 
 
-WEIGHT_KEYS = ("step", "patches", "elapsed", "config", "recipe")
+WEIGHT_KEYS = ("step", "patches", "elapsed", "config", "recipe", "history", "validation")
+
+
+def _load_state(path: Path, device: torch.device) -> dict[str, Any]:
+    """A checkpoint of ours; raises ValueError, or FileNotFoundError."""
+    try:
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        return state | {key: state[key] for key in ("ema", "step", "elapsed", "patches")}
+    except FileNotFoundError:
+        raise
+    except (OSError, EOFError, RuntimeError, KeyError, TypeError, pickle.UnpicklingError) as exc:
+        raise ValueError(f"{path}: not a whole checkpoint of caecodec") from exc
 
 
 def _lambda(recipe: Recipe, level: Tensor) -> Tensor:
@@ -430,6 +509,12 @@ def run_recipe(
             recipe = replace(recipe, train=recipe.train.finishing())
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         folder = folder or Path("runs") / recipe.name
+        if device == "cuda" and not torch.cuda.is_available():
+            raise UsageError("no CUDA device is available to this torch; use --device cpu")
+        if resume and start is not None:
+            raise UsageError("--resume continues a run and --from starts one: give one of them")
+        if decoder_only and start is None and not resume:
+            raise UsageError("--decoder-only keeps the encoder of a trained model: name its checkpoint with --from")
         if (folder / "checkpoint.pt").exists() != resume:
             hint = "holds a run: --resume continues it" if not resume else "holds no run to resume"
             raise UsageError(f"{folder} {hint}")

@@ -83,14 +83,24 @@ def read_info(path: Path) -> ModelInfo:
         raise ModelError(f"{path}: not a caecodec model ({exc})") from exc
 
 
-def installed() -> list[ModelInfo]:
-    """Every model found, by name; of two with one name the earlier folder's."""
-    found: dict[str, ModelInfo] = {}
+def everything() -> tuple[list[ModelInfo], list[ModelError]]:
+    """Every model in every folder, in the order of the folders, and what is wrong with files that are none."""
+    found, wrong = [], []
     for folder in folders():
         for path in sorted(folder.glob("*.safetensors")):
-            info = read_info(path)
-            found.setdefault(info.name, info)
-    return [found[name] for name in sorted(found)]
+            try:
+                found.append(read_info(path))
+            except ModelError as exc:
+                wrong.append(exc)
+    return found, wrong
+
+
+def installed() -> list[ModelInfo]:
+    """The models that names stand for, by name; of two with one name the earlier folder's."""
+    by_name: dict[str, ModelInfo] = {}
+    for info in everything()[0]:
+        by_name.setdefault(info.name, info)
+    return [by_name[name] for name in sorted(by_name)]
 
 
 def find(key: str | bytes | None = None) -> ModelInfo:
@@ -98,14 +108,15 @@ def find(key: str | bytes | None = None) -> ModelInfo:
     if isinstance(key, str) and key.endswith(".safetensors"):
         return read_info(Path(key))
     wanted = DEFAULT_MODEL if key is None else key
-    models = installed()
-    for info in models:
+    models, wrong = everything()
+    for info in models:  # an id is looked for in all, also where an earlier folder takes the name
         if wanted in (info.name, info.id, info.id.hex()):
             return info
     shown = wanted.hex() if isinstance(wanted, bytes) else wanted
     names = ", ".join(f"{m.name} ({m.id.hex()})" for m in models) or "none"
+    unread = "".join(f"; not a model: {error}" for error in wrong)
     raise ModelError(
-        f"model {shown} is not installed (installed: {names}); "
+        f"model {shown} is not installed (installed: {names}{unread}); "
         f"put its .safetensors into a folder named in {PATH_VARIABLE}"
     )
 

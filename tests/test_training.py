@@ -6,18 +6,20 @@ import json
 import subprocess
 import sys
 import tarfile
+import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from support import photograph
+from support import encoded, photograph
 
 import caecodec
-from caecodec.errors import ModelError, UsageError
+from caecodec.errors import FileSystemError, ModelError, UsageError
+from caecodec.models import data, zoo
 from caecodec.models import recipe as recipes
-from caecodec.models import zoo
 from caecodec.models.export import export, load_checkpoint, tensors_of
 from caecodec.models.train import Loader, Trainer, learning_rate_factor, run_recipe
 
@@ -73,20 +75,42 @@ def test_training_lowers_the_loss_and_leaves_its_record(run: Path) -> None:
     assert (run / "run" / "recipe.toml").read_text() == (run / "recipe.toml").read_text()
 
 
-def test_a_killed_run_resumes_where_its_checkpoint_stopped(run: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "again"
+def test_a_killed_run_resumes_where_its_checkpoint_stopped(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     recipe = recipes.load(run / "recipe.toml")
-    first = Trainer(recipe, folder, minutes=None, device="cpu", compile_model=False, seed=None)
-    folder.mkdir()
-    first.step, first.elapsed, first.patches = 100, 12.0, 400
-    first.model.load_state_dict(load_checkpoint(run / "run" / "checkpoint.pt")[0].state_dict())
-    first.save()
-    second = Trainer(recipe, folder, minutes=None, device="cpu", compile_model=False, seed=None)
+    recipe = replace(recipe, train=replace(recipe.train, checkpoint_minutes=0.0))
+    first = Trainer(recipe, tmp_path, minutes=None, device="cpu", compile_model=False, seed=None)
+    save = first.save
+
+    def save_and_die() -> None:
+        save()
+        if first.step == 30:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(first, "save", save_and_die)
+    with pytest.raises(KeyboardInterrupt):
+        first.run()
+    second = Trainer(recipe, tmp_path, minutes=None, device="cpu", compile_model=False, seed=None)
     second.resume()
-    assert (second.step, second.elapsed, second.patches) == (100, 12.0, 400)
-    record = second.run()
-    assert second.step == 120
-    assert record["kind"] == "validation"
+    assert second.step == 30
+    assert second.patches == 120
+    assert second.elapsed > 0
+    for mine, theirs in zip(second.model.parameters(), first.model.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+    mine, theirs = second.optimizer.state_dict()["state"], first.optimizer.state_dict()["state"]
+    assert mine.keys() == theirs.keys() != set()
+    assert all(torch.equal(mine[k]["v"], theirs[k]["v"]) for k in mine)
+    # other crops than the first run began with
+    assert not torch.equal(crops_after_loading(second, run), crops_after_loading(first, run))
+    assert second.run()["kind"] == "validation"
+    assert second.step == recipe.train.steps
+
+
+def crops_after_loading(trainer: Trainer, run: Path) -> torch.Tensor:
+    for source in data.sources([run / "train"]):
+        trainer.pool.add(source, 64)
+    return trainer.pool.batch(4, 64)
 
 
 def test_a_folder_that_holds_a_run_is_not_overwritten(run: Path) -> None:
@@ -94,6 +118,20 @@ def test_a_folder_that_holds_a_run_is_not_overwritten(run: Path) -> None:
         run_recipe(str(run / "recipe.toml"), run / "run", device="cpu")
     with pytest.raises(UsageError, match="no run to resume"):
         run_recipe(str(run / "recipe.toml"), run / "nothing", device="cpu", resume=True)
+
+
+def test_combinations_that_make_no_sense_are_refused(run: Path, tmp_path: Path) -> None:
+    recipe, checkpoint = str(run / "recipe.toml"), run / "run" / "checkpoint.pt"
+    with pytest.raises(UsageError, match="--from"):
+        run_recipe(recipe, tmp_path / "a", device="cpu", decoder_only=True)
+    with pytest.raises(UsageError, match="give one"):
+        run_recipe(recipe, run / "run", device="cpu", resume=True, start=checkpoint)
+    with pytest.raises(UsageError, match="another shape"):
+        run_recipe("photo-xs", tmp_path / "b", [str(run / "train")], device="cpu", start=checkpoint)
+    with pytest.raises(UsageError, match="not a whole checkpoint"):
+        run_recipe(recipe, tmp_path / "c", device="cpu", start=run / "recipe.toml")
+    with pytest.raises(UsageError, match="no such folder"):
+        run_recipe(recipe, tmp_path / "d", [str(tmp_path / "nowhere")], device="cpu")
 
 
 def test_decoder_only_training_leaves_the_encoder_alone(run: Path, tmp_path: Path) -> None:
@@ -124,6 +162,17 @@ def test_an_exported_model_codes_pictures_and_its_files_name_it(run: Path, monke
     assert 10 * np.log10(255**2 / np.square(back.astype(float) - picture).mean()) > 20
 
 
+def test_export_writes_a_card_and_does_not_overwrite(run: Path, tmp_path: Path) -> None:
+    path = export(run / "run" / "checkpoint.pt", tmp_path, "mine", {"data": "made-up pictures, CC0"})
+    card = path.with_suffix(".md").read_text()
+    assert "made-up pictures, CC0" in card
+    assert "120 steps, 480 patches" in card
+    with pytest.raises(FileSystemError, match="exists"):
+        export(run / "run" / "checkpoint.pt", tmp_path, "mine")
+    with pytest.raises(UsageError, match="not a whole checkpoint"):
+        export(run / "recipe.toml", tmp_path, "other")
+
+
 def test_export_is_the_same_every_time(run: Path) -> None:
     a, b = (tensors_of(load_checkpoint(run / "run" / "checkpoint.pt")[0]) for _ in range(2))
     assert a.keys() == b.keys()
@@ -140,7 +189,7 @@ def test_a_changed_tensor_is_refused(run: Path, tmp_path: Path) -> None:
 
 
 def test_shards_that_arrive_later_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from caecodec.models import data, train
+    from caecodec.models import train
 
     monkeypatch.setattr(train, "RESCAN_SECONDS", 0.05)
     Image.fromarray(photograph(80, 80, seed=0)).save(tmp_path / "a.png")
@@ -157,6 +206,58 @@ def test_shards_that_arrive_later_are_read(tmp_path: Path, monkeypatch: pytest.M
         loader.join(0.05)
     assert len(pool) == 2
     loader.stop()
+
+
+def test_every_process_gets_its_share_of_a_folder(tmp_path: Path) -> None:
+    for i in range(5):
+        Image.fromarray(photograph(80, 80, seed=i)).save(tmp_path / f"{i}.png")
+    shares = []
+    for rank in range(2):
+        pool = data.Pool(torch.device("cpu"), seed=0)
+        loader = Loader(pool, [tmp_path], 64, (rank, 2))
+        loader.start()
+        assert loader.first_pass_done.wait(30)
+        loader.stop()
+        shares.append(len(pool))
+    assert shares == [2, 3]
+
+
+def test_what_cannot_be_read_is_left_out_with_a_warning(tmp_path: Path) -> None:
+    Image.fromarray(photograph(80, 80)).save(tmp_path / "good.png")
+    (tmp_path / "bad.jpg").write_bytes(b"\xff\xd8 not a picture")
+    (tmp_path / "partial.tar").write_bytes(b"x" * 700)
+    warnings: list[str] = []
+    pool = data.Pool(torch.device("cpu"), seed=0)
+    loader = Loader(pool, [tmp_path], 64, (0, 1), warnings.append)
+    loader.start()
+    assert loader.first_pass_done.wait(30)
+    loader.stop()
+    assert loader.failure is None
+    assert len(pool) == 1
+    assert any("bad.jpg" in w for w in warnings)
+    assert any("partial.tar" in w for w in warnings)
+
+
+def test_the_pool_stops_at_its_bound() -> None:
+    pool = data.Pool(torch.device("cpu"), seed=0, max_megapixels=0.01)
+    source = data.Source("a.png", encoded(Image.fromarray(photograph(80, 80))))
+    for _ in range(5):
+        pool.add(source, 64)
+    assert pool.full
+    assert len(pool) == 2
+
+
+def test_drawing_while_another_thread_adds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data, "read", lambda _source, _shrink=1.0: torch.zeros(4, 4, 3, dtype=torch.uint8))
+    pool = data.Pool(torch.device("cpu"), seed=0)
+    source = data.Source("a.png", b"")
+    pool.add(source, 2)
+    adder = threading.Thread(target=lambda: [pool.add(source, 2) for _ in range(3000)])
+    adder.start()
+    while adder.is_alive():
+        pool.batch(1, 2)
+    adder.join()
+    assert len(pool) == 3001
 
 
 def test_a_recipe_with_an_unknown_key_is_refused(tmp_path: Path) -> None:
