@@ -104,13 +104,20 @@ def _for_size(codec: PhotoCodec, picture: Picture, tiles: list[Analysed], budget
                 return False
         return True
 
-    # a counted size is at most a little below the written one: step down until a written file fits
+    def written(quality: int) -> bytes:
+        return codec.wrap(picture, quality, [codec.code_tile(tile, quality)[0] for tile in tiles], sections)
+
+    # counted sizes are a few bytes off: go down to a written file that fits, or up while the next one does
     quality = max(1, highest(fits))
-    while quality:
-        data = codec.wrap(picture, quality, [codec.code_tile(tile, quality)[0] for tile in tiles], sections)
-        if len(data) <= budget:
-            return Found(data, quality)
-        smallest, quality = len(data), quality - 1
+    data = written(quality)
+    while len(data) > budget and quality > 1:
+        quality -= 1
+        data = written(quality)
+    while quality < 100 and len(better := written(quality + 1)) <= budget:
+        quality, data = quality + 1, better
+    if len(data) <= budget:
+        return Found(data, quality)
+    smallest = len(data)
     without = " (metadata included; --strip drops it)" if picture.exif or picture.icc or picture.xmp else ""
     raise UsageError(f"{budget} bytes cannot be met: quality 1 takes {smallest} bytes{without}")
 

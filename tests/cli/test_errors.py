@@ -239,9 +239,9 @@ def test_a_name_that_no_terminal_can_show_is_done_all_the_same(cae_file: Path) -
     assert b"odd-\\udcff.cae: 24x16" in result.out
 
 
-def test_a_damaged_model_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, picture_file: Path) -> None:
-    (tmp_path / "damaged.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0{}")
-    monkeypatch.setenv("CAECODEC_MODEL_PATH", str(tmp_path))
-    result = run("encode", picture_file)
+def test_a_damaged_model_is_named(tmp_path: Path, picture_file: Path) -> None:
+    damaged = tmp_path / "damaged.safetensors"
+    damaged.write_bytes(b"\x10\0\0\0\0\0\0\0{}")
+    result = run("encode", picture_file, "--model", damaged)
     assert (result.code, len(result.error_lines)) == (5, 1)
     assert "damaged.safetensors: not a caecodec model" in result.err
