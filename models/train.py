@@ -233,8 +233,7 @@ class Trainer:
             raise ValueError(f"{checkpoint} is of a model of another shape than this recipe's") from exc
         self.ema.load_state_dict(state["ema"])
         self.patches = state["patches"]
-        here = {"recipe": "unknown", "decoder_only": False, "steps": state["step"]}
-        self.history = state.get("history") or [here | {"hours": round(state["elapsed"] / 3600, 3)}]
+        self.history = state["history"]
 
     # -- the loop ------------------------------------------------------------------------------------------------
 
@@ -428,7 +427,7 @@ def _load_state(path: Path, device: torch.device) -> dict[str, Any]:
     """A checkpoint of ours; raises ValueError, or FileNotFoundError."""
     try:
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-        return state | {key: state[key] for key in ("ema", "step", "elapsed", "patches")}
+        return state | {key: state[key] for key in ("ema", "step", "elapsed", "patches", "history")}
     except FileNotFoundError:
         raise
     except (OSError, EOFError, RuntimeError, KeyError, TypeError, pickle.UnpicklingError) as exc:
