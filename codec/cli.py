@@ -319,7 +319,7 @@ def export(
     path = exporting.export(checkpoint, folder, name, {"data": data, "quality": measured}, overwrite=force)
     click.echo(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
     for cost in exporting.check(checkpoint, Path(check)) if check else ():
-        bits = f"{cost.float_bits:.0f} bits in float, {cost.stream_bits:.0f} in integers"
+        bits = f"{cost.float_bits:.0f} bits in float, {cost.integer_bits:.0f} in integers"
         click.echo(f"quality {cost.quality}: {bits} ({100 * cost.growth:+.3f} %)")
 
 

@@ -54,3 +54,11 @@ def test_the_exit_codes_are_those_of_the_errors() -> None:
     for error in vars(errors).values():
         if isinstance(error, type) and issubclass(error, errors.CaecodecError):
             assert f"| {error.exit_code} |" in text
+
+
+def test_the_table_is_what_the_command_prints() -> None:
+    text = README.read_text(encoding="utf-8")
+    table = text.split("<!-- table: begin -->\n")[1].split("\n<!-- table: end -->")[0]
+    result = run("bench", "table", README.parent / "bench" / "results" / "rd-kodak.json", "--markdown")
+    assert result.code == 0
+    assert result.out.decode().strip() == table
