@@ -28,7 +28,8 @@ def test_the_first_two_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert run(*first[1:]).code == 0
     Path("img.png").unlink()
     assert run(*second[1:]).code == 0
-    assert Image.open("img.png").size == (64, 48)
+    with Image.open("img.png") as back:
+        assert back.size == (64, 48)
 
 
 def test_the_python_example_runs() -> None:
