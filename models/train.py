@@ -10,8 +10,6 @@ from __future__ import annotations
 import json
 import os
 import pickle
-import tarfile
-import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -28,85 +26,20 @@ from torch import Tensor, nn
 from caecodec.errors import UsageError
 from caecodec.integer import RDO_STRENGTH
 from caecodec.models import data, layers, losses
+from caecodec.models.curve import draw_curve
+from caecodec.models.loader import Loader
 from caecodec.models.photo import PATCH, PhotoModel
 from caecodec.models.recipe import Recipe, TrainConfig
 from caecodec.models.recipe import load as load_recipe
 from caecodec.models.soap import SOAP
 
 VALIDATION_LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
-RESCAN_SECONDS = 15.0
 
 
 def learning_rate_factor(progress: float, step: int, config: TrainConfig) -> float:
     """Linear warm-up over `warmup_steps`, constant until `decay_from`, then linear to zero."""
     warm = min(1.0, (step + 1) / max(1, config.warmup_steps))
     return warm * min(1.0, max(0.0, (1 - progress) / (1 - config.decay_from)))
-
-
-class Loader(threading.Thread):
-    """Reads pictures into the pool beside training, and looks again for shards that arrive in its folders later.
-
-    What cannot be read is left out with a warning; in a folder it is tried again, for it may be on its way.
-    """
-
-    def __init__(
-        self,
-        pool: data.Pool,
-        paths: list[Path],
-        min_side: int,
-        share: tuple[int, int],
-        warn: Callable[[str], None] = lambda _message: None,
-    ) -> None:
-        super().__init__(daemon=True)
-        self._pool, self._paths, self._min_side, self._share, self._warn = pool, paths, min_side, share, warn
-        self._count = 0  # of pictures seen by all processes
-        self._warned: set[Path] = set()
-        self.first_pass_done = threading.Event()
-        self._stopped = threading.Event()
-        self.failure: BaseException | None = None
-
-    def run(self) -> None:
-        """Read everything once; with folders, rescan for new names until stopped."""
-        seen: set[Path] = set()
-        try:
-            while not self._stopped.is_set() and not self._pool.full:
-                seen |= {path for path in self._expand() if path not in seen and self._read(path)}
-                self.first_pass_done.set()
-                if not any(path.is_dir() for path in self._paths) or self._stopped.wait(RESCAN_SECONDS):
-                    return
-        except BaseException as exc:  # handed to the main thread, which raises it
-            self.failure = exc
-        finally:
-            self.first_pass_done.set()
-
-    def stop(self) -> None:
-        """End the rescanning."""
-        self._stopped.set()
-
-    def _expand(self) -> list[Path]:
-        inside = [sorted(p.rglob("*")) if p.is_dir() else [p] for p in self._paths]
-        keep = data.PICTURE_SUFFIXES | {".tar"}
-        return [p for group in inside for p in group if p.suffix.lower() in keep]
-
-    def _read(self, path: Path) -> bool:
-        """Take this process's share of a file; False where it should be tried again."""
-        rank, world = self._share
-        try:
-            found = list(data.sources([path]))
-        except (tarfile.TarError, OSError) as exc:
-            if path not in self._warned:
-                self._warned.add(path)
-                self._warn(f"{path}: left out for now ({exc})")
-            return False
-        for source in found:
-            self._count += 1
-            if self._count % world != rank:
-                continue
-            try:
-                self._pool.add(source, self._min_side)
-            except ValueError as exc:
-                self._warn(f"left out: {exc}")
-        return True
 
 
 class Trainer:
@@ -463,24 +396,6 @@ def _optimizer(model: PhotoModel, config: TrainConfig) -> torch.optim.Optimizer:
     if config.optimizer == "adam":
         return torch.optim.Adam(groups, lr=config.lr, betas=(0.9, 0.99))
     raise ValueError(f"unknown optimizer {config.optimizer!r}; known are 'soap' and 'adam'")
-
-
-def draw_curve(folder: Path) -> None:
-    """`curve.png` from `metrics.jsonl`: loss against minutes, and the validation score. Without matplotlib: nothing."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        return
-    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    train = [r for r in rows if r["kind"] == "train"]
-    validation = [r for r in rows if r["kind"] == "validation"]
-    figure = Figure(figsize=(9, 4), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    left.plot([r["minutes"] for r in train], [r["loss"] for r in train], linewidth=0.8)
-    left.set(xlabel="minutes", ylabel="training loss", yscale="log")
-    right.plot([r["minutes"] for r in validation], [r["score"] for r in validation], marker=".")
-    right.set(xlabel="minutes", ylabel="validation: mean log2(R + lambda D)")
-    figure.savefig(folder / "curve.png", dpi=110)
 
 
 def run_recipe(

@@ -21,7 +21,8 @@ from caecodec.errors import FileSystemError, ModelError, UsageError
 from caecodec.models import data, zoo
 from caecodec.models import recipe as recipes
 from caecodec.models.export import export, load_checkpoint, tensors_of
-from caecodec.models.train import Loader, Trainer, learning_rate_factor, run_recipe
+from caecodec.models.loader import Loader
+from caecodec.models.train import Trainer, learning_rate_factor, run_recipe
 
 RECIPE = """
 name = "tiny"
@@ -189,9 +190,9 @@ def test_a_changed_tensor_is_refused(run: Path, tmp_path: Path) -> None:
 
 
 def test_shards_that_arrive_later_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from caecodec.models import train
+    from caecodec.models import loader as loading
 
-    monkeypatch.setattr(train, "RESCAN_SECONDS", 0.05)
+    monkeypatch.setattr(loading, "RESCAN_SECONDS", 0.05)
     Image.fromarray(photograph(80, 80, seed=0)).save(tmp_path / "a.png")
     pool = data.Pool(torch.device("cpu"), seed=0)
     loader = Loader(pool, [tmp_path], 64, (0, 1))
