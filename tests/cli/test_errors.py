@@ -153,6 +153,8 @@ def test_an_interruption_is_130_and_leaves_nothing(
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 def test_a_real_interrupt_signal_is_130_without_a_traceback() -> None:
     script = (
+        # a shell's background job ignores the signal and its children inherit that
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "import time, caecodec.files as files\n"
         "from caecodec.cli import main\n"
         "files.read_bytes = lambda source: (print('ready', flush=True), time.sleep(60))\n"
