@@ -208,7 +208,8 @@ class Trainer:
                     window.clear()
                     self._log(record)
                     bar.update(task, completed=self.progress, status=_status(record))
-                if time.monotonic() - last_saved > 60 * config.checkpoint_minutes:
+                # on one rank: the others would only compute the same and throw it away
+                if self.rank == 0 and time.monotonic() - last_saved > 60 * config.checkpoint_minutes:
                     self._log(self.validate(validation))
                     self.save()
                     last_saved = time.monotonic()
