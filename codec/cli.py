@@ -282,7 +282,7 @@ def models(as_json: bool, card: str | None) -> None:
 @caecodec.command()
 @click.argument("recipe")
 @click.option("-o", "--output", "folder", type=click.Path(path_type=Path), help="Run folder.  [default: runs/NAME]")
-@click.option("--data", multiple=True, metavar="PATH", help="Train on these folders, tars or pictures instead.")
+@click.option("--data", multiple=True, metavar="PATH", help="Train on these instead; a data set as NAME=PATH.")
 @click.option("--validation", multiple=True, metavar="PATH", help="Validate on these instead.")
 @click.option(
     "--minutes", type=click.FloatRange(min=0, min_open=True), help="End after so long, the schedule finished."
@@ -290,6 +290,7 @@ def models(as_json: bool, card: str | None) -> None:
 @click.option("--resume", is_flag=True, help="Continue the run in the folder.")
 @click.option("--from", "start", type=click.Path(path_type=Path), help="Start from the weights of a checkpoint.")
 @click.option("--decoder-only", is_flag=True, help="Keep the encoder, train the rest on latents as they are coded.")
+@click.option("--drawn", is_flag=True, help="Train an autoencoder of the literature as drawn: floats, no codec.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), help="cpu or cuda.  [default: cuda where there is one]")
 @click.option("--compile/--no-compile", "compile_model", default=None, help="torch.compile.  [default: on CUDA]")
 @click.option("--seed", type=int, help="Other than the recipe's.")

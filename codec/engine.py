@@ -53,9 +53,9 @@ class Engine:
         fast = fast_bfloat16(self.device) if precision == "auto" else precision == "bfloat16"
         self._body = torch.bfloat16 if fast else torch.float32
         config = PhotoConfig(**model.info.config)  # type: ignore[arg-type]
-        self._g_a = _load(Analysis(config), model.tensors, "g_a.").to(self.device)
-        self._g_s = _load(Synthesis(config), model.tensors, "g_s.").to(self.device)
-        self._h_a = _load(HyperAnalysis(config), model.tensors, "h_a.").to(self.device)
+        self._g_a = load_network(Analysis(config), model.tensors, "g_a.").to(self.device)
+        self._g_s = load_network(Synthesis(config), model.tensors, "g_s.").to(self.device)
+        self._h_a = load_network(HyperAnalysis(config), model.tensors, "h_a.").to(self.device)
         for body in (self._g_a.stem, self._g_a.blocks, self._g_s.stem, self._g_s.blocks):
             body.to(self._body)
         self._tables = {
@@ -72,7 +72,7 @@ class Engine:
 
         Returns y (h, w, N) and z (ceil(h/4), ceil(w/4), Z) of the tile, both before their gains. Raises LimitError.
         """
-        with _memory(self.device), torch.inference_mode():
+        with memory(self.device), torch.inference_mode():
             x = self._tensor(pixels).float() / 255 - 0.5
             features = self._g_a.blocks(self._g_a.stem(space_to_depth(x, 8).to(self._body)))
             y = self._g_a.down(features.float()) + self._g_a.linear_branch(x)
@@ -89,7 +89,7 @@ class Engine:
 
     def synthesise(self, y_hat: NDArray[np.int32], quality: int) -> NDArray[np.uint8]:
         """y_hat (h, w, N) in fixed point -> pixels (16h, 16w, 3). Raises LimitError."""
-        with _memory(self.device), torch.inference_mode():
+        with memory(self.device), torch.inference_mode():
             scale = self._tables["gain_out"][quality - 1] / ONE
             y = self._tensor(y_hat).float() * scale[:, None, None]
             modulation = self._tables["modulation"][quality - 1][None, :, None, None].to(self._body)
@@ -112,20 +112,22 @@ def _array(x: Tensor) -> NDArray[Any]:
     return array
 
 
-def _load(network: Network, tensors: Mapping[str, NDArray[np.generic]], prefix: str) -> Network:
+def load_network(network: Network, tensors: Mapping[str, NDArray[np.generic]], prefix: str) -> Network:
     """Fill a network from the tensors under `prefix`, in float32 and channels_last."""
     state = {
         k[len(prefix) :]: torch.from_numpy(np.array(v)).float() for k, v in tensors.items() if k.startswith(prefix)
     }
     try:
-        network.load_state_dict(state)
+        missing, unexpected = network.load_state_dict(state, strict=False)
     except RuntimeError as exc:
         raise ModelError(f"the model's {prefix[:-1]} does not fit its configuration") from exc
+    if unexpected or not all(name.endswith("num_batches_tracked") for name in missing):  # which only training reads
+        raise ModelError(f"the model's {prefix[:-1]} does not fit its configuration")
     return channels_last(network.eval())
 
 
 @contextmanager
-def _memory(device: torch.device) -> Iterator[None]:
+def memory(device: torch.device) -> Iterator[None]:
     """Turn every way of running out of memory into LimitError; on CUDA, float32 means float32 and not TF32."""
     try:
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):

@@ -9,6 +9,7 @@ An escaped symbol follows as a number in Elias-gamma code over equiprobable bits
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import constriction
@@ -93,6 +94,14 @@ class Encoder:
             for value in values[~inside]:
                 self._escape(abs(int(value)) - tail, value < 0)
 
+    def runs(self, coded: Symbols, index: Indices, ends: NDArray[np.intp]) -> None:
+        """Append table entries `coded` (K,), sorted by scale index (K,), none of them escapes; `ends` of each index."""
+        start = 0
+        coder, models = self._coder, self._tables.models
+        for end in ends.tolist():
+            coder.encode(coded[start:end], models[index[start]])
+            start = end
+
     def _escape(self, excess: int, negative: bool) -> None:
         length = excess.bit_length()
         bits = [0] * (length - 1) + [excess >> k & 1 for k in range(length - 1, -1, -1)] + [int(negative)]
@@ -158,3 +167,30 @@ class Decoder:
         if magnitude > SYMBOL_MAX:
             raise CorruptFileError("an escaped symbol is larger than any encoder writes")
         return -magnitude if self._coder.decode(uniform, 1)[0] else magnitude
+
+
+def encode_many(tables: Tables, batches: Sequence[tuple[Symbols, Indices]]) -> list[bytes]:
+    """Streams of P pictures at once: what one `Encoder` for each would write, in a fraction of the time.
+
+    batches: symbols and scale indices, both (P, K), in the order an `Encoder` would be given them.
+    """
+    prepared = []
+    for symbols, indices in batches:
+        order = np.argsort(indices, axis=1, kind="stable")
+        index = np.take_along_axis(indices, order, axis=1)
+        value = np.take_along_axis(symbols, order, axis=1)
+        tail = tables.tail[index]
+        plain = (np.abs(value) <= tail).all(axis=1)
+        last = np.ones(index.shape, bool)
+        last[:, :-1] = index[:, 1:] != index[:, :-1]
+        prepared.append((plain, (value + tail).astype(np.int32), index, last))
+    streams = []
+    for p in range(len(batches[0][0])):
+        encoder = Encoder(tables)
+        for (symbols, indices), (plain, coded, index, last) in zip(batches, prepared, strict=True):
+            if plain[p]:
+                encoder.runs(coded[p], index[p], np.flatnonzero(last[p]) + 1)
+            else:
+                encoder.encode(symbols[p], indices[p])
+        streams.append(encoder.finish())
+    return streams

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from caecodec.errors import UsageError
 from caecodec.pixels import Picture
 
 if TYPE_CHECKING:  # targets are checked before torch is imported
-    from caecodec.codec import Analysed, PhotoCodec, Pixels, Progress
+    from caecodec.base import Codec, Pixels, Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def highest(meets: Callable[[int], bool]) -> int:
     return low
 
 
-def encode_to_target(codec: PhotoCodec, picture: Picture, target: Target, progress: Progress) -> Found:
+def encode_to_target(codec: Codec, picture: Picture, target: Target, progress: Progress) -> Found:
     """The best file that meets `target`. Raises UsageError, saying what was reachable, where none does."""
     tiles = list(codec.analyse(picture, progress))
     if target.psnr is not None:
@@ -90,8 +90,8 @@ def encode_to_target(codec: PhotoCodec, picture: Picture, target: Target, progre
     return _for_size(codec, picture, tiles, budget)
 
 
-def _for_size(codec: PhotoCodec, picture: Picture, tiles: list[Analysed], budget: int) -> Found:
-    from caecodec.codec import sections_of
+def _for_size(codec: Codec, picture: Picture, tiles: list[Any], budget: int) -> Found:
+    from caecodec.base import sections_of
 
     sections = sections_of(picture)  # compressing alpha once
     beside = len(codec.wrap(picture, 1, [b""] * len(tiles), sections))
@@ -122,16 +122,14 @@ def _for_size(codec: PhotoCodec, picture: Picture, tiles: list[Analysed], budget
     raise UsageError(f"{budget} bytes cannot be met: quality 1 takes {smallest} bytes{without}")
 
 
-def _for_psnr(codec: PhotoCodec, picture: Picture, tiles: list[Analysed], wanted: float) -> Found:
-    from caecodec.codec import sections_of
+def _for_psnr(codec: Codec, picture: Picture, tiles: list[Any], wanted: float) -> Found:
+    from caecodec.base import sections_of
 
     reached: dict[int, float] = {}
 
     def too_low(quality: int) -> bool:
-        coded = iter(tiles)
-        colour = codec.synthesise(
-            picture.width, picture.height, picture.gray, quality, lambda _: codec.cost_tile(next(coded), quality)[1]
-        )
+        latents = (codec.cost_tile(tile, quality)[1] for tile in tiles)
+        colour = codec.synthesise(picture.width, picture.height, picture.gray, quality, latents)
         reached[quality] = psnr(picture.colour, colour)
         return reached[quality] < wanted
 

@@ -14,6 +14,8 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from caecodec.models.klt import largest
+
 PICTURE_SUFFIXES = {".avif", ".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 LOSSLESS_SUFFIXES = {".bmp", ".png", ".tif", ".tiff", ".webp"}
 
@@ -143,6 +145,4 @@ def klt(pool: Pool, patch: int, n: int, batches: int = 200) -> tuple[Tensor, Ten
         x = pool.batch(16, patch * 4).cpu() - 0.5
         rows = x.permute(0, 2, 3, 1).reshape(16, 4, patch, 4, patch, 3).permute(0, 1, 3, 2, 4, 5).reshape(-1, side)
         second += (rows.T @ rows / len(rows)).double()
-    values, vectors = torch.linalg.eigh(second / batches)
-    keep = torch.arange(side - 1, side - 1 - n, -1)
-    return vectors[:, keep].float(), values[keep].clamp_min(0).sqrt().float()
+    return largest(second / batches, n)

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from caecodec.integer import PHASES, STEPS, group_at
 from caecodec.models.layers import Block, conv1x1, depth_to_space, interpolate, space_to_depth
 from caecodec.models.quantize import add_noise, round_ste
-from caecodec.models.rate_model import SCALE_MIN, SCALE_STEP, gaussian_bits, scale_of_index, shrink
+from caecodec.models.rate_model import SCALE_MIN, SCALE_STEP, code, gaussian_bits, scale_of_index
 
 PATCH = 16
 
@@ -320,7 +320,7 @@ class _Steps:
             weight = None if weight_rows is None else torch.stack([weight_rows[:, g] for g in groups])
             mean = mean * ratio.exp()
             scale = scale_of_index(index + ratio / SCALE_STEP)
-            value, cost = self._quantise(target, mean, scale, weight)
+            value, cost = code(target, mean, scale, weight, self.hard, self.rdo)
             bits = bits + cost.reshape(4, b, -1).sum((0, 2))
             for p, g in enumerate(groups):
                 done[p][g] = value[p]
@@ -328,18 +328,3 @@ class _Steps:
             y_hat = merge_phases(decoded, y)
             known = y_hat * (-self.log_ratio).exp()
         return y_hat, bits
-
-    def _quantise(self, target: Tensor, mean: Tensor, scale: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Values and bits of one step's latents, elementwise."""
-        if not self.hard:
-            return round_ste(target - mean) + mean, gaussian_bits(add_noise(target) - mean, scale)
-        if weight is None:
-            symbol = torch.floor(target - mean + 0.5).detach()
-        else:
-            symbol = shrink(target - mean, scale, weight, self.rdo)
-        bits = gaussian_bits(symbol, scale)
-        if torch.is_grad_enabled():
-            # coded symbols teach the scale but say nothing about which way to move a mean; noisy ones do
-            noisy = gaussian_bits(add_noise(target) - mean, scale.detach())
-            bits = bits + noisy - noisy.detach()
-        return symbol + mean, bits

@@ -8,14 +8,18 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
+from caecodec.models.autoencoder import AutoencoderConfig
+from caecodec.models.losses import DISTORTIONS
 from caecodec.models.photo import PhotoConfig
+from caecodec.models.tiny import TinyConfig
 
 T = TypeVar("T")
+ModelConfig = PhotoConfig | AutoencoderConfig | TinyConfig
 
 
 @dataclass(frozen=True, slots=True)
-class DataConfig:
-    """Where pictures come from (folders, tar shards, files) and how they are drawn."""
+class PictureData:
+    """Where photographs come from (folders, tar shards, files) and how they are drawn."""
 
     train: tuple[str, ...]
     validation: tuple[str, ...]
@@ -26,10 +30,40 @@ class DataConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class SetData:
+    """Whole data sets of tiny pictures, see `caecodec.models.datasets`.
+
+    `validation`: how many pictures of each training split are held out; `weights`: how often a batch is of each set.
+    """
+
+    sets: tuple[str, ...]
+    weights: tuple[float, ...] = ()
+    flip: bool = False
+    shift: int = 0  # pixels
+    noise_std: float = 0.0  # of what the encoder sees, in 0..1; the target stays clean
+    validation: int = 1000
+    paths: tuple[str, ...] = ()  # one for each set; default data/NAME
+
+    def __post_init__(self) -> None:
+        if not self.sets or len(self.weights) not in (0, len(self.sets)):
+            raise ValueError("[data] needs sets, and as many weights as sets or none")
+
+    def path_of(self, name: str) -> Path:
+        """Where a set lies."""
+        return Path(self.paths[self.sets.index(name)]) if self.paths else Path("data") / name
+
+
+@dataclass(frozen=True, slots=True)
 class TrainConfig:
-    """The schedule. `steps` counts only where no `--minutes` is given."""
+    """The schedule. `steps`, or `epochs` of a data set, count only where no `--minutes` is given.
+
+    `patience`: end after so many validations without a better score, and keep the best weights; 0: never.
+    """
 
     batch: int = 16
+    epochs: int = 0
+    loss: str = "mse"
+    patience: int = 0
     crop: int = 192
     final_crop: int = 256
     final_fraction: float = 0.15
@@ -47,6 +81,10 @@ class TrainConfig:
     seed: int = 1
     checkpoint_minutes: float = 4.0
 
+    def __post_init__(self) -> None:
+        if self.loss not in DISTORTIONS:
+            raise ValueError(f"unknown loss {self.loss!r}; known are {', '.join(DISTORTIONS)}")
+
     def finishing(self) -> TrainConfig:
         """The schedule of --decoder-only: a short warm-up, linear to zero, large crops throughout."""
         return replace(self, lr=self.finish_lr, warmup_steps=100, decay_from=0.1, final_fraction=1.0)
@@ -58,8 +96,8 @@ class Recipe:
 
     name: str
     description: str
-    model: PhotoConfig
-    data: DataConfig
+    model: ModelConfig
+    data: PictureData | SetData
     train: TrainConfig
     text: str  # the file as it was read
 
@@ -72,9 +110,17 @@ def _build(kind: type[T], values: dict[str, Any], where: str) -> T:
     return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
 
-def load(path: str | Path) -> Recipe:
+FAMILIES: dict[str, tuple[type[ModelConfig], type[PictureData | SetData]]] = {
+    "photo": (PhotoConfig, PictureData),
+    "autoencoder": (AutoencoderConfig, SetData),
+    "tiny": (TinyConfig, SetData),
+}
+
+
+def load(path: str | Path, *, drawn: bool = False) -> Recipe:
     """Read a recipe by path, or by the name of one that ships with the package.
 
+    drawn: train an autoencoder as its authors drew it, with what the table [drawn] says in place of [train].
     Raises FileNotFoundError, or ValueError for anything the file gets wrong.
     """
     path = Path(path)
@@ -89,14 +135,20 @@ def load(path: str | Path) -> Recipe:
         table = tomllib.loads(text)
         model = dict(table["model"])
         family = model.pop("family")
-        if family != "photo":
-            raise ValueError(f"{path}: unknown model family {family!r}; known is 'photo'")
+        if family not in FAMILIES:
+            raise ValueError(f"{path}: unknown model family {family!r}; known are {', '.join(FAMILIES)}")
+        model_kind, data_kind = FAMILIES[family]
+        if drawn and "drawn" not in table:
+            raise ValueError(f"{path}: only the autoencoders of the literature can be trained as drawn")
+        if drawn:
+            model["form"] = "drawn"
+        train = table["train"] | (table["drawn"] if drawn else {})
         return Recipe(
-            name=table["name"],
-            description=table["description"],
-            model=_build(PhotoConfig, model, f"{path} [model]"),
-            data=_build(DataConfig, table["data"], f"{path} [data]"),
-            train=_build(TrainConfig, table["train"], f"{path} [train]"),
+            name=table["name"] + ("-drawn" if drawn else ""),
+            description=table["description"] + (", as drawn" if drawn else ""),
+            model=_build(model_kind, model, f"{path} [model]"),
+            data=_build(data_kind, table["data"], f"{path} [data]"),
+            train=_build(TrainConfig, train, f"{path} [train]"),
             text=text,
         )
     except KeyError as exc:

@@ -1,8 +1,8 @@
 """The training loop: one for every model, on a CPU, a GPU, or several through torchrun.
 
 A run folder holds `recipe.toml`, `metrics.jsonl`, `checkpoint.pt` (weights, EMA, optimiser, progress; replaced
-atomically) and, at the end, `curve.png`. Schedules run on progress in 0..1, the share of the minutes or steps asked
-for, so that a run of any length ends with its learning rate at zero.
+atomically), `weights.pt` and, at the end, `curve.png`. Schedules run on progress in 0..1, the share of the minutes or
+steps asked for, so that a run of any length ends with its learning rate at zero.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ import json
 import os
 import pickle
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,22 +23,32 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from torch import Tensor, nn
 
 from caecodec.errors import UsageError
-from caecodec.integer import RDO_STRENGTH
-from caecodec.models import data, layers, losses
+from caecodec.models import layers
 from caecodec.models.curve import draw_curve
-from caecodec.models.loader import Loader
-from caecodec.models.photo import PATCH, PhotoModel
-from caecodec.models.recipe import Recipe, TrainConfig
+from caecodec.models.photo import PhotoConfig
+from caecodec.models.photo_task import PhotoTask
+from caecodec.models.recipe import PictureData, Recipe, SetData, TrainConfig
 from caecodec.models.recipe import load as load_recipe
+from caecodec.models.small_task import SmallTask
 from caecodec.models.soap import SOAP
+from caecodec.models.task import Forward, Place, Task
 
-VALIDATION_LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
+WEIGHT_KEYS = ("step", "patches", "elapsed", "config", "recipe", "history", "validation")
 
 
 def learning_rate_factor(progress: float, step: int, config: TrainConfig) -> float:
     """Linear warm-up over `warmup_steps`, constant until `decay_from`, then linear to zero."""
     warm = min(1.0, (step + 1) / max(1, config.warmup_steps))
     return warm * min(1.0, max(0.0, (1 - progress) / (1 - config.decay_from)))
+
+
+def task_of(recipe: Recipe, place: Place, *, decoder_only: bool = False) -> Task:
+    """The task of a recipe's family. Raises ValueError where the family cannot be trained so."""
+    if isinstance(recipe.model, PhotoConfig):
+        return PhotoTask(recipe, place, decoder_only=decoder_only)
+    if decoder_only:
+        raise ValueError("--decoder-only is for the photo model")
+    return SmallTask(recipe, place)
 
 
 class Trainer:
@@ -69,26 +78,24 @@ class Trainer:
             torch.backends.cudnn.benchmark = True
         base_seed = (recipe.train.seed if seed is None else seed) * 1000
         torch.manual_seed(base_seed)  # the same weights on every rank
-        self.model = layers.channels_last(PhotoModel(recipe.model).to(self.device))
-        self.ema = layers.channels_last(PhotoModel(recipe.model).to(self.device)).eval()
-        self.optimizer = _optimizer(self.model, recipe.train)
+        self._console = Console(stderr=True)
+        place = Place(self.device, self.rank, self.world, base_seed + self.rank, self._warn)
+        self.task = task_of(recipe, place, decoder_only=decoder_only)
+        self.model = layers.channels_last(self.task.new_model().to(self.device))
+        self.ema = layers.channels_last(self.task.new_model().to(self.device)).eval()
+        self.optimizer = _optimizer(self.model, recipe.train, self.task.lr_scales())
         self.step, self.elapsed = 0, 0.0
         self.patches = 0
         self.history: list[dict[str, Any]] = []  # earlier runs these weights come from
         self.last_validation: dict[str, Any] = {}
-        config = recipe.data
-        self.pool = data.Pool(
-            self.device, base_seed + self.rank, config.lossless_weight, config.copies, config.max_megapixels
-        )
         self._compile, self._decoder_only = compile_model, decoder_only
-        self._mode: dict[str, Any] = {}
-        if decoder_only:
-            self.model.freeze_encoder()
-            self._mode = {"hard": True, "rdo": RDO_STRENGTH}
+        self._added = False  # weights were added to those of the checkpoint it started from
+        self._best: dict[str, Any] | None = None  # with patience: the best weights so far and their record
+        self._waited = 0  # validations since
+        self._ended = False  # by patience
         self._window_start = 0.0, 0  # seconds, patches
         self._clock = 0.0  # when this run would have started, had it never stopped
         self._rng_seed = base_seed + self.rank + 1
-        self._console = Console(stderr=True)
 
     # -- progress ------------------------------------------------------------------------------------------------
 
@@ -97,7 +104,7 @@ class Trainer:
         """Share of the run that is done, 0..1."""
         if self.minutes is not None:
             return min(1.0, self.elapsed / (60 * self.minutes))
-        return min(1.0, self.step / self.recipe.train.steps)
+        return min(1.0, self.step / self.task.total_steps())
 
     # -- checkpoints ---------------------------------------------------------------------------------------------
 
@@ -123,12 +130,14 @@ class Trainer:
             "decoder_only": self._decoder_only,
             "history": [*self.history, self._this_run()],
             "validation": self.last_validation,
+            "best": self._best,
+            "waited": self._waited,
         }
         temporary = self.checkpoint.with_suffix(".tmp")
         torch.save(state, temporary)
         os.replace(temporary, self.checkpoint)
         # weights alone, small: what export reads and what a remote machine sends home
-        small = {k: v.half() if v.ndim == 4 else v for k, v in self.ema.state_dict().items()}
+        small = {k: v.half() if _is_large(k, v) else v for k, v in self.ema.state_dict().items()}
         torch.save({"ema": small} | {k: state[k] for k in WEIGHT_KEYS}, temporary)
         os.replace(temporary, self.folder / "weights.pt")
 
@@ -153,18 +162,26 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.elapsed, self.patches = state["step"], state["elapsed"], state["patches"]
         self.history = state.get("history", [])[:-1]
-        self.pool.reseed(self._rng_seed + 1000 * self.step)
+        self._best, self._waited = state.get("best"), state.get("waited", 0)
+        self.task.reseed(self._rng_seed + 1000 * self.step)
         if self.minutes is None:
             self.minutes = state["minutes"]
 
     def start_from(self, checkpoint: Path) -> None:
         """Begin a new schedule from the weights of another run."""
         state = _load_state(checkpoint, self.device)
+        weights = {k: v.float() if v.is_floating_point() else v for k, v in state["ema"].items()}
+        fresh = self.model.state_dict()
+        # an autoencoder as drawn has neither gains nor a prior: its codec adds them
+        added = fresh.keys() - weights.keys()
+        if added and all(name.startswith(("log_gain", "prior.", "place_share")) for name in added):
+            weights |= {name: fresh[name] for name in added}
         try:
-            self.model.load_state_dict(state["ema"])
+            self.model.load_state_dict(weights)
         except RuntimeError as exc:
             raise ValueError(f"{checkpoint} is of a model of another shape than this recipe's") from exc
-        self.ema.load_state_dict(state["ema"])
+        self._added = bool(added)
+        self.ema.load_state_dict(self.model.state_dict())
         self.patches = state["patches"]
         self.history = state["history"]
 
@@ -175,52 +192,67 @@ class Trainer:
         recipe, config = self.recipe, self.recipe.train
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "recipe.toml").write_text(recipe.text, encoding="utf-8")
-        loader = self._load_data()
-        validation = data.validation_crops([Path(p) for p in recipe.data.validation], 256, self.device)
-        if self.step == 0 and self.patches == 0:
-            basis, deviation = data.klt(self.pool, PATCH, recipe.model.n)
-            if self.world > 1:
-                basis, deviation = _broadcast(basis, self.device), _broadcast(deviation, self.device)
-            self.model.start_as_klt(basis.to(self.device), deviation.to(self.device))
+        self.task.prepare()
+        if (self.step == 0 and self.patches == 0) or self._added:
+            self.task.initialise(self.model)
             self.ema.load_state_dict(self.model.state_dict())
         torch.manual_seed(self._rng_seed + 1000 * self.step)
-        forward: Callable[..., dict[str, Tensor]] = self.model
+        forward: Forward = self.model
         if self._compile:
             forward = torch.compile(self.model, dynamic=False)
         if self.world > 1:
             forward = nn.parallel.DistributedDataParallel(forward)
-        crop = config.crop
         last_saved = time.monotonic()
         self._window_start = last_saved, self.patches
         self._clock = last_saved - self.elapsed
-        window: list[tuple[float, float, float]] = []
+        window: list[dict[str, float]] = []
         with self._bar() as bar:
-            task = bar.add_task(recipe.name, total=1.0, status="starting")
-            while self.progress < 1:
-                if loader.failure is not None:
-                    raise loader.failure
-                if self.progress >= 1 - config.final_fraction:
-                    crop = config.final_crop
-                window.append(self._train_step(forward, crop))
+            shown = bar.add_task(recipe.name, total=1.0, status="starting")
+            while self.progress < 1 and not self._ended:
+                if (values := self._train_step(forward)) is not None:
+                    window.append(values)
                 self._tick()
                 if self.step % 100 == 0:
-                    record = self._summary(window, crop)
+                    record = self._summary(window)
                     window.clear()
                     self._log(record)
-                    bar.update(task, completed=self.progress, status=_status(record))
+                    bar.update(shown, completed=self.progress, status=_status(record))
                 # on one rank: the others would only compute the same and throw it away
+                if self.rank == 0 and self._validation_due(last_saved):
+                    self._log(self.validate())
                 if self.rank == 0 and time.monotonic() - last_saved > 60 * config.checkpoint_minutes:
-                    self._log(self.validate(validation))
                     self.save()
                     last_saved = time.monotonic()
-            bar.update(task, completed=1.0)
-        loader.stop()
-        record = self.validate(validation)
+            bar.update(shown, completed=1.0)
+        record = self.validate()
         self._log(record)
+        if self._best is not None:  # patience: the best of all, not the last
+            self.ema.load_state_dict(self._best["ema"])
+            record = self.last_validation = self._best["validation"]
         self.save()
+        self.task.close(self.ema, self.folder, draw=self.rank == 0)
         if self.rank == 0:
             draw_curve(self.folder)
         return record
+
+    def _validation_due(self, last_saved: float) -> bool:
+        every = self.task.steps_per_validation()
+        if every:
+            return self.step % every == 0
+        return time.monotonic() - last_saved > 60 * self.recipe.train.checkpoint_minutes
+
+    def validate(self) -> dict[str, Any]:
+        """How good the averaged weights are; with patience, whether to go on."""
+        self.last_validation = {"kind": "validation"} | self.task.validate(self.ema)
+        if self.recipe.train.patience:
+            if self._best is None or self.last_validation["score"] < self._best["validation"]["score"]:
+                weights = {k: v.detach().clone() for k, v in self.ema.state_dict().items()}
+                self._best, self._waited = {"ema": weights, "validation": self.last_validation}, 0
+            else:
+                self._waited += 1
+            if self.world == 1:
+                self._ended = self._waited >= self.recipe.train.patience
+        return self.last_validation
 
     def _tick(self) -> None:
         """Move `elapsed` on, on which the schedule runs.
@@ -232,29 +264,21 @@ class Trainer:
             return
         elapsed = time.monotonic() - self._clock
         if self.world > 1:
-            shared = torch.tensor(elapsed, dtype=torch.float64, device=self.device)
+            ended = self._waited >= self.recipe.train.patience > 0
+            shared = torch.tensor((elapsed, float(ended)), dtype=torch.float64, device=self.device)
             dist.broadcast(shared, 0)
-            elapsed = float(shared.item())
+            elapsed, self._ended = float(shared[0].item()), bool(shared[1].item())
         self.elapsed = elapsed
 
-    def _train_step(self, forward: Callable[..., dict[str, Tensor]], crop: int) -> tuple[float, float, float]:
+    def _train_step(self, forward: Forward) -> dict[str, float] | None:
+        """One step; every tenth reads back what it shows."""
         config = self.recipe.train
-        # as many pixels per step whatever the crop
-        batch = max(1, round(config.batch * config.crop**2 / crop**2 / self.world))
-        x = self.pool.batch(batch, crop)
-        # stratified levels: every step sees low and high rates
-        level = (torch.arange(batch, device=self.device) + torch.rand(batch, device=self.device)) / batch
-        lam = _lambda(self.recipe, level)
-        with self._autocast():
-            out = forward(x, level, **self._mode)
-        mse = losses.mse_255(out["x_hat"], x)
-        bpp = out["bits_y"] + out["bits_z"]
-        loss = losses.rate_distortion(bpp, mse, lam, config.lambda_exponent)
+        loss = self.task.loss(forward, self.progress)
         factor = learning_rate_factor(self.progress, self.step, config)
         for group in self.optimizer.param_groups:
             group["lr"] = config.lr * factor * group["lr_scale"]
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.value.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.model.parameters(), config.clip)
         for parameter in self.model.parameters():
             if parameter.grad is not None:  # one bad batch must not end a run of hours; no `if` on values, which waits
@@ -262,62 +286,23 @@ class Trainer:
         self.optimizer.step()
         self._update_ema()
         self.step += 1
-        self.patches += batch * self.world
+        self.patches += loss.pictures * self.world
         if self.step % 10:
-            return (float("nan"),) * 3  # reading a number back would stall a GPU
-        return loss.item(), bpp.mean().item(), losses.psnr(mse).mean().item()
+            return None  # reading a number back would stall a GPU
+        return {"loss": loss.value.item()} | {k: v.item() for k, v in loss.shown.items()}
 
     @torch.no_grad()
     def _update_ema(self) -> None:
         keep = min(self.recipe.train.ema, (1 + self.step) / (10 + self.step))
         averaged: list[Tensor] = list(self.ema.parameters())
         torch._foreach_lerp_(averaged, list(self.model.parameters()), 1 - keep)
-
-    @torch.no_grad()
-    def validate(self, crops: Tensor) -> dict[str, Any]:
-        """Rate and PSNR at five levels, averaged weights, coded as the codec does. `score`: mean log2(R + lambda D)."""
-        record: dict[str, Any] = {"kind": "validation", "bpp": [], "psnr": []}
-        score = 0.0
-        for level in VALIDATION_LEVELS:
-            rates, errors = [], []
-            for chunk in range(0, len(crops), 8):
-                x = crops[chunk : chunk + 8].float().div(255).contiguous(memory_format=torch.channels_last)
-                with self._autocast():
-                    levels = torch.full((len(x),), level, device=self.device)
-                    out = self.ema(x, levels, hard=True, rdo=RDO_STRENGTH)
-                rates.append(out["bits_y"] + out["bits_z"])
-                errors.append(losses.mse_255(out["x_hat"].clamp(0, 1), x))
-            rate, mse = torch.cat(rates), torch.cat(errors)
-            score += float(torch.log2(rate + self.recipe.model.lambda_at(level) * mse).mean())
-            record["bpp"].append(round(float(rate.mean()), 4))
-            record["psnr"].append(round(float(losses.psnr(mse).mean()), 3))
-        self.last_validation = record | {"score": round(score / len(VALIDATION_LEVELS), 5)}
-        return self.last_validation
+        for mine, theirs in zip(self.ema.buffers(), self.model.buffers(), strict=True):
+            mine.copy_(theirs)  # statistics of batch normalisation: averages already
 
     # -- parts ---------------------------------------------------------------------------------------------------
 
-    def _load_data(self) -> Loader:
-        config = self.recipe.data
-        min_side = max(self.recipe.train.crop, self.recipe.train.final_crop)
-        paths = [Path(p) for p in config.train]
-        for path in paths:
-            if not path.exists():
-                raise FileNotFoundError(f"{path}: no such folder, tar shard or picture; --data names others")
-        loader = Loader(self.pool, paths, min_side, (self.rank, self.world), self._warn)
-        loader.start()
-        while len(self.pool) < config.start_pictures and not loader.first_pass_done.is_set():
-            time.sleep(0.05)
-        if loader.failure is not None:
-            raise loader.failure
-        if not len(self.pool):
-            raise ValueError(f"no training picture of at least {min_side}x{min_side} in {', '.join(config.train)}")
-        return loader
-
     def _warn(self, message: str) -> None:
         self._console.print(f"caecodec: warning: {message}", soft_wrap=True, highlight=False)
-
-    def _autocast(self) -> AbstractContextManager[Any]:
-        return torch.autocast(self.device.type, torch.bfloat16)
 
     def _bar(self) -> Progress:
         quiet = self.rank != 0 or not self._console.is_terminal
@@ -325,24 +310,15 @@ class Trainer:
         times = (TextColumn("{task.fields[status]}"), TimeElapsedColumn(), TimeRemainingColumn())
         return Progress(*columns, *times, console=self._console, disable=quiet)
 
-    def _summary(self, window: list[tuple[float, float, float]], crop: int) -> dict[str, Any]:
-        read = [row for row in window if row[0] == row[0]]
-        means = [sum(column) / len(read) for column in zip(*read, strict=True)]
-        names = ("loss", "bpp", "psnr")
+    def _summary(self, window: list[dict[str, float]]) -> dict[str, Any]:
+        means = {key: round(sum(row[key] for row in window) / len(window), 4) for key in window[0]}
         # wall-clock of the window, not of the run: shows at once what starves the machine
         now = time.monotonic()
         since, patches = self._window_start
         self._window_start = now, self.patches
         rate = (self.patches - patches) / (now - since)
-        return (
-            {"kind": "train", "crop": crop}
-            | {k: round(v, 4) for k, v in zip(names, means, strict=True)}
-            | {
-                "patches_per_s": round(rate, 1),
-                "lr": self.recipe.train.lr * learning_rate_factor(self.progress, self.step, self.recipe.train),
-                "pictures": len(self.pool),
-            }
-        )
+        lr = self.recipe.train.lr * learning_rate_factor(self.progress, self.step, self.recipe.train)
+        return {"kind": "train"} | means | {"patches_per_s": round(rate, 1), "lr": lr} | self.task.status()
 
     def _log(self, record: dict[str, Any]) -> None:
         if self.rank:
@@ -352,9 +328,6 @@ class Trainer:
             stream.write(json.dumps(where | record) + "\n")
         if not self._console.is_terminal and (record["kind"] == "validation" or self.step % 500 == 0):
             self._console.print(json.dumps(where | record), soft_wrap=True, highlight=False)
-
-
-WEIGHT_KEYS = ("step", "patches", "elapsed", "config", "recipe", "history", "validation")
 
 
 def _load_state(path: Path, device: torch.device) -> dict[str, Any]:
@@ -368,30 +341,23 @@ def _load_state(path: Path, device: torch.device) -> dict[str, Any]:
         raise ValueError(f"{path}: not a whole checkpoint of caecodec") from exc
 
 
-def _lambda(recipe: Recipe, level: Tensor) -> Tensor:
-    low, high = recipe.model.lambda_min, recipe.model.lambda_max
-    return low * (high / low) ** level
+def _is_large(name: str, value: Tensor) -> bool:
+    """Weights that 11 bits are enough for: not tables, nor the linear branches, which carry the picture itself."""
+    return value.ndim == 4 or (value.numel() >= 1 << 17 and ".linear." not in name)
 
 
 def _status(record: dict[str, Any]) -> str:
-    return "loss {loss:.3f}  {bpp:.3f} bpp  {psnr:.2f} dB  {patches_per_s:.0f} patches/s".format(**record)
+    parts = {"bpp": "{:.3f} bpp", "psnr": "{:.2f} dB", "patches_per_s": "{:.0f} patches/s"}
+    shown = [text.format(record[key]) for key, text in parts.items() if key in record]
+    return "  ".join((f"loss {record['loss']:.3f}", *shown))
 
 
-def _broadcast(value: Tensor, device: torch.device) -> Tensor:
-    value = value.to(device)
-    dist.broadcast(value, 0)
-    return value
-
-
-def _optimizer(model: PhotoModel, config: TrainConfig) -> torch.optim.Optimizer:
-    # the linear branches start at the KLT, near their optimum: a full step would first destroy them. The prior of z
-    # starts far from its own and is measured in steps of scale; at the common rate it was still on its way after 5000
-    scales = {"g_a.linear.weight": config.linear_lr_scale, "g_s.linear.weight": config.linear_lr_scale}
-    scales |= {"z_index": 20.0, "log_gain_z": 5.0, "z_mean": 3.0}
+def _optimizer(model: nn.Module, config: TrainConfig, scales: dict[str, float]) -> torch.optim.Optimizer:
     groups: list[dict[str, Any]] = [{"params": [], "lr_scale": s} for s in sorted({1.0, *scales.values()})]
     by_scale = {group["lr_scale"]: group["params"] for group in groups}
     for name, parameter in model.named_parameters():
         by_scale[scales.get(name, 1.0)].append(parameter)
+    groups = [group for group in groups if group["params"]]
     if config.optimizer == "soap":
         return SOAP(groups, lr=config.lr, every=config.precondition_every)
     if config.optimizer == "adam":
@@ -409,17 +375,15 @@ def run_recipe(
     resume: bool = False,
     start: Path | None = None,
     decoder_only: bool = False,
+    drawn: bool = False,
     device: str | None = None,
     compile_model: bool | None = None,
     seed: int | None = None,
 ) -> dict[str, Any]:
     """What `caecodec train` does. Raises UsageError for a recipe, folder or data that will not do."""
     try:
-        recipe = load_recipe(name)
-        if train_data:
-            recipe = replace(recipe, data=replace(recipe.data, train=tuple(train_data)))
-        if validation:
-            recipe = replace(recipe, data=replace(recipe.data, validation=tuple(validation)))
+        recipe = load_recipe(name, drawn=drawn)
+        recipe = replace(recipe, data=_data_of(recipe.data, train_data, validation))
         if decoder_only:
             recipe = replace(recipe, train=recipe.train.finishing())
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -450,3 +414,21 @@ def run_recipe(
         return trainer.run()
     except (FileNotFoundError, ValueError) as exc:
         raise UsageError(str(exc)) from exc
+
+
+def _data_of(data: PictureData | SetData, train: Sequence[str], validation: Sequence[str]) -> PictureData | SetData:
+    """A recipe's data, or what --data and --validation name in their place. Raises ValueError."""
+    if isinstance(data, PictureData):
+        if train:
+            data = replace(data, train=tuple(train))
+        return replace(data, validation=tuple(validation)) if validation else data
+    if validation:
+        raise ValueError("a data set's validation pictures are held out of its training split: leave --validation out")
+    if not train:
+        return data
+    if len(data.sets) == 1 and len(train) == 1 and not train[0].startswith(f"{data.sets[0]}="):
+        return replace(data, paths=(train[0],))
+    named = dict(part.split("=", 1) for part in train if "=" in part)
+    if named.keys() != set(data.sets) or len(train) != len(data.sets):
+        raise ValueError("name every data set: " + " ".join(f"--data {name}=PATH" for name in data.sets))
+    return replace(data, paths=tuple(named[name] for name in data.sets))

@@ -1,0 +1,116 @@
+"""What every codec has in common, whatever the family of its model."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caecodec import container, pixels
+from caecodec.container import Container
+from caecodec.errors import UsageError
+from caecodec.models import zoo
+from caecodec.pixels import Picture
+
+Pixels = NDArray[np.uint8]
+Latents = NDArray[np.int32]
+Progress = Callable[[float], None]  # share done, 0..1
+
+
+def no_progress(_share: float) -> None:
+    """The default: tell nobody."""
+
+
+class Codec(ABC):
+    """One model, ready to code pictures. Building one loads weights; `caecodec.codec.open_codec` keeps the last few.
+
+    A picture is coded in tiles. What `analyse` gives of a tile is made once and coded at any quality; only the codec
+    that made it looks inside.
+    """
+
+    model: zoo.Model
+    batch = 1  # pictures that are worth coding together
+
+    @abstractmethod
+    def analyse(self, picture: Picture, progress: Progress = no_progress) -> Iterator[Any]:
+        """Every tile in raster order, before any quality. Raises InputImageError as `check`."""
+
+    @abstractmethod
+    def code_tile(self, tile: Any, quality: int) -> tuple[bytes, Latents]:
+        """Analysed tile -> its stream, and the latents a decoder will find."""
+
+    @abstractmethod
+    def cost_tile(self, tile: Any, quality: int) -> tuple[float, Latents]:
+        """Analysed tile -> about the bytes its stream would take, and the latents."""
+
+    @abstractmethod
+    def decode_latents(self, parsed: Container) -> Iterator[Latents]:
+        """Latents of every tile. Raises CorruptFileError."""
+
+    @abstractmethod
+    def synthesise(
+        self,
+        width: int,
+        height: int,
+        gray: bool,
+        quality: int,
+        latents: Iterator[Latents],
+        progress: Progress = no_progress,
+    ) -> Pixels:
+        """Pixels (height, width[, 3]) from latents of tiles, taken in raster order as they are needed."""
+
+    def encode(self, picture: Picture, quality: int, progress: Progress = no_progress) -> bytes:
+        """Picture -> the bytes of a .cae file. Raises UsageError for a quality outside 1..100, InputImageError."""
+        check_quality(quality)
+        streams = [self.code_tile(tile, quality)[0] for tile in self.analyse(picture, progress)]
+        return self.wrap(picture, quality, streams, sections_of(picture))
+
+    def encode_many(self, pictures: Sequence[Picture], quality: int) -> list[bytes]:
+        """Pictures that the model takes -> their files."""
+        return [self.encode(picture, quality) for picture in pictures]
+
+    def check(self, picture: Picture) -> None:
+        """Raise InputImageError for a picture the model cannot take. The default takes all."""
+        return
+
+    def wrap(self, picture: Picture, quality: int, streams: list[bytes], sections: dict[bytes, bytes]) -> bytes:
+        """Coded tiles and everything beside them -> file."""
+        return container.serialize(
+            Container(
+                width=picture.width,
+                height=picture.height,
+                quality=quality,
+                model_id=self.model.info.id,
+                tiles=tuple(streams),
+                gray=picture.gray,
+                sections=sections,
+            )
+        )
+
+    def decode(self, parsed: Container, progress: Progress = no_progress) -> Picture:
+        """Container -> Picture. Raises CorruptFileError, LimitError."""
+        alpha = None
+        if container.TAG_ALPHA in parsed.sections:
+            alpha = pixels.decompress_alpha(parsed.sections[container.TAG_ALPHA], parsed.width, parsed.height)
+        latents = self.decode_latents(parsed)
+        colour = self.synthesise(parsed.width, parsed.height, parsed.gray, parsed.quality, latents, progress)
+        metadata = {container.SECTION_NAMES[t]: d for t, d in parsed.sections.items() if t != container.TAG_ALPHA}
+        return Picture(colour, alpha, **metadata)  # type: ignore[arg-type]
+
+
+def sections_of(picture: Picture) -> dict[bytes, bytes]:
+    """What a file holds beside colour, alpha compressed: tag -> payload."""
+    tags = (container.TAG_EXIF, container.TAG_ICC, container.TAG_XMP)
+    sections = {t: data for t, data in zip(tags, (picture.exif, picture.icc, picture.xmp), strict=True) if data}
+    if picture.alpha is not None:
+        sections[container.TAG_ALPHA] = pixels.compress_alpha(picture.alpha)
+    return sections
+
+
+def check_quality(quality: int) -> None:
+    """Raise UsageError for a quality that is not a whole number from 1 to 100."""
+    if isinstance(quality, bool) or not isinstance(quality, int) or not 1 <= quality <= 100:
+        raise UsageError(f"quality {quality!r}: choose a whole number from 1 to 100")

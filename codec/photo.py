@@ -1,0 +1,129 @@
+"""The codec of the photo family: joins tiles, the float engine and the integer network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caecodec import container, tiling
+from caecodec.base import Codec, Latents, Pixels, Progress, no_progress
+from caecodec.container import Container
+from caecodec.engine import Engine
+from caecodec.entropy import Tables
+from caecodec.integer import EntropyNetwork
+from caecodec.latents import LatentCodec
+from caecodec.models import zoo
+from caecodec.pixels import Picture
+
+Float = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Analysed:
+    """One tile's y and z before their gains: what every quality is made from."""
+
+    y: Float
+    z: Float
+
+
+class PhotoCodec(Codec):
+    """Pictures of any size, in tiles."""
+
+    def __init__(self, model: zoo.Model, device: str = "auto", precision: str = "auto") -> None:
+        self.model = model
+        self.engine = Engine(model, device, precision)
+        self.latents = latent_codec(model)
+
+    def analyse(self, picture: Picture, progress: Progress = no_progress) -> Iterator[Analysed]:
+        """y and z of every tile, in raster order, one at a time."""
+        extent = tiling.cells(picture.width, picture.height)
+        tiles = list(tiling.tiles(picture.width, picture.height))
+        for number, tile in enumerate(tiles):
+            region = tiling.with_halo(tile, self.engine.halo_in, extent)
+            inner_rows = slice(region.inner_top, region.inner_top + tile.shape[0])
+            inner_columns = slice(region.inner_left, region.inner_left + tile.shape[1])
+            yield Analysed(*self.engine.analyse(cut(picture.colour, region), (inner_rows, inner_columns)))
+            progress((number + 1) / len(tiles))
+
+    def code_tile(self, tile: Analysed, quality: int) -> tuple[bytes, Latents]:
+        """Analysed tile -> its stream and y_hat."""
+        gain, gain_z, weight = self.engine.gains(quality)
+        return self.latents.encode(tile.y * gain, tile.z * gain_z, quality, weight)
+
+    def cost_tile(self, tile: Analysed, quality: int) -> tuple[float, Latents]:
+        """Analysed tile -> the bytes its stream would take (see `LatentCodec.cost`), and y_hat."""
+        gain, gain_z, weight = self.engine.gains(quality)
+        return self.latents.cost(tile.y * gain, tile.z * gain_z, quality, weight)
+
+    def decode_latents(self, parsed: Container) -> Iterator[Latents]:
+        for tile, stream in zip(tiling.tiles(parsed.width, parsed.height), parsed.tiles, strict=True):
+            yield self.latents.decode(stream, tile.shape, parsed.quality)
+
+    def synthesise(
+        self,
+        width: int,
+        height: int,
+        gray: bool,
+        quality: int,
+        latents: Iterator[Latents],
+        progress: Progress = no_progress,
+    ) -> Pixels:
+        """See `Codec`. Holds three rows of tiles of latents at most, whatever the height."""
+        extent = tiling.cells(width, height)
+        halo = self.engine.halo_out
+        all_tiles = list(tiling.tiles(width, height))
+        rows, columns = container.tile_grid(width, height)
+        colour: Pixels = np.empty((height, width) if gray else (height, width, 3), np.uint8)
+        known: dict[int, Latents] = {}  # row of tiles -> latents of the whole row
+        for row in range(rows):
+            for ahead in range(row, min(row + 2, rows)):
+                if ahead not in known:
+                    members = all_tiles[ahead * columns : (ahead + 1) * columns]
+                    known[ahead] = np.concatenate([next(latents) for _ in members], axis=1)
+            known.pop(row - 2, None)
+            for tile in all_tiles[row * columns : (row + 1) * columns]:
+                region = tiling.with_halo(tile, halo, extent)
+                y_hat = np.concatenate([rows_of(known[r], r, region) for r in sorted(known)], axis=0)
+                paste(colour, self.engine.synthesise(y_hat, quality), tile, region)
+                progress((tile.row * columns + tile.column + 1) / len(all_tiles))
+        return colour
+
+
+def rows_of(latents: Latents, row: int, region: tiling.Region) -> Latents:
+    """The part of one row of tiles that lies in `region`; no rows where they do not touch."""
+    start = row * tiling.TILE_CELLS
+    top, bottom = max(0, region.top - start), max(0, region.bottom - start)
+    return latents[top:bottom, region.left : region.right]
+
+
+def cut(colour: Pixels, region: tiling.Region) -> Pixels:
+    """A region of the picture (H, W[, 3]) -> (h, w, 3), continued past the right and lower edge to whole cells."""
+    c = tiling.CELL
+    block = colour[region.top * c : region.bottom * c, region.left * c : region.right * c]
+    below = (region.bottom - region.top) * c - block.shape[0]
+    beside = (region.right - region.left) * c - block.shape[1]
+    if below or beside:
+        block = np.pad(block, ((0, below), (0, beside), *((0, 0),) * (block.ndim - 2)), mode="edge")
+    return np.repeat(block[..., None], 3, axis=2) if block.ndim == 2 else block
+
+
+def paste(colour: Pixels, block: Pixels, tile: tiling.Tile, region: tiling.Region) -> None:
+    """Put the inside of a synthesised region (h, w, 3) into the picture."""
+    c = tiling.CELL
+    target = colour[tile.top * c : tile.bottom * c, tile.left * c : tile.right * c]
+    top, left = region.inner_top * c, region.inner_left * c
+    inside = block[top : top + target.shape[0], left : left + target.shape[1]]
+    if target.ndim == 2:
+        # the mean of the three, rounded: the picture that went in had them equal
+        target[...] = (inside.sum(axis=2, dtype=np.uint16) + 1) // 3
+    else:
+        target[...] = inside
+
+
+def latent_codec(model: zoo.Model) -> LatentCodec:
+    """What codes the latents of a photo model, without its float networks."""
+    tables = Tables.of(model.tensors["table.frequencies"], model.tensors["table.tail"])
+    return LatentCodec(EntropyNetwork(model.tensors), tables)

@@ -1,0 +1,132 @@
+"""Training of the photo model: crops of photographs, R + lambda D at every quality at once."""
+
+from __future__ import annotations
+
+import time
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from caecodec.integer import RDO_STRENGTH
+from caecodec.models import data, losses
+from caecodec.models.loader import Loader
+from caecodec.models.photo import PATCH, PhotoConfig, PhotoModel
+from caecodec.models.recipe import PictureData, Recipe
+from caecodec.models.task import Forward, Loss, Place
+
+VALIDATION_LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+class PhotoTask:
+    """See `caecodec.models.task.Task`. `decoder_only`: the encoder stays as it is, symbols are those of the codec."""
+
+    def __init__(self, recipe: Recipe, place: Place, *, decoder_only: bool = False) -> None:
+        assert isinstance(recipe.model, PhotoConfig)
+        assert isinstance(recipe.data, PictureData)
+        self._model, self._data, self._train, self._place = recipe.model, recipe.data, recipe.train, place
+        config = recipe.data
+        self.pool = data.Pool(place.device, place.seed, config.lossless_weight, config.copies, config.max_megapixels)
+        self._decoder_only = decoder_only
+        self._mode: dict[str, Any] = {"hard": True, "rdo": RDO_STRENGTH} if decoder_only else {}
+        self._crop = recipe.train.crop
+
+    def new_model(self) -> PhotoModel:
+        model = PhotoModel(self._model)
+        if self._decoder_only:
+            model.freeze_encoder()
+        return model
+
+    def prepare(self) -> None:
+        config, place = self._data, self._place
+        min_side = max(self._train.crop, self._train.final_crop)
+        paths = [Path(p) for p in config.train]
+        for path in paths:
+            if not path.exists():
+                raise FileNotFoundError(f"{path}: no such folder, tar shard or picture; --data names others")
+        self._loader = Loader(self.pool, paths, min_side, (place.rank, place.world), place.warn)
+        self._loader.start()
+        while len(self.pool) < config.start_pictures and not self._loader.first_pass_done.is_set():
+            time.sleep(0.05)
+        self._raise_failure()
+        if not len(self.pool):
+            raise ValueError(f"no training picture of at least {min_side}x{min_side} in {', '.join(config.train)}")
+        self._validation = data.validation_crops([Path(p) for p in config.validation], 256, place.device)
+
+    def initialise(self, model: nn.Module) -> None:
+        assert isinstance(model, PhotoModel)
+        basis, deviation = (t.to(self._place.device) for t in data.klt(self.pool, PATCH, self._model.n))
+        if self._place.world > 1:
+            dist.broadcast(basis, 0)
+            dist.broadcast(deviation, 0)
+        model.start_as_klt(basis, deviation)
+
+    def lr_scales(self) -> dict[str, float]:
+        # the linear branches start at the KLT, near their optimum: a full step would first destroy them. The prior of z
+        # starts far from its own and is measured in steps of scale; at the common rate it was still on its way after
+        # 5000 steps
+        scales = {"g_a.linear.weight": self._train.linear_lr_scale, "g_s.linear.weight": self._train.linear_lr_scale}
+        return scales | {"z_index": 20.0, "log_gain_z": 5.0, "z_mean": 3.0}
+
+    def steps_per_validation(self) -> int:
+        return 0
+
+    def total_steps(self) -> int:
+        return self._train.steps
+
+    def reseed(self, seed: int) -> None:
+        self.pool.reseed(seed)
+
+    def loss(self, forward: Forward, progress: float) -> Loss:
+        self._raise_failure()
+        config, device = self._train, self._place.device
+        if progress >= 1 - config.final_fraction:
+            self._crop = config.final_crop
+        # as many pixels per step whatever the crop
+        batch = max(1, round(config.batch * config.crop**2 / self._crop**2 / self._place.world))
+        x = self.pool.batch(batch, self._crop)
+        # stratified levels: every step sees low and high rates
+        level = (torch.arange(batch, device=device) + torch.rand(batch, device=device)) / batch
+        with _autocast(device):
+            out = forward(x, level, **self._mode)
+        mse = losses.mse_255(out["x_hat"], x)
+        bpp = out["bits_y"] + out["bits_z"]
+        low, high = self._model.lambda_min, self._model.lambda_max
+        value = losses.rate_distortion(bpp, mse, low * (high / low) ** level, config.lambda_exponent)
+        return Loss(value, {"bpp": bpp.mean(), "psnr": losses.psnr(mse).mean()}, batch)
+
+    def status(self) -> dict[str, Any]:
+        return {"crop": self._crop, "pictures": len(self.pool)}
+
+    @torch.no_grad()
+    def validate(self, model: nn.Module) -> dict[str, Any]:
+        """Rate and PSNR at five levels, coded as the codec does. `score`: mean log2(R + lambda D)."""
+        record: dict[str, Any] = {"bpp": [], "psnr": []}
+        score = 0.0
+        for level in VALIDATION_LEVELS:
+            rates, errors = [], []
+            for chunk in self._validation.split(8):
+                x = chunk.float().div(255).contiguous(memory_format=torch.channels_last)
+                with _autocast(self._place.device):
+                    out = model(x, torch.full((len(x),), level, device=x.device), hard=True, rdo=RDO_STRENGTH)
+                rates.append(out["bits_y"] + out["bits_z"])
+                errors.append(losses.mse_255(out["x_hat"].clamp(0, 1), x))
+            rate, mse = torch.cat(rates), torch.cat(errors)
+            score += float(torch.log2(rate + self._model.lambda_at(level) * mse).mean())
+            record["bpp"].append(round(float(rate.mean()), 4))
+            record["psnr"].append(round(float(losses.psnr(mse).mean()), 3))
+        return record | {"score": round(score / len(VALIDATION_LEVELS), 5)}
+
+    def close(self, model: nn.Module, folder: Path, *, draw: bool) -> None:
+        self._loader.stop()
+
+    def _raise_failure(self) -> None:
+        if self._loader.failure is not None:
+            raise self._loader.failure
+
+
+def _autocast(device: torch.device) -> AbstractContextManager[Any]:
+    return torch.autocast(device.type, torch.bfloat16)
