@@ -76,6 +76,14 @@ class Codec(ABC):
         """Raise InputImageError for a picture the model cannot take. The default takes all."""
         return
 
+    def decode_many(self, parsed: Sequence[Container]) -> list[Picture]:
+        """Containers -> pictures, as `decode`."""
+        return [self.decode(one) for one in parsed]
+
+    @abstractmethod
+    def features(self, pictures: Sequence[Picture]) -> list[NDArray[np.float32]]:
+        """y of pictures before any quality: (h, w, channels) each, whatever the number of tiles."""
+
     def wrap(self, picture: Picture, quality: int, streams: list[bytes], sections: dict[bytes, bytes]) -> bytes:
         """Coded tiles and everything beside them -> file."""
         return container.serialize(
@@ -92,13 +100,22 @@ class Codec(ABC):
 
     def decode(self, parsed: Container, progress: Progress = no_progress) -> Picture:
         """Container -> Picture. Raises CorruptFileError, LimitError."""
-        alpha = None
-        if container.TAG_ALPHA in parsed.sections:
-            alpha = pixels.decompress_alpha(parsed.sections[container.TAG_ALPHA], parsed.width, parsed.height)
         latents = self.decode_latents(parsed)
-        colour = self.synthesise(parsed.width, parsed.height, parsed.gray, parsed.quality, latents, progress)
-        metadata = {container.SECTION_NAMES[t]: d for t, d in parsed.sections.items() if t != container.TAG_ALPHA}
-        return Picture(colour, alpha, **metadata)  # type: ignore[arg-type]
+        return picture_of(parsed, lambda: self.synthesise(*size_of(parsed), parsed.quality, latents, progress))
+
+
+def size_of(parsed: Container) -> tuple[int, int, bool]:
+    """Width, height, gray."""
+    return parsed.width, parsed.height, parsed.gray
+
+
+def picture_of(parsed: Container, colour: Callable[[], Pixels]) -> Picture:
+    """Colour, made once alpha is known to be sound, with everything beside it. Raises CorruptFileError."""
+    alpha = None
+    if container.TAG_ALPHA in parsed.sections:
+        alpha = pixels.decompress_alpha(parsed.sections[container.TAG_ALPHA], parsed.width, parsed.height)
+    metadata = {container.SECTION_NAMES[t]: d for t, d in parsed.sections.items() if t != container.TAG_ALPHA}
+    return Picture(colour(), alpha, **metadata)  # type: ignore[arg-type]
 
 
 def sections_of(picture: Picture) -> dict[bytes, bytes]:

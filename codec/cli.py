@@ -9,7 +9,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -18,9 +18,10 @@ import click
 from caecodec import __version__, files
 from caecodec.errors import FileSystemError, UsageError
 from caecodec.limits import DEFAULT_LIMITS, Limits
-from caecodec.terminal import DEBUG, ProgressLine, ReportedError, each, report, warn
+from caecodec.terminal import DEBUG, ProgressLine, ReportedError, each, report, settle, warn
 
 F = TypeVar("F", bound=Callable[..., Any])
+Outcome = tuple[files.Job, bytes | Exception, dict[str, Any]]  # an output or what went wrong, and facts of it
 
 
 def _options(*options: Callable[[F], F]) -> Callable[[F], F]:
@@ -125,30 +126,64 @@ def encode(
     aimed = any(t is not None for t in (size, target_bpp, target_psnr))
     target = rate.Target(size, target_bpp, target_psnr) if aimed else None
 
-    def one(job: files.Job, progress: ProgressLine) -> tuple[bytes, dict[str, Any]]:
+    def read(job: files.Job) -> tuple[int, Any]:
         data = files.read_bytes(job.source)
         picture = pixels.open_picture(data, limits, keep_metadata=not strip)
         for note in picture.notes:
             if not batch["quiet"]:
                 warn(f"{job.source}: {note}")
-        from caecodec import codec  # torch: not before the picture is known to be one
+        return len(data), picture
 
-        coder = codec.open_codec(model, device, precision)
-        used = quality or 50
-        if target is not None:
-            found = rate.encode_to_target(coder, picture, target, progress.update)
-            encoded, used = found.data, found.quality
-        else:
-            encoded = coder.encode(picture, used, progress.update)
-        count = picture.width * picture.height
-        return encoded, {
+    def facts(picture: Any, encoded: bytes, used: int, size: int) -> dict[str, Any]:
+        return {
             "width": picture.width,
             "height": picture.height,
             "quality": used,
             "bytes": len(encoded),
-            "bpp": 8 * len(encoded) / count,
-            "input_bytes": len(data),
+            "bpp": 8 * len(encoded) / (picture.width * picture.height),
+            "input_bytes": size,
         }
+
+    def many(jobs: Sequence[files.Job]) -> Iterator[Outcome]:
+        start = time.perf_counter()
+        waiting: list[tuple[files.Job, int, Any]] = []
+        coder: Any = None
+
+        def flush() -> Iterator[Outcome]:
+            nonlocal start
+            used = quality or 50
+            made = coder.encode_many([picture for _, _, picture in waiting], used)
+            seconds = (time.perf_counter() - start) / len(waiting)
+            for (job, size, picture), encoded in zip(waiting, made, strict=True):
+                yield job, encoded, facts(picture, encoded, used, size) | {"seconds": seconds}
+            waiting.clear()
+            start = time.perf_counter()
+
+        for job in jobs:
+            try:
+                size, picture = read(job)
+                from caecodec import codec  # torch: not before the first picture is known to be one
+
+                coder = codec.open_codec(model, device, precision)
+                coder.check(picture)
+                if target is None and coder.batch > 1:
+                    waiting.append((job, size, picture))
+                    if len(waiting) >= coder.batch:
+                        yield from flush()
+                    continue
+                with ProgressLine(job.source, enabled=not batch["quiet"]) as progress:
+                    if target is not None:
+                        found = rate.encode_to_target(coder, picture, target, progress.update)
+                        encoded, used = found.data, found.quality
+                    else:
+                        used = quality or 50
+                        encoded = coder.encode(picture, used, progress.update)
+                yield job, encoded, facts(picture, encoded, used, size) | {"seconds": time.perf_counter() - start}
+            except Exception as exc:
+                yield job, exc, {}
+            start = time.perf_counter()
+        if waiting:
+            yield from flush()
 
     def line(r: dict[str, Any]) -> str:
         return (
@@ -156,7 +191,7 @@ def encode(
             f"  {100 * r['bytes'] / r['input_bytes']:.1f} % of the input  {r['seconds']:.2f} s"
         )
 
-    _run_batch(inputs, one, line, suffix=".cae", suffixes=files.PICTURE_SUFFIXES, **batch)
+    _run_batch(inputs, many, line, suffix=".cae", suffixes=files.PICTURE_SUFFIXES, **batch)
 
 
 @caecodec.command()
@@ -174,14 +209,15 @@ def decode(inputs: tuple[str, ...], suffix: str, device: str, precision: str, ma
 
     pixels.check_suffix(kind)
 
-    def one(job: files.Job, progress: ProgressLine) -> tuple[bytes, dict[str, Any]]:
+    def one(job: files.Job) -> tuple[bytes, dict[str, Any]]:
         from caecodec import container
 
         data = files.read_bytes(job.source)
         container.parse(data, limits)  # a bad file is refused before torch is imported
         from caecodec import codec
 
-        picture = codec.decode(data, device, precision, limits, progress.update)
+        with ProgressLine(job.source, enabled=not batch["quiet"]) as progress:
+            picture = codec.decode(data, device, precision, limits, progress.update)
         saved = pixels.saved(picture, kind)
         return saved, {
             "width": picture.width,
@@ -190,10 +226,20 @@ def decode(inputs: tuple[str, ...], suffix: str, device: str, precision: str, ma
             "input_bytes": len(data),
         }
 
+    def many(jobs: Sequence[files.Job]) -> Iterator[Outcome]:
+        for job in jobs:
+            start = time.perf_counter()
+            try:
+                data, result = one(job)
+            except Exception as exc:
+                yield job, exc, {}
+            else:
+                yield job, data, result | {"seconds": time.perf_counter() - start}
+
     def line(r: dict[str, Any]) -> str:
         return f"{r['width']}x{r['height']}  {r['bytes']} bytes  {r['seconds']:.2f} s"
 
-    _run_batch(inputs, one, line, suffix=suffix, suffixes=frozenset({files.SUFFIX}), **batch)
+    _run_batch(inputs, many, line, suffix=suffix, suffixes=frozenset({files.SUFFIX}), **batch)
 
 
 @caecodec.command()
@@ -280,6 +326,47 @@ def models(as_json: bool, card: str | None) -> None:
 
 
 @caecodec.command()
+@click.argument("inputs", nargs=-1, required=True, metavar="PICTURE...")
+@click.option("-o", "--output", metavar="FILE.npz", required=True, help="Where to write the arrays.")
+@click.option("-r", "--recursive", is_flag=True, help="Take every picture in folders.")
+@click.option("-f", "--force", is_flag=True, help="Overwrite an existing output.")
+@click.option("--model", help="Name, id or .safetensors file of the model.")
+@_machine
+@_debug
+def latents(
+    inputs: tuple[str, ...],
+    output: str,
+    recursive: bool,
+    force: bool,
+    model: str | None,
+    device: str,
+    precision: str,
+    max_pixels: int,
+) -> None:
+    """Write what the encoder sees in pictures: y before any quality, as float32 arrays (rows, columns, channels).
+
+    \b
+    caecodec latents photos/ -r --model tiny -o latents.npz
+    numpy.load("latents.npz")["y"]       (pictures, rows, columns, channels) where all are of one size;
+                                         y0, y1, ... one by one where they are not
+    numpy.load("latents.npz")["names"]   the files, in the same order
+    """
+    from caecodec import pixels
+
+    names = [source for source, _ in files.find_inputs(inputs, recursive, files.PICTURE_SUFFIXES)]
+    limits = Limits(pixels=max_pixels)
+    pictures = [pixels.open_picture(files.read_bytes(name), limits, keep_metadata=False) for name in names]
+    from caecodec import codec
+
+    found = codec.open_codec(model, device, precision).features(pictures)
+    same = len({y.shape for y in found}) == 1
+    arrays = codec.packed({"y": found} if same else {f"y{i}": y for i, y in enumerate(found)}, names)
+    files.write_atomically(output, arrays, overwrite=force)
+    shape = "x".join(map(str, found[0].shape)) if same else "several sizes"
+    click.echo(f"{output}: {len(found)} pictures, y of {shape}", err=files.is_stream(output))
+
+
+@caecodec.command()
 @click.argument("recipe")
 @click.option("-o", "--output", "folder", type=click.Path(path_type=Path), help="Run folder.  [default: runs/NAME]")
 @click.option("--data", multiple=True, metavar="PATH", help="Train on these instead; a data set as NAME=PATH.")
@@ -291,6 +378,7 @@ def models(as_json: bool, card: str | None) -> None:
 @click.option("--from", "start", type=click.Path(path_type=Path), help="Start from the weights of a checkpoint.")
 @click.option("--decoder-only", is_flag=True, help="Keep the encoder, train the rest on latents as they are coded.")
 @click.option("--drawn", is_flag=True, help="Train an autoencoder of the literature as drawn: floats, no codec.")
+@click.option("--without", default="", metavar="CLASS", help="Leave a class of the data set out.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), help="cpu or cuda.  [default: cuda where there is one]")
 @click.option("--compile/--no-compile", "compile_model", default=None, help="torch.compile.  [default: on CUDA]")
 @click.option("--seed", type=int, help="Other than the recipe's.")
@@ -327,9 +415,12 @@ def export(
 # -- running --------------------------------------------------------------------------------------------------------
 
 
+_GATHER_SECONDS = 0.5  # finished files wait this long at most for others to be written with them
+
+
 def _run_batch(
     inputs: tuple[str, ...],
-    one: Callable[[files.Job, ProgressLine], tuple[bytes, dict[str, Any]]],
+    many: Callable[[Sequence[files.Job]], Iterator[Outcome]],
     line: Callable[[dict[str, Any]], str],
     *,
     suffix: str,
@@ -342,34 +433,63 @@ def _run_batch(
     quiet: bool,
     as_json: bool,
 ) -> None:
+    """Plan the jobs, let `many` do them, write and report what it makes."""
     jobs = files.plan(
         inputs, recursive=recursive, output=output, output_dir=output_dir, suffix=suffix, suffixes=suffixes
     )
-    by_source = {job.source: job for job in jobs}
     to_stream = any(files.is_stream(job.target) for job in jobs)
+    start = time.perf_counter()
+    written = 0
 
-    def work(source: str) -> None:
-        job = by_source[source]
-        if not files.is_stream(job.target) and os.path.lexists(job.target):
-            if skip_existing:
+    def write(waiting: list[tuple[files.Job, bytes, dict[str, Any]]]) -> Iterator[tuple[str, Exception | None]]:
+        nonlocal written
+        if output_dir is not None:
+            for folder in {Path(job.target).parent for job, _, _ in waiting}:
+                files.make_folder(folder)
+        done = files.write_many([(job.target, data) for job, data, _ in waiting], overwrite=force)
+        for (job, _, facts), (_, failure) in zip(waiting, done, strict=True):
+            if failure is None:
+                written += 1
+                result = {"input": job.source, "output": job.target} | facts
+                if as_json:
+                    click.echo(json.dumps(result), err=to_stream)
+                elif not quiet:
+                    click.echo(f"{job.target}: {line(result)}", err=to_stream)
+            yield job.source, failure
+        waiting.clear()
+
+    def outcomes() -> Iterator[tuple[str, Exception | None]]:
+        todo = []
+        for job in jobs:
+            if force or files.is_stream(job.target) or not os.path.lexists(job.target):
+                todo.append(job)
+            elif not skip_existing:
+                hint = "-f overwrites it, --skip-existing leaves it"
+                yield job.source, FileSystemError(f"{job.target} exists; {hint}")
+            else:
                 if not quiet:
                     click.echo(f"{job.target}: exists, skipped", err=True)
-                return
-            if not force:
-                raise FileSystemError(f"{job.target} exists; -f overwrites it, --skip-existing leaves it")
-        start = time.perf_counter()
-        with ProgressLine(source, enabled=not quiet) as progress:
-            data, result = one(job, progress)
-        if output_dir is not None:
-            files.make_folder(Path(job.target).parent)
-        files.write_atomically(job.target, data, overwrite=force)
-        result = {"input": source, "output": job.target} | result | {"seconds": time.perf_counter() - start}
-        if as_json:
-            click.echo(json.dumps(result), err=to_stream)
-        elif not quiet:
-            click.echo(f"{job.target}: {line(result)}", err=to_stream)
+                yield job.source, None
+        waiting: list[tuple[files.Job, bytes, dict[str, Any]]] = []
+        gathering = time.perf_counter()
+        try:
+            for job, made, facts in many(todo):
+                if isinstance(made, Exception):
+                    yield job.source, made
+                    continue
+                waiting.append((job, made, facts))
+                if len(todo) == 1 or time.perf_counter() - gathering > _GATHER_SECONDS:
+                    yield from write(waiting)
+                    gathering = time.perf_counter()
+        except KeyboardInterrupt:
+            list(write(waiting))  # what is done is kept
+            raise
+        yield from write(waiting)
 
-    each([job.source for job in jobs], work)
+    settle(outcomes())
+    if written > 1 and not quiet and not as_json:
+        seconds = time.perf_counter() - start
+        click.echo(f"{written} files in {seconds:.1f} s, {written / seconds:.0f} a second", err=True)
 
 
 def _status(arguments: list[str]) -> int:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import io
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
 
 from caecodec import container, pixels
 from caecodec.base import Codec, Progress, no_progress
@@ -56,3 +59,10 @@ def verify(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Container:
     if container.TAG_ALPHA in parsed.sections:
         pixels.decompress_alpha(parsed.sections[container.TAG_ALPHA], parsed.width, parsed.height)
     return parsed
+
+
+def packed(arrays: Mapping[str, object], names: Sequence[str]) -> bytes:
+    """Arrays, and the names of the pictures they are of -> the bytes of an .npz file."""
+    stream = io.BytesIO()
+    np.savez(stream, names=np.array(names), **{key: np.asarray(value) for key, value in arrays.items()})
+    return stream.getvalue()

@@ -6,7 +6,7 @@ Arithmetic as in `caecodec.integer`: fixed point with 10 fraction bits in float6
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -161,15 +161,18 @@ class ContextLatents:
         bits = sum(self._tables.cost(symbols, index) for symbols, index in batches)
         return bits / 8 + CHECK_BYTES * len(y), y_hat
 
-    def decode(self, data: bytes, shape: tuple[int, int], quality: int, gray: bool) -> NDArray[np.int32]:
-        """Stream, (h, w) in cells -> y_hat (h, w, N). Raises CorruptFileError where the latents miss their check."""
-        decoder = Decoder(self._tables, data[CHECK_BYTES:])
+    def decode(self, streams: Sequence[bytes], shape: tuple[int, int], quality: int, gray: bool) -> NDArray[np.int32]:
+        """Streams of P pictures, (h, w) in cells -> y_hat (P, h, w, N).
+
+        Raises CorruptFileError where the latents miss their check.
+        """
+        decoders = [Decoder(self._tables, data[CHECK_BYTES:]) for data in streams]
 
         def read(mean: Array, index: Indices, source: Source | None) -> Symbols:
-            return decoder.decode(index[0])[None]
+            return np.stack([decoder.decode(row) for decoder, row in zip(decoders, index, strict=True)])
 
-        (y_hat,) = self._walk((1, *shape), quality, gray, read)
-        if check(y_hat) != data[:CHECK_BYTES]:
+        y_hat = self._walk((len(streams), *shape), quality, gray, read)
+        if any(check(one) != data[:CHECK_BYTES] for one, data in zip(y_hat, streams, strict=True)):
             raise CorruptFileError(
                 "the decoded latents do not match their checksum: this decoder disagrees with the encoder; "
                 "please report the file and `caecodec --version`"

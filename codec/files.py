@@ -7,7 +7,7 @@ import os
 import secrets
 import stat
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,26 +57,64 @@ def write_atomically(target: str, data: bytes, *, overwrite: bool) -> None:
     A temporary file in the same folder is filled, synced and renamed. What a symbolic link points to is replaced, the
     link stays.
     """
-    if is_stream(target):
-        _write_stream(target, data)
-        return
-    path = Path(os.path.realpath(target))
-    # not made from the target's name, which may be as long as names can be
-    temporary = path.with_name(f".caecodec-{secrets.token_hex(4)}.tmp")
+    ((_, failure),) = write_many([(target, data)], overwrite=overwrite)
+    if failure is not None:
+        raise failure
+
+
+def write_many(outputs: Sequence[tuple[str, bytes]], *, overwrite: bool) -> list[tuple[str, Exception | None]]:
+    """Write files as `write_atomically`, many of them with one sync; what went wrong with each, or None.
+
+    A sync for each of thousands of small files would take most of the time of a batch.
+    """
+    failures: dict[int, Exception] = {}
+    waiting: dict[int, tuple[Path, Path]] = {}
     try:
-        mode = _mode_of(path)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(data)
+        for number, (target, data) in enumerate(outputs):
+            try:
+                if is_stream(target):
+                    _write_stream(target, data)
+                else:
+                    path = Path(os.path.realpath(target))
+                    # not made from the target's name, which may be as long as names can be
+                    waiting[number] = path.with_name(f".caecodec-{secrets.token_hex(4)}.tmp"), path
+                    _fill(*waiting[number], data, sync=len(outputs) == 1 or not hasattr(os, "sync"))
+            except Exception as exc:  # out of memory, say
+                failures[number] = exc
+        if len(outputs) > 1 and hasattr(os, "sync"):
+            os.sync()
+        for number, (temporary, path) in waiting.items():
+            if number in failures:
+                continue
+            try:
+                _publish(temporary, path, overwrite)
+            except Exception as exc:
+                failures[number] = exc
+        for folder in {path.parent for number, (_, path) in waiting.items() if number not in failures}:
+            _sync_folder(folder)
+    finally:
+        for temporary, _ in waiting.values():
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+    return [(target, _as_ours(target, failures.get(number))) for number, (target, _) in enumerate(outputs)]
+
+
+def _as_ours(target: str, failure: Exception | None) -> Exception | None:
+    if not isinstance(failure, OSError) or isinstance(failure, BrokenPipeError):
+        return failure
+    error = FileSystemError(f"cannot write {target}: {_reason(failure)}")
+    error.__cause__ = failure
+    return error
+
+
+def _fill(temporary: Path, path: Path, data: bytes, *, sync: bool) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(temporary, flags, _mode_of(path))
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(data)
+        if sync:
             stream.flush()
             os.fsync(stream.fileno())
-        _publish(temporary, path, overwrite)
-        _sync_folder(path.parent)
-    except OSError as exc:
-        raise FileSystemError(f"cannot write {target}: {_reason(exc)}") from exc
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
 
 
 def _write_stream(target: str, data: bytes) -> None:

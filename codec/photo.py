@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,6 +57,15 @@ class PhotoCodec(Codec):
         """Analysed tile -> the bytes its stream would take (see `LatentCodec.cost`), and y_hat."""
         gain, gain_z, weight = self.engine.gains(quality)
         return self.latents.cost(tile.y * gain, tile.z * gain_z, quality, weight)
+
+    def features(self, pictures: Sequence[Picture]) -> list[Float]:
+        found = []
+        for picture in pictures:
+            _, columns = container.tile_grid(picture.width, picture.height)
+            tiles = [tile.y for tile in self.analyse(picture)]
+            rows = [np.concatenate(tiles[i : i + columns], axis=1) for i in range(0, len(tiles), columns)]
+            found.append(np.concatenate(rows, axis=0))
+        return found
 
     def decode_latents(self, parsed: Container) -> Iterator[Latents]:
         for tile, stream in zip(tiling.tiles(parsed.width, parsed.height), parsed.tiles, strict=True):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from caecodec.base import Codec, Latents, Pixels, Progress, check_quality, no_progress, sections_of
+from caecodec.base import Codec, Latents, Pixels, Progress, check_quality, no_progress, picture_of, sections_of
 from caecodec.container import Container
 from caecodec.context import ContextLatents, ContextNetwork
 from caecodec.entropy import Tables
@@ -21,6 +22,7 @@ from caecodec.pixels import Picture
 from caecodec.small_engine import AutoencoderEngine, TinyEngine
 
 Float = NDArray[np.float32]
+Key = TypeVar("Key", bound=Hashable)
 TINY_MAX_SIDE = 64
 TINY_CELL = 8
 
@@ -76,6 +78,12 @@ class AutoencoderCodec(Codec):
         streams = self.latents.encode(self._latents(*self.engine.analyse(self._pixels(pictures)), quality), quality)
         return [self.wrap(p, quality, [s], sections_of(p)) for p, s in zip(pictures, streams, strict=True)]
 
+    def features(self, pictures: Sequence[Picture]) -> list[Float]:
+        for picture in pictures:
+            self.check(picture)
+        parts = [self._pixels(pictures[i : i + self.batch]) for i in range(0, len(pictures), self.batch)]
+        return [y for part in parts for y in self.engine.analyse(part)[0]]
+
     def decode_latents(self, parsed: Container) -> Iterator[Latents]:
         channels, height, width = self.engine.picture
         if (parsed.width, parsed.height) != (width, height) or (channels == 1 and not parsed.gray):
@@ -91,11 +99,22 @@ class AutoencoderCodec(Codec):
         latents: Iterator[Latents],
         progress: Progress = no_progress,
     ) -> Pixels:
+        return _as_asked(self._synthesise(next(latents)[None], quality)[0], gray)
+
+    def _synthesise(self, latents: Latents, quality: int) -> Pixels:
         channels, rows, columns = self.engine.latent
-        row = next(latents)[None]
         count = channels * rows * columns
-        symbols = row[:, :count].reshape(1, rows, columns, channels)
-        return _as_asked(self.engine.synthesise(symbols, row[:, count:], quality)[0], gray)
+        symbols = latents[:, :count].reshape(-1, rows, columns, channels)
+        return self.engine.synthesise(symbols, latents[:, count:], quality)
+
+    def decode_many(self, parsed: Sequence[Container]) -> list[Picture]:
+        latents = [next(self.decode_latents(one)) for one in parsed]
+        found: dict[int, Picture] = {}
+        for quality, numbers in _grouped([one.quality for one in parsed]):
+            pixels = self._synthesise(np.stack([latents[n] for n in numbers]), quality)
+            for n, one in zip(numbers, pixels, strict=True):
+                found[n] = picture_of(parsed[n], functools.partial(_as_asked, one, parsed[n].gray))
+        return [found[n] for n in range(len(parsed))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,21 +161,46 @@ class TinyCodec(Codec):
         check_quality(quality)
         gain, weight = self._gains(quality)
         found: list[bytes] = [b""] * len(pictures)
-        by_kind: dict[tuple[bool, int, int], list[int]] = {}
-        for number, picture in enumerate(pictures):
+        for picture in pictures:
             self.check(picture)
-            by_kind.setdefault((picture.gray, *_cells(picture.width, picture.height)), []).append(number)
-        for (gray, _, _), numbers in by_kind.items():
+        for (gray, _), numbers in _grouped([(p.gray, _cells(p.width, p.height)) for p in pictures]):
             y = self.engine.analyse(np.stack([_padded(pictures[n]) for n in numbers]))
             streams, _ = self.latents.encode(y * gain, quality, gray, weight)
             for n, stream in zip(numbers, streams, strict=True):
                 found[n] = self.wrap(pictures[n], quality, [stream], sections_of(pictures[n]))
         return found
 
-    def decode_latents(self, parsed: Container) -> Iterator[Latents]:
+    def features(self, pictures: Sequence[Picture]) -> list[Float]:
+        found: dict[int, Float] = {}
+        for picture in pictures:
+            self.check(picture)
+        for _, numbers in _grouped([_cells(p.width, p.height) for p in pictures]):
+            for start in range(0, len(numbers), self.batch):
+                some = numbers[start : start + self.batch]
+                y = self.engine.analyse(np.stack([_padded(pictures[n]) for n in some]))
+                found |= dict(zip(some, y, strict=True))
+        return [found[n] for n in range(len(pictures))]
+
+    def decode_many(self, parsed: Sequence[Container]) -> list[Picture]:
+        found: dict[int, Picture] = {}
+        for one in parsed:
+            self._check_size(one)
+        kinds = [(one.quality, one.gray, _cells(one.width, one.height)) for one in parsed]
+        for (quality, gray, cells), numbers in _grouped(kinds):
+            y_hat = self.latents.decode([parsed[n].tiles[0] for n in numbers], cells, quality, gray)
+            for n, pixels in zip(numbers, self.engine.synthesise(y_hat, quality), strict=True):
+                whole = pixels[: parsed[n].height, : parsed[n].width]
+                found[n] = picture_of(parsed[n], functools.partial(_as_asked, whole, gray))
+        return [found[n] for n in range(len(parsed))]
+
+    def _check_size(self, parsed: Container) -> None:
         if max(parsed.width, parsed.height) > TINY_MAX_SIDE:
             raise CorruptFileError(f"the file's model {self.model.info.name} makes no such pictures")
-        yield self.latents.decode(parsed.tiles[0], _cells(parsed.width, parsed.height), parsed.quality, parsed.gray)
+
+    def decode_latents(self, parsed: Container) -> Iterator[Latents]:
+        self._check_size(parsed)
+        cells = _cells(parsed.width, parsed.height)
+        yield self.latents.decode(parsed.tiles, cells, parsed.quality, parsed.gray)[0]
 
     def synthesise(
         self,
@@ -169,6 +213,14 @@ class TinyCodec(Codec):
     ) -> Pixels:
         pixels = self.engine.synthesise(next(latents)[None], quality)[0]
         return _as_asked(pixels[:height, :width], gray)
+
+
+def _grouped(keys: Sequence[Key]) -> list[tuple[Key, list[int]]]:
+    """Which of the keys are equal: each key that occurs, and where."""
+    groups: dict[Key, list[int]] = {}
+    for number, key in enumerate(keys):
+        groups.setdefault(key, []).append(number)
+    return list(groups.items())
 
 
 def _cells(width: int, height: int) -> tuple[int, int]:

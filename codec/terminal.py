@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -92,17 +92,31 @@ def _debugging() -> bool:
 
 def each(sources: Sequence[str], work: Callable[[str], None]) -> None:
     """Do `work` for every source, going on after a failure, and exit with the status that says so."""
-    codes = []
-    for source in sources:
-        try:
-            work(source)
-        except BrokenPipeError as exc:
-            raise ReportedError(FileSystemError.exit_code) from exc  # nobody reads on; say nothing more
-        except Exception as exc:
+
+    def outcomes() -> Iterator[tuple[str, Exception | None]]:
+        for source in sources:
+            try:
+                work(source)
+            except Exception as exc:
+                yield source, exc
+            else:
+                yield source, None
+
+    settle(outcomes())
+
+
+def settle(outcomes: Iterable[tuple[str, Exception | None]]) -> None:
+    """Report every source that failed as it comes, and exit with the status that says so."""
+    codes, count = [], 0
+    for source, failure in outcomes:
+        count += 1
+        if isinstance(failure, BrokenPipeError):
+            raise ReportedError(FileSystemError.exit_code) from failure  # nobody reads on; say nothing more
+        if failure is not None:
             if _debugging():
-                traceback.print_exc()
-            codes.append(report(source, exc))
-    if codes and len(sources) == 1:
+                traceback.print_exception(failure)
+            codes.append(report(source, failure))
+    if codes and count == 1:
         raise ReportedError(codes[0])
     if codes:
-        raise BatchError(f"{len(codes)} of {len(sources)} inputs failed")
+        raise BatchError(f"{len(codes)} of {count} inputs failed")

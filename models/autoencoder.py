@@ -256,7 +256,7 @@ class AutoencoderModel(nn.Module):
 
     @torch.no_grad()
     def start(self, pictures: list[Tensor]) -> None:
-        """Fit the prior to y of pictures, each (P, C, H, W), and let the gains give a channel about a step a deviation."""
+        """Fit the prior to y of pictures (P, C, H, W), and let the gains give a channel about a step a deviation."""
         if self.config.form == "drawn":
             return
         self.eval()

@@ -98,6 +98,9 @@ class PhotoTask:
         value = losses.rate_distortion(bpp, mse, low * (high / low) ** level, config.lambda_exponent)
         return Loss(value, {"bpp": bpp.mean(), "psnr": losses.psnr(mse).mean()}, batch)
 
+    def settle(self, model: nn.Module) -> None:
+        """Nothing to do: there is no batch normalisation."""
+
     def status(self) -> dict[str, Any]:
         return {"crop": self._crop, "pictures": len(self.pool)}
 

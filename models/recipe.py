@@ -43,6 +43,7 @@ class SetData:
     noise_std: float = 0.0  # of what the encoder sees, in 0..1; the target stays clean
     validation: int = 1000
     paths: tuple[str, ...] = ()  # one for each set; default data/NAME
+    without: str = ""  # a class that is left out of training and validation
 
     def __post_init__(self) -> None:
         if not self.sets or len(self.weights) not in (0, len(self.sets)):

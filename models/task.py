@@ -72,6 +72,10 @@ class Task(Protocol):
         """More for the log."""
         ...
 
+    def settle(self, model: nn.Module) -> None:
+        """Measure again, for averaged weights, what batch normalisation keeps of the data."""
+        ...
+
     def validate(self, model: nn.Module) -> dict[str, Any]:
         """A record of how good averaged weights are; its `score` is the lower the better."""
         ...

@@ -33,7 +33,7 @@ from caecodec.models.small_task import SmallTask
 from caecodec.models.soap import SOAP
 from caecodec.models.task import Forward, Place, Task
 
-WEIGHT_KEYS = ("step", "patches", "elapsed", "config", "recipe", "history", "validation")
+WEIGHT_KEYS = ("step", "patches", "elapsed", "config", "recipe", "history", "validation", "without")
 
 
 def learning_rate_factor(progress: float, step: int, config: TrainConfig) -> float:
@@ -131,6 +131,7 @@ class Trainer:
             "history": [*self.history, self._this_run()],
             "validation": self.last_validation,
             "best": self._best,
+            "without": getattr(self.recipe.data, "without", ""),
             "waited": self._waited,
         }
         temporary = self.checkpoint.with_suffix(".tmp")
@@ -243,6 +244,7 @@ class Trainer:
 
     def validate(self) -> dict[str, Any]:
         """How good the averaged weights are; with patience, whether to go on."""
+        self.task.settle(self.ema)
         self.last_validation = {"kind": "validation"} | self.task.validate(self.ema)
         if self.recipe.train.patience:
             if self._best is None or self.last_validation["score"] < self._best["validation"]["score"]:
@@ -376,6 +378,7 @@ def run_recipe(
     start: Path | None = None,
     decoder_only: bool = False,
     drawn: bool = False,
+    without: str = "",
     device: str | None = None,
     compile_model: bool | None = None,
     seed: int | None = None,
@@ -383,7 +386,7 @@ def run_recipe(
     """What `caecodec train` does. Raises UsageError for a recipe, folder or data that will not do."""
     try:
         recipe = load_recipe(name, drawn=drawn)
-        recipe = replace(recipe, data=_data_of(recipe.data, train_data, validation))
+        recipe = replace(recipe, data=_data_of(recipe.data, train_data, validation, without))
         if decoder_only:
             recipe = replace(recipe, train=recipe.train.finishing())
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -416,14 +419,19 @@ def run_recipe(
         raise UsageError(str(exc)) from exc
 
 
-def _data_of(data: PictureData | SetData, train: Sequence[str], validation: Sequence[str]) -> PictureData | SetData:
-    """A recipe's data, or what --data and --validation name in their place. Raises ValueError."""
+def _data_of(
+    data: PictureData | SetData, train: Sequence[str], validation: Sequence[str], without: str
+) -> PictureData | SetData:
+    """A recipe's data, or what the options name in their place. Raises ValueError."""
     if isinstance(data, PictureData):
+        if without:
+            raise ValueError("--without leaves out a class of a data set; photographs have none")
         if train:
             data = replace(data, train=tuple(train))
         return replace(data, validation=tuple(validation)) if validation else data
     if validation:
         raise ValueError("a data set's validation pictures are held out of its training split: leave --validation out")
+    data = replace(data, without=without)
     if not train:
         return data
     if len(data.sets) == 1 and len(train) == 1 and not train[0].startswith(f"{data.sets[0]}="):

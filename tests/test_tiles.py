@@ -5,8 +5,9 @@ import pytest
 from support import photograph
 
 from caecodec import tiling
-from caecodec.codec import PhotoCodec, cut, open_codec
+from caecodec.codec import open_codec
 from caecodec.container import TILE
+from caecodec.photo import PhotoCodec, cut
 from caecodec.pixels import Picture, from_array
 
 WIDE = (TILE + 80, TILE + 200)  # 2 x 2 tiles
@@ -46,8 +47,7 @@ def test_no_seam_at_tile_borders(codec: PhotoCodec, picture: Picture) -> None:
     whole = np.empty((*tiling.cells(picture.width, picture.height), coded[0].shape[2]), np.int32)
     for tile, y_hat in zip(tiles, coded, strict=True):
         whole[tile.top : tile.bottom, tile.left : tile.right] = y_hat
-    queue = iter(coded)
-    tiled = codec.synthesise(picture.width, picture.height, False, quality, lambda _: next(queue))
+    tiled = codec.synthesise(picture.width, picture.height, False, quality, iter(coded))
     untiled = codec.engine.synthesise(whole, quality)[: picture.height, : picture.width]
     # float sums in another order may turn a rounding; a seam would be many steps along a line
     difference = np.abs(tiled.astype(int) - untiled.astype(int))

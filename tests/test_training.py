@@ -110,8 +110,8 @@ def test_a_killed_run_resumes_where_its_checkpoint_stopped(
 
 def crops_after_loading(trainer: Trainer, run: Path) -> torch.Tensor:
     for source in data.sources([run / "train"]):
-        trainer.pool.add(source, 64)
-    return trainer.pool.batch(4, 64)
+        trainer.task.pool.add(source, 64)
+    return trainer.task.pool.batch(4, 64)
 
 
 def test_a_folder_that_holds_a_run_is_not_overwritten(run: Path) -> None:
