@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from caecodec.models.layers import interpolate
+from caecodec.models.losses import mse_255
 from caecodec.models.quantize import add_noise, round_ste
 from caecodec.models.rate_model import MixturePrior
 
@@ -233,12 +234,8 @@ class AutoencoderModel(nn.Module):
         self.network = NETWORKS[config.kind](config)
         if config.form == "codec":
             channels = self.network.latent[0]
-            self.log_gain = nn.Parameter(
-                torch.linspace(0.0, 0.5 * math.log(config.lambda_max / config.lambda_min), config.anchors)[:, None]
-                .repeat(1, channels)
-                .add(math.log(2.0))
-            )
-            self.log_gain_out = nn.Parameter(self.log_gain.detach().clone())  # what the decoder divides by
+            self.log_gain = nn.Parameter(torch.zeros(config.anchors, channels))
+            self.log_gain_out = nn.Parameter(torch.zeros(config.anchors, channels))  # what the decoder divides by
             self.prior = MixturePrior(channels)
             cells = sum(math.prod(c) for c in self.network.cells)
             self.register_buffer("place_share", torch.full((cells, 4), 0.25))
@@ -256,16 +253,23 @@ class AutoencoderModel(nn.Module):
 
     @torch.no_grad()
     def start(self, pictures: list[Tensor]) -> None:
-        """Fit the prior to y of pictures (P, C, H, W), and let the gains give a channel about a step a deviation."""
-        if self.config.form == "drawn":
+        """Fit the prior to y of pictures (P, C, H, W), and the gains to what rounding does to the pictures."""
+        c = self.config
+        if c.form == "drawn":
             return
         self.eval()
-        y = torch.cat([self.network.encode(part)[0] for part in pictures[0][:2000].split(250)])
-        self.train()
+        some = pictures[0][:500]
+        y, places = self.network.encode(some)
         self.prior.start_at(y)
-        step = y.float().transpose(0, 1).flatten(1).std(1).mean()
-        for table in (self.log_gain, self.log_gain_out):
-            table.sub_(torch.log(step))
+        deviation = y.float().transpose(0, 1).flatten(1).std(1).clamp_min(1e-3)
+        noisy = y + (torch.rand_like(y) - 0.5) * deviation[:, None, None]
+        damage = mse_255(self.network.decode(noisy, places), self.network.decode(y, places)).mean()
+        self.train()
+        for a in range(c.anchors):
+            # at high rate a step of D = 1.5 / ln 2 / lambda on 255^2 * MSE is best, and D grows as the step squared
+            wanted = 2.16 / c.lambda_at(a / (c.anchors - 1))
+            for table in (self.log_gain, self.log_gain_out):
+                table[a] = -torch.log(deviation * (wanted / damage).sqrt())
 
     def forward(self, x: Tensor, level: Tensor | None = None, hard: bool = False) -> dict[str, Tensor]:
         """x (B, C, H, W) in [0, 1] -> x_hat of the same shape; as codec also bits (B,) a picture at level (B,) 0..1.
