@@ -164,7 +164,7 @@ def encode(
                 size, picture = read(job)
                 from caecodec import codec  # torch: not before the first picture is known to be one
 
-                coder = codec.open_codec(model, device, precision)
+                coder = coder or codec.open_codec(model, device, precision)
                 coder.check(picture)
                 if target is None and coder.batch > 1:
                     waiting.append((job, size, picture))
@@ -486,10 +486,12 @@ def _run_batch(
             raise
         yield from write(waiting)
 
-    settle(outcomes())
-    if written > 1 and not quiet and not as_json:
-        seconds = time.perf_counter() - start
-        click.echo(f"{written} files in {seconds:.1f} s, {written / seconds:.0f} a second", err=True)
+    try:
+        settle(outcomes())
+    finally:
+        if written > 1 and not quiet and not as_json:
+            seconds = time.perf_counter() - start
+            click.echo(f"{written} files in {seconds:.1f} s, {written / seconds:.0f} a second", err=True)
 
 
 def _status(arguments: list[str]) -> int:

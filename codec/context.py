@@ -6,8 +6,9 @@ Arithmetic as in `caecodec.integer`: fixed point with 10 fraction bits in float6
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -36,7 +37,7 @@ from caecodec.latents import Float, Source, check, quantise
 Phases = tuple[tuple[int, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Step:
     """Channels and positions in each 2x2 block of cells that are coded together, and the layers of their own."""
 
@@ -44,6 +45,11 @@ class Step:
     phases: Phases
     adaptor: Layer
     head: Layer
+
+    @functools.cached_property
+    def near(self) -> Layer:
+        """The adaptor without the inputs that are still unknown, and zero."""
+        return replace(self.adaptor, weight=np.ascontiguousarray(self.adaptor.weight[: self.channels.stop]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +117,7 @@ class ContextNetwork:
     def parameters(self, step: Step, known: Array, q: Quality) -> tuple[Array, Indices]:
         """known (P, h, w, N), zero where unknown -> mean, scale index: (P, cells, channels) by phase."""
         p, h, w, _ = known.shape
-        x = step.adaptor(known)
+        x = step.near(known[..., : step.channels.stop])  # all that is known
         x += q.bias
         padded = np.zeros((p, h + 2, w + 2, x.shape[-1]))
         np.clip(x, 0, SATURATION, out=padded[:, 1:-1, 1:-1])
@@ -202,6 +208,8 @@ class ContextLatents:
         tables = net.quality(quality, gray)
         known, y_hat = np.zeros((p, h, w, net.n)), np.zeros((p, h, w, net.n))
         for step in net.steps:
+            if all(i >= h or j >= w for i, j in step.phases):
+                continue  # a picture of one row or column of cells
             places = [(slice(None), slice(i, h, 2), slice(j, w, 2), step.channels) for i, j in step.phases]
             mean, index = net.parameters(step, known, tables)
             size = mean.shape[-1]

@@ -17,7 +17,7 @@ from caecodec.engine import PRECISIONS, fast_bfloat16, load_network, memory, pic
 from caecodec.errors import UsageError
 from caecodec.integer import ONE
 from caecodec.models.autoencoder import NETWORKS, AutoencoderConfig
-from caecodec.models.layers import channels_last
+from caecodec.models.layers import channels_last, conv1x1
 from caecodec.models.tiny import Analysis, Synthesis, TinyConfig
 from caecodec.models.zoo import Model
 
@@ -63,6 +63,9 @@ class AutoencoderEngine(_SmallEngine):
         for part in (network.encoder, network.decoder) if hasattr(network, "encoder") else ():
             fold_batch_norm(part)
         self.network = channels_last(network.to(self.device))
+        channels = network.latent[0]
+        self._turn = load_network(conv1x1(channels, channels), model.tensors, "turn.").to(self.device)
+        self._turn_back = load_network(conv1x1(channels, channels), model.tensors, "turn_back.").to(self.device)
         self.picture = self.config.picture
         self.latent = network.latent
         self.places = sum(c * h * w for c, h, w in network.cells)
@@ -71,6 +74,7 @@ class AutoencoderEngine(_SmallEngine):
         """Pixels (P, H, W, C) -> y (P, h, w, channels), places (P, K) in raster order (row, column, channel)."""
         with memory(self.device), torch.inference_mode(), self.autocast():
             y, places = self.network.encode(self.tensor(pixels).float() / 255)
+            y = self._turn(y)
             rows = [p.permute(0, 2, 3, 1).flatten(1).to(torch.uint8) for p in places]
             flat = torch.cat(rows, dim=1) if rows else torch.empty(len(pixels), 0, dtype=torch.uint8)
             return y.float().permute(0, 2, 3, 1).contiguous().cpu().numpy(), flat.cpu().numpy()
@@ -85,7 +89,7 @@ class AutoencoderEngine(_SmallEngine):
                 part = torch.from_numpy(places[:, start : start + c * h * w].astype(np.int64)).to(self.device)
                 parts.append(part.reshape(-1, h, w, c).permute(0, 3, 1, 2))
                 start += c * h * w
-            return _pixels(self.network.decode(y, parts))
+            return _pixels(self.network.decode(self._turn_back(y), parts))
 
 
 class TinyEngine(_SmallEngine):

@@ -1,12 +1,13 @@
 """Five convolutional autoencoders of the literature, each as its authors drew it, and the codec made of each.
 
     as drawn   x --encoder--> y (floats) --decoder--> x_hat
-    as codec   x --encoder--> y --(gain)--> round --(1/gain)--> decoder --> x_hat,   bits of the rounded y by a prior
+    as codec   x --encoder--> 1x1 --> y --(gain)--> round --(1/gain)--> 1x1 --decoder--> x_hat
 
 x is (B, C, H, W) in [0, 1], C = 1 or 3, of the one size the model takes. The prior is factorised: every channel of y
-(every unit of a dense y) has a density of its own, and nothing else is looked at, so that decoding needs no network
-before g_s and is exact by construction. Quality enters through gains in front of the rounding (Cui 2021,
-arXiv:2003.02012).
+has a density of its own, and nothing else is looked at, so that decoding needs no network before the decoder's and is
+exact by construction. The 1x1 layers on both sides of the rounding are the codec's only addition: as drawn, the encoder
+spreads a picture over many channels that say the same, and each would be paid for. Quality enters through gains in
+front of the rounding (Cui 2021, arXiv:2003.02012).
 """
 
 from __future__ import annotations
@@ -19,12 +20,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from caecodec.models.layers import interpolate
-from caecodec.models.losses import mse_255
+from caecodec.models.klt import klt_of
+from caecodec.models.layers import conv1x1, interpolate
 from caecodec.models.quantize import add_noise, round_ste
 from caecodec.models.rate_model import MixturePrior
 
 FORMS = ("codec", "drawn")
+STARTING_PICTURES = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +236,7 @@ class AutoencoderModel(nn.Module):
         self.network = NETWORKS[config.kind](config)
         if config.form == "codec":
             channels = self.network.latent[0]
+            self.turn, self.turn_back = conv1x1(channels, channels), conv1x1(channels, channels)
             self.log_gain = nn.Parameter(torch.zeros(config.anchors, channels))
             self.log_gain_out = nn.Parameter(torch.zeros(config.anchors, channels))  # what the decoder divides by
             self.prior = MixturePrior(channels)
@@ -251,36 +254,62 @@ class AutoencoderModel(nn.Module):
                 self.place_share.lerp_(taken.mean(0), 0.02)
             return -(taken * torch.log2(self.place_share + 1e-4)).sum((1, 2))
 
-    @torch.no_grad()
+    def encode(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """x -> y of the codec before its gain, and places."""
+        y, places = self.network.encode(x)
+        return self.turn(y).float(), places
+
     def start(self, pictures: list[Tensor]) -> None:
-        """Fit the prior to y of pictures (P, C, H, W), and the gains to what rounding does to the pictures."""
+        """Start as transform coding of what the network has learnt as drawn, from pictures (P, C, H, W).
+
+        An error e of the network's y costs e' M e in the picture, M = E[J' J] with J the decoder's Jacobian. y goes
+        into the domain in which M is the identity and its channels are uncorrelated: there one step size for all is
+        best, and what the decoder does not look at is not coded.
+        """
         c = self.config
         if c.form == "drawn":
             return
         self.eval()
-        some = pictures[0][:500]
-        y, places = self.network.encode(some)
-        self.prior.start_at(y)
-        deviation = y.float().transpose(0, 1).flatten(1).std(1).clamp_min(1e-3)
-        noisy = y + (torch.rand_like(y) - 0.5) * deviation[:, None, None]
-        damage = mse_255(self.network.decode(noisy, places), self.network.decode(y, places)).mean()
+        rows, slopes = [], []
+        for part in pictures[0][:STARTING_PICTURES].split(250):
+            with torch.no_grad():
+                y, places = self.network.encode(part)
+            y = y.detach().requires_grad_()
+            x_hat = self.network.decode(y, places)
+            probe = torch.randint(0, 2, x_hat.shape, device=y.device).float() * 2 - 1
+            (slope,) = torch.autograd.grad((x_hat * probe).sum(), y)
+            rows.append(y.detach().permute(0, 2, 3, 1).flatten(0, 2))
+            slopes.append(slope.permute(0, 2, 3, 1).flatten(0, 2))
+        with torch.no_grad():
+            flat, slope = torch.cat(rows).double(), torch.cat(slopes).double()
+            mean, metric = flat.mean(0), slope.T @ slope / len(slope)
+            metric += torch.eye(len(metric), device=metric.device) * metric.trace() / len(metric) * 1e-4
+            values, vectors = torch.linalg.eigh(metric)
+            root = vectors * values.sqrt() @ vectors.T
+            basis, _ = klt_of(((flat - mean) @ root).float(), len(metric))
+            forth = basis.double().T @ root
+            back = torch.linalg.inv(forth)
+            self.turn.weight.copy_(forth[:, :, None, None])
+            self.turn.bias.copy_(-forth @ mean)
+            self.turn_back.weight.copy_(back[:, :, None, None])
+            self.turn_back.bias.copy_(mean)
+            self.prior.start_at(((flat - mean) @ forth.T).float().T[None, :, :, None])
+            for a in range(c.anchors):
+                # a rule of thumb that lands near the optimal step: step^2 = 26 / lambda / 255^2
+                gain = -0.5 * math.log(26 / c.lambda_at(a / (c.anchors - 1)) / 255**2)
+                self.log_gain[a].fill_(gain)
+                self.log_gain_out[a].fill_(gain)
         self.train()
-        for a in range(c.anchors):
-            # at high rate a step of D = 1.5 / ln 2 / lambda on 255^2 * MSE is best, and D grows as the step squared
-            wanted = 2.16 / c.lambda_at(a / (c.anchors - 1))
-            for table in (self.log_gain, self.log_gain_out):
-                table[a] = -torch.log(deviation * (wanted / damage).sqrt())
 
     def forward(self, x: Tensor, level: Tensor | None = None, hard: bool = False) -> dict[str, Tensor]:
         """x (B, C, H, W) in [0, 1] -> x_hat of the same shape; as codec also bits (B,) a picture at level (B,) 0..1.
 
         `hard`: rounded as the codec does, instead of noise for the rate and straight-through for the decoder.
         """
-        y, places = self.network.encode(x)
         if self.config.form == "drawn":
-            return {"x_hat": self.network.decode(y, places)}
+            return {"x_hat": self.network.decode(*self.network.encode(x))}
         assert level is not None
-        y = y.float()
+        y, places = self.encode(x)
         gain = interpolate(self.log_gain, level).exp()
         offset = self.prior.centre()[:, None, None] * gain
         rounded = round_ste(y * gain - offset)
@@ -290,4 +319,4 @@ class AutoencoderModel(nn.Module):
         total = bits.sum((1, 2, 3))
         if places:
             total = total + self._place_bits(places)
-        return {"x_hat": self.network.decode(y_hat, places), "bits": total}
+        return {"x_hat": self.network.decode(self.turn_back(y_hat), places), "bits": total}

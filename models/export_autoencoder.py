@@ -45,6 +45,9 @@ def tensors_of(model: AutoencoderModel) -> Tensors:
         if value.is_floating_point():  # but not the counter of batch normalisation
             kind = np.float32 if value.ndim == 1 else np.float16
             out[f"network.{key}"] = value.detach().cpu().float().contiguous().numpy().astype(kind)
+    for part in ("turn", "turn_back"):
+        for key, value in getattr(model, part).state_dict().items():
+            out[f"{part}.{key}"] = as_numpy(value).astype(np.float16 if value.ndim == 4 else np.float32)
     cells = math.prod(model.network.latent[1:])
     out |= prior_tables(model, gain)
     FactorisedLatents(out, cells)

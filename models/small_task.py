@@ -84,7 +84,9 @@ class SmallTask:
             return {"g_a.linear.weight": linear, "g_s.linear.weight": linear}
         # tables of a few numbers a channel, which start far from where they end
         tables = ("log_gain", "log_gain_out", "prior.mean", "prior.log_scale", "prior.logit")
-        return {} if self._drawn else dict.fromkeys(tables, 5.0)
+        # and two layers that start near their optimum: a full step would first destroy them
+        turns = ("turn.weight", "turn.bias", "turn_back.weight", "turn_back.bias")
+        return {} if self._drawn else dict.fromkeys(tables, 5.0) | dict.fromkeys(turns, 0.05)
 
     def steps_per_validation(self) -> int:
         return self._epoch()

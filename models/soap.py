@@ -86,7 +86,7 @@ class SOAP(Optimizer):
         for side, length in enumerate(g.shape[1:]):
             if min(g.shape[1:]) >= SMALLEST_SIDE and length <= group["max_side"]:
                 state[f"gram{side}"] = _gram(g, side)
-                state[f"basis{side}"] = torch.linalg.eigh(state[f"gram{side}"])[1].flip(2).contiguous()
+                state[f"basis{side}"] = _eigenvectors(state[f"gram{side}"])
 
 
 def _as_matrices(p: Tensor) -> tuple[int, int, int]:
@@ -98,6 +98,14 @@ def _as_matrices(p: Tensor) -> tuple[int, int, int]:
 
 def _gram(g: Tensor, side: int) -> Tensor:
     return g @ g.mT if side == 0 else g.mT @ g
+
+
+def _eigenvectors(gram: Tensor) -> Tensor:
+    """By falling eigenvalue, (K, s, s) -> (K, s, s)."""
+    # a first gradient of a fresh network may be all but zero: a little of the identity, or LAPACK gives up
+    mean = gram.diagonal(dim1=1, dim2=2).mean(1).clamp_min(1e-30)[:, None, None]
+    eye = torch.eye(gram.shape[1], device=gram.device, dtype=gram.dtype)
+    return torch.linalg.eigh(gram / mean + 1e-6 * eye)[1].flip(2).contiguous()
 
 
 def _rotate(g: Tensor, state: dict[str, Any]) -> Tensor:

@@ -175,7 +175,7 @@ class Trainer:
         fresh = self.model.state_dict()
         # an autoencoder as drawn has neither gains nor a prior: its codec adds them
         added = fresh.keys() - weights.keys()
-        if added and all(name.startswith(("log_gain", "prior.", "place_share")) for name in added):
+        if added and all(name.startswith(("log_gain", "prior.", "place_share", "turn")) for name in added):
             weights |= {name: fresh[name] for name in added}
         try:
             self.model.load_state_dict(weights)

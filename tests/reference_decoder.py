@@ -1,8 +1,8 @@
 """A decoder of .cae files written from docs/FORMAT.md alone, to read and to compare with: slow, standard library only.
 
 Latents are computed in Python's unbounded integers, so it also shows what the specification means where the codec uses
-doubles. It imports nothing of caecodec. Section numbers are those of FORMAT.md. Arrays are lists of rows of cells; a
-cell is a list of channels.
+doubles. It imports nothing of caecodec. Section numbers are those of FORMAT.md; the order is the page's, and the
+families `autoencoder` and `tiny` come last. Arrays are lists of rows of cells; a cell is a list of channels.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from math import floor
+from math import exp, floor, sqrt
 from operator import mul
 from pathlib import Path
 from typing import TypeVar
@@ -253,6 +253,8 @@ class Model:
 
     tensors: dict[str, Tensor]
     id: bytes
+    family: str = "photo"
+    kind: str = ""  # of an autoencoder
     tails: list[int] = field(default_factory=list)
     tables: list[tuple[int, ...]] = field(default_factory=list)
 
@@ -280,7 +282,7 @@ def load_model(path: Path) -> Model:
     length = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + length])
     metadata = header.pop("__metadata__")
-    if metadata["format"] != "caecodec-model 1" or metadata["family"] != "photo":
+    if metadata["format"] != "caecodec-model 1" or metadata["family"] not in ("photo", "autoencoder", "tiny"):
         raise RejectedError("another kind of model")
     tensors = {}
     for name, entry in header.items():
@@ -293,13 +295,17 @@ def load_model(path: Path) -> Model:
     found = model_id(tensors)
     if found.hex() != metadata["id"]:
         raise RejectedError("the model is damaged")
-    model = Model(tensors, found, [int(t) for t in tensors["table.tail"].values])
+    family = metadata["family"]
+    kind = json.loads(metadata["config"])["kind"] if family == "autoencoder" else ""
+    model = Model(tensors, found, family, kind, [int(t) for t in tensors["table.tail"].values])
     rest = tuple(map(int, tensors["table.frequencies"].values))
     for tail in model.tails:
         table, rest = rest[: 2 * tail + 2], rest[2 * tail + 2 :]
         if min(table) < 1 or sum(table) != 1 << 24:
             raise RejectedError("a frequency table")
         model.tables.append(table)
+    if family == "autoencoder":
+        check_autoencoder(model)
     return model
 
 
@@ -437,18 +443,33 @@ def decode_tile(data: bytes, h: int, w: int, quality: int, model: Model) -> Cell
             y_hat[row][column][k] = value
             u[row][column][k] = times(value, to_u[k], M)
 
-    flat = [value for row in y_hat for cell in row for value in cell]
-    crc = zlib.crc32(struct.pack(f"<{len(flat)}i", *flat))
-    if (crc & 0xFFFF).to_bytes(2, "little") != data[:2]:  # 4
-        raise RejectedError("the latents do not match their check")
+    check(flat(y_hat), data)
     return y_hat
 
 
-def decode_latents(data: bytes, model: Model) -> list[Cells[int]]:
-    """A file -> y_hat of each tile, in raster order."""
+def flat(x: Cells[int]) -> list[int]:
+    """Raster order."""
+    return [value for row in x for cell in row for value in cell]
+
+
+def check(latents: Sequence[int], tile: bytes) -> None:
+    """4: rejects a tile whose latents do not match its check."""
+    crc = zlib.crc32(struct.pack(f"<{len(latents)}i", *latents))
+    if (crc & 0xFFFF).to_bytes(2, "little") != tile[:2]:
+        raise RejectedError("the latents do not match their check")
+
+
+def opened(data: bytes, model: Model, family: str) -> File:
+    """A parsed file that the model, one of the family, made."""
     file = parse(data)
-    if file.model_id != model.id:
+    if file.model_id != model.id or model.family != family:
         raise RejectedError("made by another model")
+    return file
+
+
+def decode_latents(data: bytes, model: Model) -> list[Cells[int]]:
+    """A file of the family `photo` -> y_hat of each tile, in raster order."""
+    file = opened(data, model, "photo")
     return [
         decode_tile(tile, h, w, file.quality, model) for tile, (h, w) in zip(file.tiles, extents(file), strict=True)
     ]
@@ -462,11 +483,27 @@ def linear(cell: Sequence[float], rows: list[tuple[float, ...]], biases: Sequenc
     return [bias + sum(map(mul, cell, row)) for row, bias in zip(rows, biases, strict=True)]
 
 
-def synthesise(y_hat: Cells[int], quality: int, model: Model) -> list[list[tuple[int, int, int]]]:
-    """10.1 and 10.3: a rectangle of cells -> its rows of (red, green, blue)."""
+def weights(model: Model, name: str) -> tuple[list[tuple[float, ...]], list[float]]:
+    """Of a layer: weights, a row for each first subscript, and biases."""
+    return model.tensors[f"{name}.weight"].reals(), [float(b) for b in model.tensors[f"{name}.bias"].values]
 
-    def weights(name: str) -> tuple[list[tuple[float, ...]], list[float]]:
-        return model.tensors[f"{name}.weight"].reals(), [float(b) for b in model.tensors[f"{name}.bias"].values]
+
+def convolved(x: Cells[float], rows: list[tuple[float, ...]], biases: Sequence[float]) -> Cells[float]:
+    """A 3x3 layer over all channels, zero outside."""
+    zeros = [0.0] * len(x[0][0])
+    out: Cells[float] = []
+    for r in range(len(x)):
+        out.append([])
+        for k in range(len(x[0])):
+            taps = [tap or zeros for tap in neighbours(x, r, k)]
+            around = [tap[channel] for channel in range(len(zeros)) for tap in taps]  # as weights lie: channel, tap
+            out[r].append(linear(around, rows, biases))
+    return out
+
+
+def synthesise(y_hat: Cells[int], quality: int, model: Model) -> list[list[tuple[int, int, int]]]:
+    """10.1 and 10.3, or 15.4: a rectangle of cells -> its rows of (red, green, blue)."""
+    side = 8 if model.family == "tiny" else 16  # of a cell
 
     def relu(cell: list[float]) -> list[float]:
         return [max(v, 0.0) for v in cell]
@@ -474,13 +511,15 @@ def synthesise(y_hat: Cells[int], quality: int, model: Model) -> list[list[tuple
     gain = model.tensors["float.gain_out"].reals()[quality - 1]
     modulation = model.tensors["float.modulation"].reals()[quality - 1]
     y = [[[v / 1024 * g for v, g in zip(cell, gain, strict=True)] for cell in row] for row in y_hat]
-    stem = weights("g_s.stem")
+    stem = weights(model, "g_s.stem")
     f = depth_to_space([[linear(cell, *stem) for cell in row] for row in y], 2)
     f = [[[v * m for v, m in zip(cell, modulation, strict=True)] for cell in row] for row in f]
     high, wide = len(f), len(f[0])
     for number in range(model.depth("g_s.blocks")):
         parts = ("mix_in", "depthwise", "mix_out", "expand", "project")
-        mix_in, each_channel, mix_out, expand, project = (weights(f"g_s.blocks.{number}.{part}") for part in parts)
+        mix_in, each_channel, mix_out, expand, project = (
+            weights(model, f"g_s.blocks.{number}.{part}") for part in parts
+        )
         a = [[relu(linear(cell, *mix_in)) for cell in row] for row in f]
         for r in range(high):
             for k in range(wide):
@@ -494,21 +533,241 @@ def synthesise(y_hat: Cells[int], quality: int, model: Model) -> list[list[tuple
             for k in range(wide):
                 a_cell = linear(relu(linear(f[r][k], *expand)), *project)
                 f[r][k] = [p + q for p, q in zip(f[r][k], a_cell, strict=True)]
-    head = weights("g_s.head")
-    zeros = [0.0] * len(f[0][0])
-    detail: Cells[float] = []
-    for r in range(high):
-        detail.append([])
-        for k in range(wide):
-            taps = [tap or zeros for tap in neighbours(f, r, k)]
-            around = [tap[channel] for channel in range(len(zeros)) for tap in taps]  # as weights lie: channel, tap
-            detail[r].append(linear(around, *head))
-    base = [[linear(cell, model.tensors["g_s.linear.weight"].reals(), [0.0] * 768) for cell in row] for row in y]
+    detail = convolved(f, *weights(model, "g_s.head"))
+    base = model.tensors["g_s.linear.weight"].reals()
+    plain = [[linear(cell, base, [0.0] * len(base)) for cell in row] for row in y]
 
     def sample(x: float) -> int:
         return min(max(floor((x + 0.5) * 255 + 0.5), 0), 255)
 
     return [
         [(sample(p[0] + q[0]), sample(p[1] + q[1]), sample(p[2] + q[2])) for p, q in zip(s, t, strict=True)]
-        for s, t in zip(depth_to_space(detail, 8), depth_to_space(base, 16), strict=True)
+        for s, t in zip(depth_to_space(detail, side // 2), depth_to_space(plain, side), strict=True)
     ]
+
+
+def gray_of(red: int, green: int, blue: int) -> int:  # 10.4
+    """The one channel of a gray picture."""
+    return (red + green + blue + 1) // 3
+
+
+# 14 The family `autoencoder`
+
+
+@dataclass(frozen=True)
+class Kind:
+    """14.1 and 14.4."""
+
+    side: int  # of the picture
+    channels: int
+    latent: tuple[int, int, int]  # rows, columns, channels of y; 0 channels: any number
+    layers: str
+
+
+KINDS = {
+    "cifar10": Kind(
+        32,
+        3,
+        (4, 4, 512),
+        "up2 decoder.0, norm decoder.1, relu, up2 decoder.3, norm decoder.4, relu,"
+        "up2 decoder.6, norm decoder.7, relu, conv decoder.9",
+    ),
+    "cifar100": Kind(
+        32,
+        3,
+        (1, 1, 0),
+        "dense4 decoder.1, relu, up1 decoder.4, norm decoder.5, relu, double, up1 decoder.8, norm decoder.9, relu,"
+        "double, up1 decoder.12, norm decoder.13, relu, double, up1 decoder.16",
+    ),
+    "cifar10-dense": Kind(32, 3, (1, 1, 0), "dense8 decoder.1, relu, up2 decoder.4, relu, up2 decoder.6"),
+    "fashion-mnist": Kind(
+        28,
+        1,
+        (4, 4, 8),
+        "conv decoder.0, relu, double, conv decoder.3, relu, double, inside decoder.6, relu, double, conv decoder.9",
+    ),
+    "mnist": Kind(28, 1, (7, 7, 4), "unpool inner, up1 up2, norm norm3, relu, unpool outer, up1 up1"),
+}
+OUTER, INNER = (14, 14, 8), (7, 7, 4)  # cells of the unpoolings
+PLACES = 14 * 14 * 8 + 7 * 7 * 4
+
+
+def check_autoencoder(model: Model) -> None:
+    """14.1 and 14.2, of what decides latents: rejects a model that is malformed."""
+    if model.kind not in KINDS:
+        raise RejectedError("an unknown kind")
+    table, places = model.tensors["quality.table"], model.tensors["place.table"]
+    channels = KINDS[model.kind].latent[2]
+    if len(table.shape) != 2 or table.shape[0] != 100 or (channels and table.shape[1] != channels):
+        raise RejectedError("the table of the channels")
+    if places.shape not in (((0,), (PLACES,)) if model.kind == "mnist" else ((0,),)):
+        raise RejectedError("the table of the places")
+    if any(63 < index < 255 for index in table.values) or any(index > 63 for index in places.values):
+        raise RejectedError("a table that is not there")
+    if any(model.tails[int(index)] < 2 for index in places.values):
+        raise RejectedError("a table that holds too few symbols for places")
+
+
+@dataclass(frozen=True)
+class Coded:
+    """Latents of an autoencoder."""
+
+    symbols: Cells[int]
+    places: list[int]  # of the outer unpooling, then of the inner one
+
+
+def decode_autoencoder(data: bytes, model: Model) -> Coded:
+    """14.3: a file -> its latents."""
+    file = opened(data, model, "autoencoder")
+    kind = KINDS[model.kind]
+    if file.width != kind.side or file.height != kind.side or (kind.channels == 1 and not file.gray):
+        raise RejectedError("no picture of this model")
+    table = model.row("table", file.quality)
+    rows, columns, _ = kind.latent
+    indices = [index for index in table * (rows * columns) if index != 255]
+    indices += [int(index) for index in model.tensors["place.table"].values]
+    decoded = iter(RangeDecoder(file.tiles[0][2:]).batch(indices, model))
+    symbols = [[[0 if index == 255 else next(decoded) for index in table] for _ in range(columns)] for _ in range(rows)]
+    places = [symbol + 1 for symbol in decoded]
+    if not all(0 <= place <= 3 for place in places):
+        raise RejectedError("no place")
+    check(flat(symbols) + places, file.tiles[0])
+    return Coded(symbols, places)
+
+
+def cells_of(values: Sequence[T], shape: tuple[int, int, int]) -> Cells[T]:
+    """The inverse of raster order."""
+    rows, columns, channels = shape
+    at = iter(values)
+    return [[[next(at) for _ in range(channels)] for _ in range(columns)] for _ in range(rows)]
+
+
+def up_convolved(x: Cells[float], rows: list[tuple[float, ...]], biases: list[float], stride: int) -> Cells[float]:
+    """14.4: up."""
+    high, wide = stride * len(x), stride * len(x[0])
+    out = [[list(biases) for _ in range(wide)] for _ in range(high)]
+    # by tap: for each output the weights of all inputs
+    taps = [[[row[9 * o + tap] for row in rows] for o in range(len(biases))] for tap in range(9)]
+    for r, row in enumerate(x):
+        for k, cell in enumerate(row):
+            for tap, by_output in enumerate(taps):
+                i, j = stride * r + tap // 3 - 1, stride * k + tap % 3 - 1
+                if 0 <= i < high and 0 <= j < wide:
+                    out[i][j] = linear(cell, by_output, out[i][j])
+    return out
+
+
+def unpool(x: Cells[float], places: Cells[int]) -> Cells[float]:
+    """14.4."""
+    out = [[[0.0] * len(x[0][0]) for _ in range(2 * len(x[0]))] for _ in range(2 * len(x))]
+    for r, row in enumerate(x):
+        for k, cell in enumerate(row):
+            for c, (value, place) in enumerate(zip(cell, places[r][k], strict=True)):
+                out[2 * r + place // 2][2 * k + place % 2][c] = value
+    return out
+
+
+def synthesise_autoencoder(coded: Coded, quality: int, model: Model) -> list[list[tuple[int, ...]]]:
+    """14.4: latents -> rows of pixels of one channel or three."""
+    kind = KINDS[model.kind]
+    offset, gain = (model.tensors[f"float.{name}"].reals()[quality - 1] for name in ("offset", "gain_out"))
+    turn_back = weights(model, "turn_back")
+    x = [
+        [linear([(s + o) * g for s, o, g in zip(cell, offset, gain, strict=True)], *turn_back) for cell in row]
+        for row in coded.symbols
+    ]
+    split = 14 * 14 * 8
+    places = coded.places or [0] * PLACES
+    for layer in kind.layers.split(","):
+        what, _, short = layer.strip().partition(" ")
+        name = f"network.{short}"
+        if what == "relu":
+            x = [[[max(v, 0.0) for v in cell] for cell in row] for row in x]
+        elif what == "double":
+            x = [[cell for cell in row for _ in range(2)] for row in x for _ in range(2)]
+        elif what == "unpool":
+            x = unpool(x, cells_of(places[:split], OUTER) if short == "outer" else cells_of(places[split:], INNER))
+        elif what == "norm":
+            parts = ("weight", "bias", "running_mean", "running_var")
+            table = list(zip(*(model.tensors[f"{name}.{part}"].values for part in parts), strict=True))
+            x = [
+                [
+                    [(v - mean) / sqrt(var + 1e-5) * w + b for v, (w, b, mean, var) in zip(cell, table, strict=True)]
+                    for cell in row
+                ]
+                for row in x
+            ]
+        elif what.startswith("dense"):
+            side = int(what[5:])
+            product = linear(x[0][0], *weights(model, name))
+            area = side * side
+            x = [
+                [[product[c * area + r * side + k] for c in range(len(product) // area)] for k in range(side)]
+                for r in range(side)
+            ]
+        elif what.startswith("up"):
+            x = up_convolved(x, *weights(model, name), int(what[2:]))
+        else:
+            x = convolved(x, *weights(model, name))
+            if what == "inside":
+                x = [row[1:-1] for row in x[1:-1]]
+
+    def sample(v: float) -> int:
+        return min(max(floor(255 / (1 + exp(-v)) + 0.5), 0), 255)
+
+    return [[tuple(sample(v) for v in cell) for cell in row] for row in x]
+
+
+# 15 The family `tiny`
+
+
+def decode_tiny(data: bytes, model: Model) -> Cells[int]:
+    """A file -> y_hat."""
+    file = opened(data, model, "tiny")
+    if file.width > 64 or file.height > 64:
+        raise RejectedError("no picture of this model")
+    return decode_tiny_tile(file.tiles[0], up(file.height, 8), up(file.width, 8), file.quality, file.gray, model)
+
+
+def tiny_steps(model: Model) -> list[tuple[int, int, list[int]]]:
+    """15.1: of each step the first channel, the number of channels, the phases."""
+    steps, first = [], 0
+    groups, splits = (model.tensors[f"steps.{name}"].values for name in ("groups", "splits"))
+    for size, split in zip(map(int, groups), map(int, splits), strict=True):
+        share = {4: [[0], [1], [2], [3]], 2: [[0, 1], [2, 3]], 1: [[0, 1, 2, 3]]}[split]
+        steps += [(first, size, phases) for phases in share]
+        first += size
+    return steps
+
+
+def decode_tiny_tile(data: bytes, h: int, w: int, quality: int, gray: bool, model: Model) -> Cells[int]:
+    """15.3."""
+    decoder = RangeDecoder(data[2:])
+    to_u, to_y, shift = (model.row(table, quality) for table in ("to_u", "to_y", "index"))
+    bias = model.tensors["quality.bias"].rows()[100 * gray + quality - 1]
+    mix, expand, project = (model.layer(f"int.context.{name}") for name in ("mix", "expand", "project"))
+    zeros = [0] * len(bias)
+    u = [[[0] * len(to_u) for _ in range(w)] for _ in range(h)]
+    y_hat = [[[0] * len(to_u) for _ in range(w)] for _ in range(h)]
+    for step, (first, size, phases) in enumerate(tiny_steps(model)):
+        adaptor, head = model.layer(f"int.context.adaptors.{step}"), model.layer(f"int.context.heads.{step}")
+        a = [[[min(max(v + b, 0), M) for v, b in zip(adaptor(cell), bias, strict=True)] for cell in row] for row in u]
+        positions, means, indices = [], [], []
+        for i, j in (PHASES[phase] for phase in phases):
+            for row in range(i, h, 2):
+                for column in range(j, w, 2):
+                    near = [value for cell in neighbours(a, row, column) for value in cell or zeros]
+                    b = mix(near, relu=True)
+                    more = project(expand(b, relu=True))
+                    out = head([min(max(p + q, -M), M) for p, q in zip(b, more, strict=True)])
+                    for m in range(size):
+                        c = first + m
+                        positions.append((row, column, c))
+                        means.append(times(out[m], to_y[c], 1 << 25))
+                        indices.append(min(max((out[size + m] + shift[c] + 512) >> 10, 0), 63))
+        for (row, column, c), mean, symbol in zip(positions, means, decoder.batch(indices, model), strict=True):
+            value = symbol * 1024 + mean
+            y_hat[row][column][c] = value
+            u[row][column][c] = times(value, to_u[c], M)
+    check(flat(y_hat), data)
+    return y_hat

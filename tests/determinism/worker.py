@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from caecodec import container
-from caecodec.codec import PhotoCodec, open_codec
+from caecodec.codec import open_codec
 from caecodec.pixels import from_array
 
 
@@ -29,7 +29,7 @@ def encode(pictures: Path, out: Path) -> None:
 
 
 def decode(out: Path, precision: str, folders: list[Path]) -> None:
-    codec: PhotoCodec = open_codec(precision=precision)
+    codec = open_codec(precision=precision)
     arrays = {}
     for path in (file for folder in folders for file in sorted(folder.glob("*.cae"))):
         parsed = container.parse(path.read_bytes())
