@@ -264,8 +264,10 @@ def tsne(x: Features) -> Features:
 
 
 def probe(x_train: Features, y_train: Labels, x_test: Features, y_test: Labels) -> float:
-    """Accuracy 0..1 on the test of a logistic regression on standardised features, their principal components.
+    """Accuracy 0..1 on the test of a logistic regression on the principal components of the features.
 
+    Features keep their sizes relative to each other: channels that are all but empty say little, and must not weigh as
+    much as the rest.
     How strongly it is regularised is chosen by cross-validation on the training pictures: with one strength for all,
     features of other sizes would be compared by how well it happens to suit them. Raises UsageError where the training
     pictures are of one class or too few.
@@ -273,19 +275,18 @@ def probe(x_train: Features, y_train: Labels, x_test: Features, y_test: Labels) 
     from sklearn.decomposition import PCA
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GridSearchCV, KFold
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
 
     if len(x_train) < MIN_PICTURES or len(np.unique(y_train)) < 2:
         raise UsageError(f"a probe needs {MIN_PICTURES} training pictures of two classes or more")
-    reduce = make_pipeline(StandardScaler(), PCA(min(PROBE_COMPONENTS, *x_train.shape), random_state=SEED))
+    reduce = PCA(min(PROBE_COMPONENTS, *x_train.shape), random_state=SEED)
+    unit = float(x_train.std()) or 1.0
     search = GridSearchCV(
         LogisticRegression(max_iter=5000),
         {"C": PROBE_C},
         cv=KFold(PROBE_FOLDS, shuffle=True, random_state=SEED),
     )
-    search.fit(reduce.fit_transform(x_train), y_train)
-    return float(search.score(reduce.transform(x_test), y_test))
+    search.fit(reduce.fit_transform(x_train / unit), y_train)
+    return float(search.score(reduce.transform(x_test / unit), y_test))
 
 
 def area_under_roc(positive: NDArray[np.bool_], score: Features) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -64,5 +65,6 @@ def verify(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Container:
 def packed(arrays: Mapping[str, object], names: Sequence[str]) -> bytes:
     """Arrays, and the names of the pictures they are of -> the bytes of an .npz file."""
     stream = io.BytesIO()
-    np.savez(stream, names=np.array(names), **{key: np.asarray(value) for key, value in arrays.items()})
+    every: dict[str, Any] = {"names": np.array(names)} | {key: np.asarray(value) for key, value in arrays.items()}
+    np.savez(stream, **every)
     return stream.getvalue()

@@ -216,7 +216,9 @@ class ContextLatents:
             source = None
             if y is not None:
                 target = np.concatenate([y[place].reshape(p, -1) for place in places], axis=1).astype(np.float64) * ONE
-                worth = None if weight is None else np.broadcast_to(weight[step.channels], mean.shape).ravel()
+                worth = None
+                if weight is not None:
+                    worth = np.broadcast_to(weight[step.channels].astype(np.float64), mean.shape).ravel()
                 source = Source(target.ravel(), worth)
             flat = mean.reshape(p, -1)
             values = code(flat, index.reshape(p, -1), source) * float(ONE) + flat

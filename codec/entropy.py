@@ -180,7 +180,7 @@ def encode_many(tables: Tables, batches: Sequence[tuple[Symbols, Indices]]) -> l
         index = np.take_along_axis(indices, order, axis=1)
         value = np.take_along_axis(symbols, order, axis=1)
         tail = tables.tail[index]
-        plain = (np.abs(value) <= tail).all(axis=1)
+        plain: NDArray[np.bool_] = np.all(np.abs(value) <= tail, axis=1)
         last = np.ones(index.shape, bool)
         last[:, :-1] = index[:, 1:] != index[:, :-1]
         prepared.append((plain, (value + tail).astype(np.int32), index, last))

@@ -46,7 +46,9 @@ class FactorisedLatents:
 
     def silence(self, symbols: Latents, quality: int) -> Latents:
         """Symbols (P, cells * channels) with those of silent channels set to 0."""
-        return np.where(np.tile(self._index[quality - 1] == SILENT, self._cells), 0, symbols)
+        silent = np.tile(self._index[quality - 1] == SILENT, self._cells)
+        coded: Latents = np.where(silent, np.int32(0), symbols)
+        return coded
 
     def encode(self, latents: Latents, quality: int) -> list[bytes]:
         """Latents (P, K), silent ones 0 -> a stream for each picture."""

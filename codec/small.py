@@ -242,4 +242,6 @@ def _as_asked(pixels: Pixels, gray: bool) -> Pixels:
     """(H, W, 1 or 3) -> (H, W, 3), or (H, W) for gray, the mean of three rounded."""
     if not gray:
         return np.ascontiguousarray(pixels)
-    return ((pixels.sum(axis=2, dtype=np.uint16) + pixels.shape[2] // 2) // pixels.shape[2]).astype(np.uint8)
+    total = pixels.sum(axis=2, dtype=np.uint16)
+    gray_pixels: Pixels = ((total + pixels.shape[2] // 2) // pixels.shape[2]).astype(np.uint8)
+    return gray_pixels

@@ -63,11 +63,12 @@ class AutoencoderEngine(_SmallEngine):
         for part in (network.encoder, network.decoder) if hasattr(network, "encoder") else ():
             fold_batch_norm(part)
         self.network = channels_last(network.to(self.device))
-        channels = network.latent[0]
-        self._turn = load_network(conv1x1(channels, channels), model.tensors, "turn.").to(self.device)
-        self._turn_back = load_network(conv1x1(channels, channels), model.tensors, "turn_back.").to(self.device)
+        inside, rows, columns = network.latent
+        coded = self.config.coded or inside
+        self._turn = load_network(conv1x1(inside, coded), model.tensors, "turn.").to(self.device)
+        self._turn_back = load_network(conv1x1(coded, inside), model.tensors, "turn_back.").to(self.device)
         self.picture = self.config.picture
-        self.latent = network.latent
+        self.latent = (coded, rows, columns)
         self.places = sum(c * h * w for c, h, w in network.cells)
 
     def analyse(self, pixels: Pixels) -> tuple[Float, NDArray[np.uint8]]:
@@ -97,8 +98,9 @@ class TinyEngine(_SmallEngine):
 
     def __init__(self, model: Model, device: str = "auto", precision: str = "auto") -> None:
         super().__init__(model, device, precision)
-        config = {k: tuple(v) if isinstance(v, list) else v for k, v in model.info.config.items()}
-        self.config = TinyConfig(**config)  # type: ignore[arg-type]
+        config: dict[str, Any] = dict(model.info.config)
+        config |= {k: tuple(v) for k, v in config.items() if isinstance(v, list)}
+        self.config = TinyConfig(**config)
         self._g_a = load_network(Analysis(self.config), model.tensors, "g_a.").to(self.device)
         self._g_s = load_network(Synthesis(self.config), model.tensors, "g_s.").to(self.device)
 
@@ -106,7 +108,8 @@ class TinyEngine(_SmallEngine):
         """Pixels (P, H, W, 3), sides multiples of 8 -> y (P, H/8, W/8, N), before its gain."""
         with memory(self.device), torch.inference_mode(), self.autocast():
             y = self._g_a(self.tensor(pixels).float() / 255 - 0.5)
-            return y.permute(0, 2, 3, 1).contiguous().cpu().numpy()  # type: ignore[no-any-return]
+            latents: Float = y.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+            return latents
 
     def synthesise(self, y_hat: NDArray[np.int32], quality: int) -> Pixels:
         """y_hat (P, h, w, N) in fixed point -> pixels (P, 8h, 8w, 3)."""
@@ -119,7 +122,8 @@ class TinyEngine(_SmallEngine):
 def _pixels(x: Tensor) -> Pixels:
     """(P, C, H, W) in [0, 1] -> (P, H, W, C) uint8."""
     rounded = torch.floor(x * 255 + 0.5).clamp(0, 255).to(torch.uint8)
-    return rounded.permute(0, 2, 3, 1).contiguous().cpu().numpy()  # type: ignore[no-any-return]
+    pixels: Pixels = rounded.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    return pixels
 
 
 def fold_batch_norm(network: nn.Module) -> None:

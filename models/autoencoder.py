@@ -37,6 +37,7 @@ class AutoencoderConfig:
     form: str = "codec"
     units: int = 128
     unpool: str = "indices"  # or "fixed"
+    coded: int = 0  # channels of y that are coded, fewer than the network's where these say the same; 0: as many
     anchors: int = 6
     lambda_min: float = 0.002
     lambda_max: float = 0.2
@@ -235,8 +236,9 @@ class AutoencoderModel(nn.Module):
         self.config = config
         self.network = NETWORKS[config.kind](config)
         if config.form == "codec":
-            channels = self.network.latent[0]
-            self.turn, self.turn_back = conv1x1(channels, channels), conv1x1(channels, channels)
+            latent = self.network.latent[0]
+            channels = config.coded or latent
+            self.turn, self.turn_back = conv1x1(latent, channels), conv1x1(channels, latent)
             self.log_gain = nn.Parameter(torch.zeros(config.anchors, channels))
             self.log_gain_out = nn.Parameter(torch.zeros(config.anchors, channels))  # what the decoder divides by
             self.prior = MixturePrior(channels)
@@ -271,7 +273,7 @@ class AutoencoderModel(nn.Module):
             return
         self.eval()
         rows, slopes = [], []
-        for part in pictures[0][:STARTING_PICTURES].split(250):
+        for part in torch.split(pictures[0][:STARTING_PICTURES], 250):
             with torch.no_grad():
                 y, places = self.network.encode(part)
             y = y.detach().requires_grad_()
@@ -286,10 +288,11 @@ class AutoencoderModel(nn.Module):
             metric += torch.eye(len(metric), device=metric.device) * metric.trace() / len(metric) * 1e-4
             values, vectors = torch.linalg.eigh(metric)
             root = vectors * values.sqrt() @ vectors.T
-            basis, _ = klt_of(((flat - mean) @ root).float(), len(metric))
-            forth = basis.double().T @ root
-            back = torch.linalg.inv(forth)
+            basis = klt_of(((flat - mean) @ root).float(), self.turn.out_channels)[0].double()
+            forth, back = basis.T @ root, torch.linalg.solve(root, basis)
             self.turn.weight.copy_(forth[:, :, None, None])
+            assert self.turn.bias is not None
+            assert self.turn_back.bias is not None
             self.turn.bias.copy_(-forth @ mean)
             self.turn_back.weight.copy_(back[:, :, None, None])
             self.turn_back.bias.copy_(mean)

@@ -42,7 +42,7 @@ def tensors_of(model: Model) -> Tensors:
 
 def new_model(family: str, config: Mapping[str, Any]) -> Model:
     """A model of a family, with fresh weights. Raises TypeError, ValueError, KeyError."""
-    values = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
     if family == "photo":
         return PhotoModel(PhotoConfig(**values))
     if family == "autoencoder":

@@ -103,6 +103,8 @@ def symbol_masses(model: AutoencoderModel, gain: NDArray[np.float64]) -> Masses:
 
 def cluster(masses: Masses, count: int) -> tuple[Masses, NDArray[np.intp]]:
     """Distributions (M, K) -> at most `count` tables (T, K), and the nearest (M,) of each in lost bits (k-means)."""
+    if not len(masses):
+        return masses, np.zeros(0, np.intp)
     smooth = masses + 1e-9
     smooth /= smooth.sum(1, keepdims=True)
     entropy = -(smooth * np.log2(smooth)).sum(1)

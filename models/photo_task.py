@@ -111,7 +111,7 @@ class PhotoTask:
         score = 0.0
         for level in VALIDATION_LEVELS:
             rates, errors = [], []
-            for chunk in self._validation.split(8):
+            for chunk in torch.split(self._validation, 8):
                 x = chunk.float().div(255).contiguous(memory_format=torch.channels_last)
                 with _autocast(self._place.device):
                     out = model(x, torch.full((len(x),), level, device=x.device), hard=True, rdo=RDO_STRENGTH)

@@ -21,6 +21,7 @@ from caecodec.models.tiny import CELL, TinyConfig, TinyModel
 
 VALIDATION_LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
 SETTLING_BATCHES = 16
+FEWEST_STEPS = 200  # between validations, where a set is small
 GRID = 16  # pictures of each set in grid.png
 
 
@@ -89,7 +90,7 @@ class SmallTask:
         return {} if self._drawn else dict.fromkeys(tables, 5.0) | dict.fromkeys(turns, 0.05)
 
     def steps_per_validation(self) -> int:
-        return self._epoch()
+        return max(self._epoch(), FEWEST_STEPS)
 
     def total_steps(self) -> int:
         return self._train.epochs * self._epoch() if self._train.epochs else self._train.steps
@@ -142,7 +143,7 @@ class SmallTask:
             norm.momentum = None  # a plain mean over all batches
             norm.train()
         pictures = self._sets[0].pictures[: self._train.batch * SETTLING_BATCHES]
-        for part in pictures.split(self._train.batch):
+        for part in torch.split(pictures, self._train.batch):
             with torch.autocast(part.device.type, torch.bfloat16):
                 model(_unit(part), *([] if self._drawn else [torch.rand(len(part), device=part.device)]))
         for norm, momentum in before:
@@ -212,13 +213,13 @@ def _unit(pictures: Tensor) -> Tensor:
 
 def _run(model: nn.Module, pictures: Tensor, level: float | None) -> Tensor:
     """Reconstructions (B, C, H, W) in [0, 1] of uint8 pictures (B, H, W, C)."""
-    return torch.cat([model(_unit(part))["x_hat"].float() for part in pictures.split(250)]).clamp(0, 1)
+    return torch.cat([model(_unit(part))["x_hat"].float() for part in torch.split(pictures, 250)]).clamp(0, 1)
 
 
 def _run_codec(model: nn.Module, pictures: Tensor, level: float) -> tuple[Tensor, Tensor]:
     """Reconstructions, and bits (B,), coded as the codec does."""
     made, bits = [], []
-    for part in pictures.split(250):
+    for part in torch.split(pictures, 250):
         with torch.autocast(part.device.type, torch.bfloat16):
             out = model(_unit(part), torch.full((len(part),), level, device=part.device), hard=True)
         made.append(out["x_hat"].float())

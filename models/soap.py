@@ -105,7 +105,8 @@ def _eigenvectors(gram: Tensor) -> Tensor:
     # a first gradient of a fresh network may be all but zero: a little of the identity, or LAPACK gives up
     mean = gram.diagonal(dim1=1, dim2=2).mean(1).clamp_min(1e-30)[:, None, None]
     eye = torch.eye(gram.shape[1], device=gram.device, dtype=gram.dtype)
-    return torch.linalg.eigh(gram / mean + 1e-6 * eye)[1].flip(2).contiguous()
+    vectors: Tensor = torch.linalg.eigh(gram / mean + 1e-6 * eye)[1]
+    return vectors.flip(2).contiguous()
 
 
 def _rotate(g: Tensor, state: dict[str, Any]) -> Tensor:

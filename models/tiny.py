@@ -178,7 +178,8 @@ class TinyModel(nn.Module):
         self.g_s.stem.weight.normal_(0, float((deviation**2).sum()) ** -0.5)
         index = torch.log(deviation * self.normaliser / SCALE_MIN) / SCALE_STEP
         for (channels, _), head in zip(c.steps, self.context.heads, strict=True):
-            head.bias[channels.stop - channels.start :] = index[channels]  # type: ignore[index]
+            assert isinstance(head, nn.Linear)
+            head.bias[channels.stop - channels.start :] = index[channels]
 
     def forward(self, x: Tensor, level: Tensor, hard: bool = False, rdo: float = 0.0) -> dict[str, Tensor]:
         """x (B, 1 or 3, H, W) in [0, 1], H and W multiples of 16; level (B,) in [0, 1] -> x_hat like x, bits (B,).

@@ -57,6 +57,14 @@ def test_the_exit_codes_are_those_of_the_errors() -> None:
             assert f"| {error.exit_code} |" in text
 
 
+def test_the_small_tables_are_what_the_command_prints() -> None:
+    text = README.read_text(encoding="utf-8")
+    table = text.split("<!-- small: begin -->\n")[1].split("\n<!-- small: end -->")[0]
+    result = run("bench", "small", "--show", README.parent / "bench" / "results" / "small.json", "--markdown")
+    assert result.code == 0
+    assert result.out.decode().strip() == table.strip()
+
+
 def test_the_table_is_what_the_command_prints() -> None:
     text = README.read_text(encoding="utf-8")
     table = text.split("<!-- table: begin -->\n")[1].split("\n<!-- table: end -->")[0]

@@ -312,7 +312,7 @@ def test_a_tiny_picture_over_64_pixels_is_rejected(tiny: tuple[TinyCodec, Model]
     codec, model = tiny
     whole = container.parse(codec.encode(drawn(64, 8, False), 50))
     for width, height in ((65, 8), (8, 65), (2000, 2000)):
-        tiles = whole.tiles * (len(tiling.tiles(width, height)))
+        tiles = whole.tiles * sum(1 for _ in tiling.tiles(width, height))
         data = container.serialize(dataclasses.replace(whole, width=width, height=height, tiles=tiles))
         with pytest.raises(CorruptFileError):
             list(codec.decode_latents(container.parse(data)))
@@ -338,10 +338,11 @@ def autoencoders(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, tuple
         with torch.no_grad():
             y, _ = model.encode(torch.rand(20, *config.picture))
             model.prior.start_at(y)
-            channels = len(model.log_gain[0])
-            # from far below a step, where a channel falls silent, to many steps
-            model.log_gain[0] = torch.linspace(-9, 1, channels) - torch.log(y.transpose(0, 1).flatten(1).std(1))
-            model.log_gain[1] = model.log_gain[0] + 3
+            model.prior.logit.normal_(0, 0.3)
+            deviation = y.transpose(0, 1).flatten(1).std(1).clamp_min(1e-3)
+            # at quality 1 from far below a step, where a channel falls silent, to some steps; at 100 all are heard
+            for anchor, low in enumerate((-9, 1)):
+                model.log_gain[anchor] = torch.linspace(low, low + 10, len(deviation)).clamp_max(4) - deviation.log()
             model.log_gain_out.copy_(model.log_gain + 0.1 * torch.randn_like(model.log_gain))
             model.turn_back.bias.normal_(0, 0.3)
             model.place_share.copy_(torch.rand_like(model.place_share).softmax(1))
