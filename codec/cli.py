@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import json
 import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -144,33 +145,36 @@ def encode(
             "input_bytes": size,
         }
 
-    def many(jobs: Sequence[files.Job]) -> Iterator[Outcome]:
-        start = time.perf_counter()
-        waiting: list[tuple[files.Job, int, Any]] = []
-        coder: Any = None
-
-        def flush() -> Iterator[Outcome]:
-            nonlocal start
-            used = quality or 50
-            made = coder.encode_many([picture for _, _, picture in waiting], used)
-            seconds = (time.perf_counter() - start) / len(waiting)
-            for (job, size, picture), encoded in zip(waiting, made, strict=True):
-                yield job, encoded, facts(picture, encoded, used, size) | {"seconds": seconds}
-            waiting.clear()
-            start = time.perf_counter()
-
+    def read_each(jobs: Iterable[files.Job]) -> Iterator[tuple[files.Job, tuple[int, Any] | Exception]]:
         for job in jobs:
             try:
-                size, picture = read(job)
-                from caecodec import codec  # torch: not before the first picture is known to be one
+                yield job, read(job)
+            except Exception as exc:
+                yield job, exc
 
-                coder = coder or codec.open_codec(model, device, precision)
-                coder.check(picture)
-                if target is None and coder.batch > 1:
-                    waiting.append((job, size, picture))
-                    if len(waiting) >= coder.batch:
-                        yield from flush()
-                    continue
+    def many(jobs: Sequence[files.Job]) -> Iterator[Outcome]:
+        readings = read_each(jobs)
+        for job, reading in readings:
+            if isinstance(reading, Exception):
+                yield job, reading, {}
+                continue
+            from caecodec import codec  # torch: not before the first picture is known to be one
+
+            try:
+                coder = codec.open_codec(model, device, precision)
+            except Exception as exc:
+                yield job, exc, {}
+                continue
+            rest = itertools.chain([(job, reading)], readings)
+            yield from together(coder, rest) if target is None and coder.batch > 1 else one_by_one(coder, rest)
+
+    def one_by_one(coder: Any, readings: Iterable[tuple[files.Job, Any]]) -> Iterator[Outcome]:
+        for job, reading in readings:
+            start = time.perf_counter()
+            try:
+                if isinstance(reading, Exception):
+                    raise reading
+                size, picture = reading
                 with ProgressLine(job.source, enabled=not batch["quiet"]) as progress:
                     if target is not None:
                         found = rate.encode_to_target(coder, picture, target, progress.update)
@@ -178,12 +182,33 @@ def encode(
                     else:
                         used = quality or 50
                         encoded = coder.encode(picture, used, progress.update)
-                yield job, encoded, facts(picture, encoded, used, size) | {"seconds": time.perf_counter() - start}
             except Exception as exc:
                 yield job, exc, {}
+            else:
+                yield job, encoded, facts(picture, encoded, used, size) | {"seconds": time.perf_counter() - start}
+
+    def together(coder: Any, readings: Iterable[tuple[files.Job, Any]]) -> Iterator[Outcome]:
+        from caecodec import batch as batches
+
+        def pictures() -> Iterator[tuple[tuple[files.Job, int], Any]]:
+            for job, reading in readings:
+                try:
+                    if isinstance(reading, Exception):
+                        raise reading
+                    coder.check(reading[1])
+                except Exception as exc:
+                    yield (job, 0), exc
+                else:
+                    yield (job, reading[0]), reading[1]
+
+        start = time.perf_counter()
+        used = quality or 50
+        for (job, size), picture, made in batches.encoded(coder, pictures(), used):
+            if isinstance(made, Exception):
+                yield job, made, {}
+            else:
+                yield job, made, facts(picture, made, used, size) | {"seconds": time.perf_counter() - start}
             start = time.perf_counter()
-        if waiting:
-            yield from flush()
 
     def line(r: dict[str, Any]) -> str:
         return (
@@ -415,6 +440,7 @@ def export(
 # -- running --------------------------------------------------------------------------------------------------------
 
 
+_MANY = 100  # files, from which on their rate is of interest
 _GATHER_SECONDS = 0.5  # finished files wait this long at most for others to be written with them
 
 
@@ -489,7 +515,7 @@ def _run_batch(
     try:
         settle(outcomes())
     finally:
-        if written > 1 and not quiet and not as_json:
+        if written >= _MANY and not quiet and not as_json:
             seconds = time.perf_counter() - start
             click.echo(f"{written} files in {seconds:.1f} s, {written / seconds:.0f} a second", err=True)
 

@@ -79,6 +79,7 @@ class TrainConfig:
     ema: float = 0.999
     clip: float = 1.0
     lambda_exponent: float = 0.5
+    level_power: float = 1.0  # levels are drawn as u^power, u uniform: above 1 low rates come more often
     seed: int = 1
     checkpoint_minutes: float = 4.0
 

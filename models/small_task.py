@@ -118,6 +118,7 @@ class SmallTask:
             else:
                 # stratified levels: every step sees low and high rates
                 level = (torch.arange(len(x), device=device) + torch.rand(len(x), device=device)) / len(x)
+                level = level**config.level_power
                 out = forward(seen, level)
         distortion = losses.distortion(config.loss, out["x_hat"], x)
         shown = {"psnr": losses.psnr(losses.mse_255(out["x_hat"].detach(), x)).mean()}

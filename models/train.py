@@ -117,6 +117,7 @@ class Trainer:
         """Write the whole state atomically; a kill at any time leaves the old or the new one."""
         if self.rank:
             return
+        self.task.settle(self.ema)  # what is exported from a run that is still going must be sound too
         state: dict[str, Any] = {
             "model": self.model.state_dict(),
             "ema": self.ema.state_dict(),

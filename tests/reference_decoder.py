@@ -478,7 +478,7 @@ def decode_latents(data: bytes, model: Model) -> list[Cells[int]]:
 # 10 Pixels
 
 
-def linear(cell: Sequence[float], rows: list[tuple[float, ...]], biases: Sequence[float]) -> list[float]:
+def linear(cell: Sequence[float], rows: Sequence[Sequence[float]], biases: Sequence[float]) -> list[float]:
     """A 1x1 layer at one place."""
     return [bias + sum(map(mul, cell, row)) for row, bias in zip(rows, biases, strict=True)]
 

@@ -168,12 +168,19 @@ def test_a_folder_goes_through_the_command_in_batches(tmp_path: Path) -> None:
     lines = result.error_lines
     assert any("bad.png" in line for line in lines)
     assert any("large.png" in line and "up to 64x64" in line for line in lines)
-    assert any("5 files in" in line for line in lines)
     one = codec.open_codec("tiny").encode(from_array(scraps(5)[3]), 30)
     assert (tmp_path / "out" / "3.cae").read_bytes() == one
     done = run("decode", tmp_path / "out", "-r", "--output-dir", tmp_path / "back")
     assert done.code == 0
     assert len(list((tmp_path / "back").glob("*.png"))) == 5
+
+
+def test_a_large_batch_ends_with_its_rate(tmp_path: Path) -> None:
+    for i in range(100):
+        Image.fromarray(np.full((4, 4), i, np.uint8)).save(tmp_path / f"{i}.png")
+    result = run("encode", tmp_path, "-r", "--output-dir", tmp_path / "out", "--model", "tiny")
+    assert result.code == 0
+    assert result.error_lines[-1].startswith("100 files in ")
 
 
 def test_latents_are_written_with_the_names_of_their_pictures(tmp_path: Path) -> None:

@@ -71,8 +71,8 @@ def rows(folder: Path) -> list[dict[str, object]]:
 
 
 def test_training_as_drawn_learns_and_leaves_its_pictures(drawn: Path) -> None:
-    validations = [row for row in rows(drawn / "run") if row["kind"] == "validation"]
-    assert validations[-1]["psnr"] > validations[0]["psnr"]  # type: ignore[operator]
+    # the mean picture comes to 15.6 dB
+    assert rows(drawn / "run")[-1]["psnr"] > 16  # type: ignore[operator]
     assert (drawn / "run" / "curve.png").stat().st_size > 1000
     with Image.open(drawn / "run" / "grid.png") as grid:
         assert grid.size == (16 * 34, 2 * 34)

@@ -1,0 +1,67 @@
+"""Many small pictures through one codec: coded together, some batches at a time, while the next are being read."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+from caecodec.base import Codec
+from caecodec.pixels import Picture
+
+Key = TypeVar("Key")
+WORKERS = 2  # matrix products and convolutions leave the interpreter to the other threads
+
+
+def encoded(
+    coder: Codec, pictures: Iterable[tuple[Key, Picture | Exception]], quality: int
+) -> Iterator[tuple[Key, Picture | None, bytes | Exception]]:
+    """Pictures that `coder` takes -> their files, in the same order; what could not be read is passed on.
+
+    Holds a few batches at a time, however many pictures there are.
+    """
+    batch: list[tuple[Key, Picture | Exception]] = []
+    waiting: collections.deque[tuple[list[tuple[Key, Picture | Exception]], Future[list[bytes]]]] = collections.deque()
+    with ThreadPoolExecutor(WORKERS) as pool:
+
+        def submit() -> None:
+            some = [picture for _, picture in batch if isinstance(picture, Picture)]
+            waiting.append((batch.copy(), pool.submit(coder.encode_many, some, quality) if some else _nothing()))
+            batch.clear()
+
+        try:
+            for item in pictures:
+                batch.append(item)
+                if len(batch) >= coder.batch:
+                    submit()
+                if len(waiting) > WORKERS:
+                    yield from _collect(*waiting.popleft())
+            if batch:
+                submit()
+            while waiting:
+                yield from _collect(*waiting.popleft())
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _nothing() -> Future[list[bytes]]:
+    future: Future[list[bytes]] = Future()
+    future.set_result([])
+    return future
+
+
+def _collect(
+    batch: list[tuple[Key, Picture | Exception]], made: Future[list[bytes]]
+) -> Iterator[tuple[Key, Picture | None, bytes | Exception]]:
+    failure = made.exception()
+    if failure is not None and not isinstance(failure, Exception):
+        raise failure
+    files = iter([] if failure is not None else made.result())
+    for key, picture in batch:
+        if isinstance(picture, Exception):
+            yield key, None, picture
+        elif failure is not None:
+            yield key, None, failure
+        else:
+            yield key, picture, next(files)
