@@ -176,6 +176,7 @@ def small(
         raise UsageError("--show measures nothing: leave out the models and --data")
     sets = _named_paths(data)
     from caecodec.bench import small as measuring
+    from caecodec.bench import small_report
 
     if show is not None:
         results = measuring.load(show)
@@ -185,15 +186,22 @@ def small(
             click.echo(f"caecodec: warning: {line}", err=True)
         with _Bar() as bar:
             results = measuring.run(
-                planned, sets, training, limit=limit, curve_pictures=curve_pictures, progress=bar.update
+                planned,
+                sets,
+                training,
+                limit=limit,
+                curve_pictures=curve_pictures,
+                earlier=measuring.load(output) if output.exists() else None,
+                keep=lambda results: measuring.save(results, output),
+                progress=bar.update,
             )
         measuring.save(results, output)
     if figure is not None:
-        measuring.draw(results, figure)
+        small_report.draw(results, figure)
     if markdown:
-        click.echo(measuring.markdown(results))
+        click.echo(small_report.markdown(results))
     else:
-        for title, table in measuring.tables(results):
+        for title, table in small_report.tables(results):
             _print(table, title)
 
 

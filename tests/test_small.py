@@ -99,7 +99,7 @@ def test_tiny_takes_every_size_gray_and_colour(width: int, height: int, gray: bo
     assert psnr(np.asarray(decoded), array) > 38
 
 
-@pytest.mark.parametrize("model", ["cifar10", "fashion-mnist", "tiny"])
+@pytest.mark.parametrize("model", ["cifar10", "mnist-fixed", "tiny"])
 def test_size_and_quality_rise_with_q(model: str) -> None:
     coder = codec.open_codec(model)
     pictures = pictures_for(model, 24)

@@ -13,7 +13,7 @@ from PIL import Image
 from support import encoded, photograph, run
 
 from caecodec import container
-from caecodec.bench import bdrate, small
+from caecodec.bench import bdrate, small, small_report
 from caecodec.bench.small import Meter, Row, SmallResults
 from caecodec.errors import UsageError
 from caecodec.models import losses
@@ -73,7 +73,7 @@ def stubs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(small, "open_codec", Dropping)
     monkeypatch.setattr(small.Learned, "qualities", Dropping.qualities)
     monkeypatch.setattr(
-        small, "_LIBRARIES", {name: (c, (5, 50, 95), strip) for name, (c, _, strip) in small._LIBRARIES.items()}
+        small, "LIBRARIES", {name: (c, (5, 50, 95), strip) for name, (c, _, strip) in small.LIBRARIES.items()}
     )
 
 
@@ -136,13 +136,13 @@ def test_a_webp_has_twenty_bytes_of_headers_and_a_lossless_one_is_refused() -> N
 
 def test_bytes_and_psnr_are_interpolated_in_the_logarithm_and_not_beyond_the_curve() -> None:
     curve = bdrate.curve([(100, 30.0), (400, 36.0), (1600, 40.0)])
-    assert small.bytes_at(curve, 33.0) == pytest.approx(200)
-    assert small.bytes_at(curve, 38.0) == pytest.approx(800)
-    assert small.psnr_at(curve, 200) == pytest.approx(33.0)
-    assert small.psnr_at(curve, 1600) == pytest.approx(40.0)
-    assert [small.bytes_at(curve, p) for p in (29.9, 40.1)] == [None, None]
-    assert [small.psnr_at(curve, b) for b in (99, 1601)] == [None, None]
-    assert small.bytes_at(bdrate.curve([]), 30.0) is None
+    assert small_report.bytes_at(curve, 33.0) == pytest.approx(200)
+    assert small_report.bytes_at(curve, 38.0) == pytest.approx(800)
+    assert small_report.psnr_at(curve, 200) == pytest.approx(33.0)
+    assert small_report.psnr_at(curve, 1600) == pytest.approx(40.0)
+    assert [small_report.bytes_at(curve, p) for p in (29.9, 40.1)] == [None, None]
+    assert [small_report.psnr_at(curve, b) for b in (99, 1601)] == [None, None]
+    assert small_report.bytes_at(bdrate.curve([]), 30.0) is None
 
 
 def meter(psnr_at_1: float, asked: list[int] | None = None) -> Meter:
@@ -230,9 +230,9 @@ def test_a_part_of_a_set_is_spread_over_the_whole() -> None:
 
 @pytest.mark.parametrize("name", ["jpeg", "webp"])
 def test_gray_pictures_come_back_gray_from_every_library(name: str) -> None:
-    codec = small.codecs.open_codec(small._LIBRARIES[name][0])
+    codec = small.codecs.open_codec(small.LIBRARIES[name][0])
     pictures = np.stack([photograph(28, 28, seed)[..., :1] for seed in range(2)])
-    wrapped = small.Library(name, codec, (90,), small._LIBRARIES[name][2], gray=True)
+    wrapped = small.Library(name, codec, (90,), small.LIBRARIES[name][2], gray=True)
     found = small.measure(wrapped, "mnist", pictures, 90)
     assert found.psnr > 30
     assert found.stripped is not None
@@ -334,7 +334,7 @@ def test_tables_of_results_by_hand(tmp_path: Path) -> None:
     assert '"rmse":0.04' in path.read_text(encoding="utf-8")
     loaded = small.load(path)
     assert loaded.rows == made().rows
-    (first, models), (_, rivals), (_, asked) = small.tables(loaded)
+    (first, models), (_, rivals), (_, asked) = small_report.tables(loaded)
     assert first.startswith("Test pictures: cifar10 10 (curves: 5). ")
     cells = dict(zip(models.columns, models.rows[0], strict=True))
     assert cells["as drawn: PSNR / MSE / SSIM"] == "28.00 dB / 0.001600 / 0.9000"
@@ -353,12 +353,12 @@ def test_tables_of_results_by_hand(tmp_path: Path) -> None:
 def test_without_a_run_as_drawn_the_table_says_so() -> None:
     results = made()
     results.rows = [r for r in results.rows if r.kind != "drawn"]
-    cells = small.tables(results)[0][1].rows[0]
+    cells = small_report.tables(results)[0][1].rows[0]
     assert cells.count("not at hand") == 2
 
 
 def test_markdown_has_a_text_before_each_table() -> None:
-    blocks = small.markdown(made()).split("\n\n")
+    blocks = small_report.markdown(made()).split("\n\n")
     assert [block.startswith("| ") for block in blocks] == [False, True] * 3
 
 
