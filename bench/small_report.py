@@ -36,7 +36,8 @@ def tables(results: SmallResults) -> list[tuple[str, Table]]:
     measured = {name: rows[0] for name, rows in found.items() if rows}
     asked = [row for row in results.rows if row.kind == "asked"]
     made = [
-        (_counts(results), _model_table(results, measured)),
+        (_counts(results), _drawn_table(results, measured)),
+        ("The same networks as codecs, whole files:", _codec_table(results, measured)),
         (
             "The same codecs beside others on the same set. In brackets: without what files could share, the tables "
             "and headers of JPEG and the headers of WebP; caecodec's bytes are always those of the whole file.",
@@ -63,23 +64,25 @@ def _counts(results: SmallResults) -> str:
     )
 
 
-def _model_table(results: SmallResults, measured: Mapping[str, Row]) -> Table:
-    columns = (
-        "model", "set", "published", "as drawn: PSNR / MSE / SSIM", "its latents as floats",
-        "as codec: quality", "PSNR", "MSE", "RMSE", "SSIM", "bytes", "rate", "rate claimed",
-    )  # fmt: skip
+def _drawn_table(results: SmallResults, measured: Mapping[str, Row]) -> Table:
+    columns = ("as drawn", "set", "published", "rate claimed", "PSNR", "MSE", "RMSE", "SSIM", "latents as floats")
     rows = []
     for name, row in measured.items():
-        drawn, floats = NOT_AT_HAND, NOT_AT_HAND
-        raw = results.samples(row.set)
-        for d in results.of("drawn", name, row.set):
-            drawn = f"{d.psnr:.2f} dB / {d.mse:.6f} / {d.ssim:.4f}"
-            floats = f"{d.bytes or 0:,.0f} bytes"
         published = MODELS[name]
-        rows.append((
-            name, row.set, published.quality, drawn, floats, f"{row.quality}", _psnr(row), f"{row.mse:.6f}",
-            f"{row.rmse:.4f}", f"{row.ssim:.4f}", f"{row.bytes:.1f}", _rate(row, raw), published.rate,
-        ))  # fmt: skip
+        cells = [NOT_AT_HAND, *[NOTHING] * 4]
+        for d in results.of("drawn", name, row.set):
+            cells = [f"{d.psnr:.2f} dB", f"{d.mse:.6f}", f"{d.rmse:.4f}", f"{d.ssim:.4f}", f"{d.bytes or 0:,.0f} bytes"]
+        rows.append((name, row.set, published.quality, published.rate, *cells))
+    return Table(columns, tuple(rows))
+
+
+def _codec_table(results: SmallResults, measured: Mapping[str, Row]) -> Table:
+    columns = ("as codec", "quality", "PSNR", "MSE", "RMSE", "SSIM", "bytes", "real rate", "rate claimed")
+    rows = []
+    for name, row in measured.items():
+        cells = (f"{row.quality}", _psnr(row), f"{row.mse:.6f}", f"{row.rmse:.4f}", f"{row.ssim:.4f}")
+        rate = _rate(row, results.samples(row.set))
+        rows.append((name, *cells, f"{row.bytes:.1f}", rate, MODELS[name].rate))
     return Table(columns, tuple(rows))
 
 

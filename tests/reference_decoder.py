@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from math import exp, floor, sqrt
+from math import floor, sqrt, tanh
 from operator import mul
 from pathlib import Path
 from typing import TypeVar
@@ -560,7 +560,7 @@ class Kind:
 
     side: int  # of the picture
     channels: int
-    latent: tuple[int, int, int]  # rows, columns, channels of y; 0 channels: any number
+    latent: tuple[int, int, int]  # rows and columns of y, and L; 0: any
     layers: str
 
 
@@ -597,9 +597,11 @@ def check_autoencoder(model: Model) -> None:
     if model.kind not in KINDS:
         raise RejectedError("an unknown kind")
     table, places = model.tensors["quality.table"], model.tensors["place.table"]
-    channels = KINDS[model.kind].latent[2]
-    if len(table.shape) != 2 or table.shape[0] != 100 or (channels and table.shape[1] != channels):
+    inside = KINDS[model.kind].latent[2] or model.tensors["turn_back.bias"].shape[0]
+    if len(table.shape) != 2 or table.shape[0] != 100:
         raise RejectedError("the table of the channels")
+    if model.tensors["turn_back.weight"].shape != (inside, table.shape[1], 1, 1):
+        raise RejectedError("the layer behind the channels")
     if places.shape not in (((0,), (PLACES,)) if model.kind == "mnist" else ((0,),)):
         raise RejectedError("the table of the places")
     if any(63 < index < 255 for index in table.values) or any(index > 63 for index in places.values):
@@ -713,7 +715,7 @@ def synthesise_autoencoder(coded: Coded, quality: int, model: Model) -> list[lis
                 x = [row[1:-1] for row in x[1:-1]]
 
     def sample(v: float) -> int:
-        return min(max(floor(255 / (1 + exp(-v)) + 0.5), 0), 255)
+        return min(max(floor(255 * (1 + tanh(v / 2)) / 2 + 0.5), 0), 255)  # sigmoid that cannot overflow
 
     return [[tuple(sample(v) for v in cell) for cell in row] for row in x]
 
