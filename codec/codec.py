@@ -12,7 +12,7 @@ import numpy as np
 from caecodec import container, pixels
 from caecodec.base import Codec, Progress, no_progress
 from caecodec.container import Container
-from caecodec.errors import ModelError
+from caecodec.errors import CaecodecError, ModelError
 from caecodec.limits import DEFAULT_LIMITS, Limits
 from caecodec.models import zoo
 from caecodec.photo import PhotoCodec
@@ -31,7 +31,12 @@ def _open(path: str, mtime: int, device: str, precision: str) -> Codec:
     model = zoo.load(path)
     if model.info.family not in FAMILIES:
         raise ModelError(f"{path}: model family {model.info.family!r} needs a newer caecodec")
-    return FAMILIES[model.info.family](model, device, precision)
+    try:
+        return FAMILIES[model.info.family](model, device, precision)
+    except CaecodecError:
+        raise
+    except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as exc:
+        raise ModelError(f"{path}: not a whole model of family {model.info.family} ({exc})") from exc
 
 
 def open_codec(model: str | bytes | None = None, device: str = "auto", precision: str = "auto") -> Codec:

@@ -74,7 +74,7 @@ class ContextNetwork:
             self.mix, self.expand, self.project = (
                 Layer.of(tensors, f"int.context.{name}") for name in ("mix", "expand", "project")
             )
-            if len(groups) != len(splits) or min(groups) < 1 or not set(splits) <= {1, 2, 4}:
+            if not groups or len(groups) != len(splits) or min(groups) < 1 or not set(splits) <= {1, 2, 4}:
                 raise ModelError("the steps of the context network are malformed")
             self.n = sum(groups)
             self.steps: list[Step] = []
@@ -85,9 +85,9 @@ class ContextNetwork:
                     layers = (Layer.of(tensors, name.format(part)) for part in ("adaptors", "heads"))
                     self.steps.append(Step(slice(start, start + size), PHASES[first : first + 4 // split], *layers))
                 start += size
-        except (KeyError, ValueError) as exc:
+            self._check()
+        except KeyError as exc:
             raise ModelError(f"the model lacks {exc}") from exc
-        self._check()
 
     def _check(self) -> None:
         width = len(self.mix.weight) // 9
@@ -95,9 +95,12 @@ class ContextNetwork:
         for key, shape in {**widths, "bias": (2, QUALITIES, width)}.items():
             if self._tables[key].shape != shape or not np.issubdtype(self._tables[key].dtype, np.integer):
                 raise ModelError(f"table {key} of the context network is malformed")
+        hidden = self.mix.weight.shape[1]
+        if len(self.expand.weight) != hidden or self.project.weight.shape != (self.expand.weight.shape[1], hidden):
+            raise ModelError("the shared layers of the context network do not fit each other")
         for number, step in enumerate(self.steps):
             size = step.channels.stop - step.channels.start
-            if step.adaptor.weight.shape != (self.n, width) or step.head.weight.shape[1] != 2 * size:
+            if step.adaptor.weight.shape != (self.n, width) or step.head.weight.shape != (hidden, 2 * size):
                 raise ModelError(f"step {number} of the context network is malformed")
             step.adaptor.prove(f"adaptors.{number}", SATURATION)
             step.head.prove(f"heads.{number}", SATURATION)

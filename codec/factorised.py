@@ -25,18 +25,19 @@ PLACES = 4
 class FactorisedLatents:
     """Codes rows of latents under one model's tables."""
 
-    def __init__(self, tensors: Mapping[str, NDArray[np.generic]], cells: int) -> None:
-        """cells: positions of y. Raises ModelError."""
+    def __init__(self, tensors: Mapping[str, NDArray[np.generic]], cells: int, channels: int, places: int) -> None:
+        """Positions and channels of y, and unpooling places, of a picture. Raises ModelError, KeyError."""
         self._tables = Tables.of(tensors["table.frequencies"], tensors["table.tail"])
-        self._index = np.asarray(tensors["quality.table"])
-        places = np.asarray(tensors["place.table"])
-        if self._index.ndim != 2 or len(self._index) != QUALITIES or self._index.dtype != np.uint8:
+        self._index, self._places = np.asarray(tensors["quality.table"]), np.asarray(tensors["place.table"])
+        self._cells = cells
+        if self._index.dtype != np.uint8 or self._index.shape != (QUALITIES, channels):
             raise ModelError("the tables of the latents' channels are malformed")
-        if (self._index[self._index != SILENT] >= SCALES).any() or places.dtype != np.uint8 or places.ndim != 1:
-            raise ModelError("a channel names a table that is not there")
-        if (places >= SCALES).any() or (self._tables.tail[places] < PLACES // 2).any():
+        if self._places.dtype != np.uint8 or self._places.shape != (places,):
             raise ModelError("the tables of the unpooling places are malformed")
-        self._cells, self._places = cells, places
+        if (self._index[self._index != SILENT] >= SCALES).any() or (self._places >= SCALES).any():
+            raise ModelError("a channel names a table that is not there")
+        if (self._tables.tail[self._places] < PLACES // 2).any():
+            raise ModelError("a table of the unpooling places is too short")
 
     def plan(self, quality: int) -> tuple[NDArray[np.intp], Indices]:
         """What is coded at a quality: positions in the row of latents, and the table of each."""
@@ -71,7 +72,10 @@ class FactorisedLatents:
         latents = self._shifted(latents[None], 1)[0]
         places = latents[len(latents) - len(self._places) :]
         if ((places < 0) | (places >= PLACES)).any() or check(latents) != data[:CHECK_BYTES]:
-            raise CorruptFileError("the decoded latents do not match their checksum: the file is damaged")
+            raise CorruptFileError(
+                "the decoded latents do not match their checksum: this decoder disagrees with the encoder; "
+                "please report the file and `caecodec --version`"
+            )
         return latents
 
     def _shifted(self, latents: Latents, by: int) -> Latents:

@@ -35,8 +35,8 @@ class AutoencoderCodec(Codec):
     def __init__(self, model: zoo.Model, device: str = "auto", precision: str = "auto") -> None:
         self.model = model
         self.engine = AutoencoderEngine(model, device, precision)
-        _, rows, columns = self.engine.latent
-        self.latents = FactorisedLatents(model.tensors, rows * columns)
+        channels, rows, columns = self.engine.latent
+        self.latents = FactorisedLatents(model.tensors, rows * columns, channels, self.engine.places)
 
     def check(self, picture: Picture) -> None:
         channels, height, width = self.engine.picture

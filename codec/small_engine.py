@@ -5,6 +5,7 @@ Arrays at the border are (P, height, width, channels) numpy.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from caecodec.engine import PRECISIONS, fast_bfloat16, load_network, memory, pick_device
-from caecodec.errors import UsageError
-from caecodec.integer import ONE
+from caecodec.errors import ModelError, UsageError
+from caecodec.integer import ONE, QUALITIES
 from caecodec.models.autoencoder import NETWORKS, AutoencoderConfig
 from caecodec.models.layers import channels_last, conv1x1
 from caecodec.models.tiny import Analysis, Synthesis, TinyConfig
@@ -37,6 +38,13 @@ class _SmallEngine:
             for key, value in model.tensors.items()
             if key.startswith("float.")
         }
+
+    def expect(self, widths: Mapping[str, int]) -> None:
+        """Raise ModelError unless these tables are there, whole and finite: name -> columns."""
+        for name, width in widths.items():
+            table = self.tables[name]
+            if table.shape != (QUALITIES, width) or not table.isfinite().all():
+                raise ModelError(f"table float.{name} is malformed")
 
     def gain(self, quality: int, name: str = "gain") -> Float:
         """A row of a table, (channels,)."""
@@ -70,6 +78,7 @@ class AutoencoderEngine(_SmallEngine):
         self.picture = self.config.picture
         self.latent = (coded, rows, columns)
         self.places = sum(c * h * w for c, h, w in network.cells)
+        self.expect(dict.fromkeys(("gain", "gain_out", "offset"), coded))
 
     def analyse(self, pixels: Pixels) -> tuple[Float, NDArray[np.uint8]]:
         """Pixels (P, H, W, C) -> y (P, h, w, channels), places (P, K) in raster order (row, column, channel)."""
@@ -103,6 +112,7 @@ class TinyEngine(_SmallEngine):
         self.config = TinyConfig(**config)
         self._g_a = load_network(Analysis(self.config), model.tensors, "g_a.").to(self.device)
         self._g_s = load_network(Synthesis(self.config), model.tensors, "g_s.").to(self.device)
+        self.expect(dict.fromkeys(("gain", "gain_out", "weight"), self.config.n) | {"modulation": self.config.gs_width})
 
     def analyse(self, pixels: Pixels) -> Float:
         """Pixels (P, H, W, 3), sides multiples of 8 -> y (P, H/8, W/8, N), before its gain."""

@@ -48,9 +48,9 @@ def tensors_of(model: AutoencoderModel) -> Tensors:
     for part in ("turn", "turn_back"):
         for key, value in getattr(model, part).state_dict().items():
             out[f"{part}.{key}"] = as_numpy(value).astype(np.float16 if value.ndim == 4 else np.float32)
-    cells = math.prod(model.network.latent[1:])
     out |= prior_tables(model, gain)
-    FactorisedLatents(out, cells)
+    places = sum(map(math.prod, model.network.cells))
+    FactorisedLatents(out, math.prod(model.network.latent[1:]), gain.shape[1], places)
     return out
 
 

@@ -95,7 +95,7 @@ class MixturePrior(nn.Module):
         """Probability of [low, high], both (..., C) in units before the gain -> (..., C)."""
         middle = (low + high)[..., None] / 2 - self.mean
         # where both ends lie far above the mean, 1 - 1 would be left: mirror them
-        sign = -torch.sign(middle).detach()
+        sign = torch.where(middle > 0, -1.0, 1.0)
         scale = self.log_scale.exp()
         ends = [torch.sigmoid(sign * (end[..., None] - self.mean) / scale) for end in (low, high)]
         return ((ends[1] - ends[0]).abs() * self.logit.softmax(1)).sum(-1)

@@ -210,3 +210,37 @@ def test_every_small_model_ships_with_a_card() -> None:
     for name in (*AUTOENCODERS, "tiny"):
         assert installed[name].card.startswith(f"# {name}")
         assert installed[name].summary["data"]
+
+
+@pytest.mark.parametrize("model", ["mnist-fixed", "tiny"])
+def test_a_malformed_model_is_a_model_error(model: str, tmp_path: Path) -> None:
+    from safetensors.numpy import load_file, save_file
+
+    from caecodec.models.identity import model_id
+
+    path = zoo.find(model).path
+    tensors = load_file(path)
+    from safetensors import safe_open
+
+    with safe_open(path, "np") as file:
+        metadata = file.metadata()
+
+    def opened(changed: dict[str, NDArray[np.generic]], **values: str) -> None:
+        out = tmp_path / "x.safetensors"
+        save_file(changed, out, metadata | values | {"id": model_id(changed).hex()})
+        codec.open_codec(str(out))
+
+    opened(dict(tensors))
+    for name in tensors:
+        if name.startswith(("float.", "table.", "quality.", "steps.", "place.", "int.")):
+            with pytest.raises(caecodec.ModelError):
+                opened({key: value for key, value in tensors.items() if key != name})
+    widened = {"float.gain_out": np.pad(tensors["float.gain_out"], ((0, 0), (0, 1)))}
+    nothing = {"float.gain_out": np.full_like(tensors["float.gain_out"], np.nan)}
+    for change in (widened, nothing):
+        with pytest.raises(caecodec.ModelError, match=r"float\.gain_out"):
+            opened(tensors | change)
+    with pytest.raises(caecodec.ModelError):
+        opened(dict(tensors), config='{"kind": "mnist", "unpool": "indices"}')
+    with pytest.raises(caecodec.ModelError):
+        opened(dict(tensors), config='{"nonsense": 1}')

@@ -274,7 +274,8 @@ def test_models_and_sets_that_are_missing_are_named_and_the_rest_is_measured(
     assert warned[4][1] == "no --data cifar100=PATH"
     lines = result.out.decode().splitlines()
     assert [line.split(" | ")[0] for line in lines if line.startswith("| ")] == [
-        "| model", "| ---", "| cifar10", "| mnist", "| model", "| ---", "| cifar10", "| mnist",
+        "| as drawn", "| ---", "| cifar10", "| mnist", "| as codec", "| ---", "| cifar10", "| mnist",
+        "| model", "| ---", "| cifar10", "| mnist",
         "| asked", "| ---", *(f"| at most {n} bytes" for n in (100, 400, 512)),
         *(f"| at least {n} dB" for n in (27.7, 36.0, 38.0)),
     ]  # fmt: skip
