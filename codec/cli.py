@@ -344,7 +344,8 @@ def models(as_json: bool, card: str | None) -> None:
             click.echo(json.dumps(facts))
             continue
         mark = "  (default)" if facts["default"] else ""
-        click.echo(f"{model.name}  {facts['id']}  {model.size_bytes / 1e6:.1f} MB{mark}")
+        size = f"{model.size_bytes / 1e6:.1f} MB" if model.size_bytes >= 1e6 else f"{model.size_bytes / 1e3:.0f} kB"
+        click.echo(f"{model.name}  {facts['id']}  {size}{mark}")
         for key in ("description", "data", "quality"):
             if facts[key]:
                 click.echo(f"  {facts[key]}")

@@ -69,7 +69,7 @@ class FactorisedLatents:
         coded, index = self.plan(quality)
         latents = np.zeros(self._cells * self._index.shape[1] + len(self._places), np.int32)
         latents[coded] = Decoder(self._tables, data[CHECK_BYTES:]).decode(index)
-        latents = self._shifted(latents[None], 1)[0]
+        latents = self._shifted(latents[None], 1).reshape(-1)
         places = latents[len(latents) - len(self._places) :]
         if ((places < 0) | (places >= PLACES)).any() or check(latents) != data[:CHECK_BYTES]:
             raise CorruptFileError(

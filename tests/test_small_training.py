@@ -135,6 +135,30 @@ def test_tiny_trains_on_sets_by_name_and_resumes(sets: dict[str, Path], tmp_path
         assert torch.equal(mine, theirs)
 
 
+@pytest.mark.parametrize("loss", ["mse", "bce", "ssim", "ms-ssim"])
+def test_every_loss_trains_a_denoising_autoencoder(sets: dict[str, Path], tmp_path: Path, loss: str) -> None:
+    recipe = short("mnist-fixed", tmp_path, epochs=20, lr=1e-2, ema=0.9, loss=f'"{loss}"')
+    text = Path(recipe).read_text().replace("[data]", "[data]\nnoise_std = 0.2")
+    Path(recipe).write_text(text.split("[drawn]")[0] + "[drawn]\n")  # which has a loss of its own
+    run_recipe(recipe, tmp_path / "run", [str(sets["mnist"])], device="cpu", drawn=True, seed=3)
+    model, _ = load_checkpoint(tmp_path / "run" / "weights.pt")
+    fresh = AutoencoderModel(AutoencoderConfig("mnist", form="drawn", unpool="fixed")).eval()
+    x = torch.from_numpy(np.load(sets["mnist"])["images"][:50])[:, None].float() / 255
+    noisy = (x + 0.2 * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
+    with torch.no_grad():
+        errors = [float((m(noisy)["x_hat"] - x).square().mean()) for m in (fresh, model)]
+    assert errors[1] < 0.8 * errors[0]
+
+
+def test_a_seed_decides_a_run(sets: dict[str, Path], tmp_path: Path) -> None:
+    recipe, data = short("mnist-fixed", tmp_path, epochs=1), [str(sets["mnist"])]
+    scores = []
+    for number, seed in enumerate((5, 5, 6)):
+        out = tmp_path / str(number)
+        scores.append(run_recipe(recipe, out, data, device="cpu", drawn=True, seed=seed)["mse"])
+    assert scores[0] == scores[1] != scores[2]
+
+
 def test_patience_ends_a_run_with_its_best_weights(sets: dict[str, Path], tmp_path: Path) -> None:
     # a rate that throws the weights about: the score soon stops falling
     recipe = short("fashion-mnist", tmp_path, lr=0.3, epochs=200, patience=2, ema=0.0)
