@@ -398,13 +398,17 @@ def run(
         for name in models:
             progress(done, steps)
             learned = open_codec(name)
+            drawn_file = training / f"{name}-drawn" / "weights.pt"
             version = f"model {learned.model.info.id.hex()}"
+            if name in MODELS:
+                version += f", as drawn {_digest(drawn_file)}"
             if earlier.codecs.get(name) not in (None, version):  # another model of that name, on every set
                 earlier.rows = [row for row in earlier.rows if row.codec != name]
+                earlier.codecs[name] = version
             if not (same and earlier.codecs.get(name) == version and earlier.of("curve", name, small_set)):
                 drawn = None
                 if name in MODELS:
-                    drawn = measure_drawn(training / f"{name}-drawn" / "weights.pt", name, small_set, pictures)
+                    drawn = measure_drawn(drawn_file, name, small_set, pictures)
                 rows = _measure_model(Learned(name, learned), small_set, pictures, curve_pictures, drawn)
                 _replace(earlier, name, small_set, rows)
             results.codecs[name] = version
@@ -412,6 +416,11 @@ def run(
             keep(_with_rows(results, earlier))
     progress(steps, steps)
     return _with_rows(results, earlier)
+
+
+def _digest(path: Path) -> str:
+    """What tells one weights file from another."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:8] if path.is_file() else NOT_AT_HAND
 
 
 def _with_rows(results: SmallResults, earlier: SmallResults) -> SmallResults:

@@ -36,11 +36,11 @@ def encoded(
                 if len(batch) >= coder.batch:
                     submit()
                 if len(waiting) > WORKERS:
-                    yield from _collect(*waiting.popleft())
+                    yield from _collect(coder, quality, *waiting.popleft())
             if batch:
                 submit()
             while waiting:
-                yield from _collect(*waiting.popleft())
+                yield from _collect(coder, quality, *waiting.popleft())
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -52,7 +52,7 @@ def _nothing() -> Future[list[bytes]]:
 
 
 def _collect(
-    batch: list[tuple[Key, Picture | Exception]], made: Future[list[bytes]]
+    coder: Codec, quality: int, batch: list[tuple[Key, Picture | Exception]], made: Future[list[bytes]]
 ) -> Iterator[tuple[Key, Picture | None, bytes | Exception]]:
     failure = made.exception()
     if failure is not None and not isinstance(failure, Exception):
@@ -61,7 +61,10 @@ def _collect(
     for key, picture in batch:
         if isinstance(picture, Exception):
             yield key, None, picture
-        elif failure is not None:
-            yield key, None, failure
-        else:
+        elif failure is None:
             yield key, picture, next(files)
+        else:  # too much for the memory, say, or one that spoils the others: each for itself
+            try:
+                yield key, picture, coder.encode(picture, quality)
+            except Exception as exc:
+                yield key, None, exc

@@ -202,13 +202,13 @@ def encode(
                     yield (job, reading[0]), reading[1]
 
         start = time.perf_counter()
-        used = quality or 50
+        used, count = quality or 50, 0
         for (job, size), picture, made in batches.encoded(coder, pictures(), used):
             if isinstance(made, Exception):
                 yield job, made, {}
-            else:
-                yield job, made, facts(picture, made, used, size) | {"seconds": time.perf_counter() - start}
-            start = time.perf_counter()
+                continue
+            count += 1  # many are done at once: what each took is the mean so far
+            yield job, made, facts(picture, made, used, size) | {"seconds": (time.perf_counter() - start) / count}
 
     def line(r: dict[str, Any]) -> str:
         return (
@@ -380,16 +380,43 @@ def latents(
     from caecodec import pixels
 
     names = [source for source, _ in files.find_inputs(inputs, recursive, files.PICTURE_SUFFIXES)]
+    if not force and not files.is_stream(output) and os.path.lexists(output):
+        raise FileSystemError(f"{output} exists; -f overwrites it")
     limits = Limits(pixels=max_pixels)
-    pictures = [pixels.open_picture(files.read_bytes(name), limits, keep_metadata=False) for name in names]
-    from caecodec import codec
+    found: list[Any] = []
+    good: list[str] = []
 
-    found = codec.open_codec(model, device, precision).features(pictures)
-    same = len({y.shape for y in found}) == 1
-    arrays = codec.packed({"y": found} if same else {f"y{i}": y for i, y in enumerate(found)}, names)
-    files.write_atomically(output, arrays, overwrite=force)
-    shape = "x".join(map(str, found[0].shape)) if same else "several sizes"
-    click.echo(f"{output}: {len(found)} pictures, y of {shape}", err=files.is_stream(output))
+    def one(name: str) -> None:
+        picture = pixels.open_picture(files.read_bytes(name), limits, keep_metadata=False)
+        from caecodec import codec
+
+        coder = codec.open_codec(model, device, precision)
+        coder.check(picture)
+        waiting.append(picture)
+        good.append(name)
+        if len(waiting) >= coder.batch:
+            flush()
+
+    def flush() -> None:
+        from caecodec import codec
+
+        if waiting:
+            found.extend(codec.open_codec(model, device, precision).features(waiting))
+            waiting.clear()
+
+    waiting: list[Any] = []
+    try:
+        each(names, one)
+    finally:  # those that can be read are written whatever the others are
+        flush()
+        if found:
+            from caecodec import codec
+
+            same = len({y.shape for y in found}) == 1
+            arrays = codec.packed({"y": found} if same else {f"y{i}": y for i, y in enumerate(found)}, good)
+            files.write_atomically(output, arrays, overwrite=force)
+            shape = "x".join(map(str, found[0].shape)) if same else "several sizes"
+            click.echo(f"{output}: {len(found)} pictures, y of {shape}", err=files.is_stream(output))
 
 
 @caecodec.command()
@@ -442,6 +469,7 @@ def export(
 
 
 _MANY = 100  # files, from which on their rate is of interest
+_SLOW_SECONDS = 0.02  # for one file: it is written at once
 _GATHER_SECONDS = 0.5  # finished files wait this long at most for others to be written with them
 
 
@@ -470,10 +498,8 @@ def _run_batch(
 
     def write(waiting: list[tuple[files.Job, bytes, dict[str, Any]]]) -> Iterator[tuple[str, Exception | None]]:
         nonlocal written
-        if output_dir is not None:
-            for folder in {Path(job.target).parent for job, _, _ in waiting}:
-                files.make_folder(folder)
-        done = files.write_many([(job.target, data) for job, data, _ in waiting], overwrite=force)
+        outputs = [(job.target, data) for job, data, _ in waiting]
+        done = files.write_many(outputs, overwrite=force, make_folders=output_dir is not None)
         for (job, _, facts), (_, failure) in zip(waiting, done, strict=True):
             if failure is None:
                 written += 1
@@ -505,11 +531,12 @@ def _run_batch(
                     yield job.source, made
                     continue
                 waiting.append((job, made, facts))
-                if len(todo) == 1 or time.perf_counter() - gathering > _GATHER_SECONDS:
+                slow = facts["seconds"] > _SLOW_SECONDS or time.perf_counter() - gathering > _GATHER_SECONDS
+                if len(todo) == 1 or slow:
                     yield from write(waiting)
                     gathering = time.perf_counter()
-        except KeyboardInterrupt:
-            list(write(waiting))  # what is done is kept
+        except BaseException:  # interrupted, here or where this is consumed: what is done is kept
+            list(write(waiting))
             raise
         yield from write(waiting)
 

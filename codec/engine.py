@@ -5,6 +5,7 @@ Arrays at the border are (height, width, channels) numpy; inside, tensors are (1
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -23,6 +24,7 @@ from caecodec.models.zoo import Model
 
 Float = NDArray[np.float32]
 Network = TypeVar("Network", bound=nn.Module)
+_cudnn = threading.RLock()  # its flags are the process's, not the thread's
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
@@ -130,7 +132,10 @@ def load_network(network: Network, tensors: Mapping[str, NDArray[np.generic]], p
 def memory(device: torch.device) -> Iterator[None]:
     """Turn every way of running out of memory into LimitError; on CUDA, float32 means float32 and not TF32."""
     try:
-        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        if device.type == "cuda":
+            with _cudnn, torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+                yield
+        else:
             yield
     except (torch.OutOfMemoryError, MemoryError) as exc:
         raise LimitError(f"out of memory on {device}") from exc

@@ -62,7 +62,9 @@ def write_atomically(target: str, data: bytes, *, overwrite: bool) -> None:
         raise failure
 
 
-def write_many(outputs: Sequence[tuple[str, bytes]], *, overwrite: bool) -> list[tuple[str, Exception | None]]:
+def write_many(
+    outputs: Sequence[tuple[str, bytes]], *, overwrite: bool, make_folders: bool = False
+) -> list[tuple[str, Exception | None]]:
     """Write files as `write_atomically`, many of them with one sync; what went wrong with each, or None.
 
     A sync for each of thousands of small files would take most of the time of a batch.
@@ -75,9 +77,11 @@ def write_many(outputs: Sequence[tuple[str, bytes]], *, overwrite: bool) -> list
                 if is_stream(target):
                     _write_stream(target, data)
                 else:
+                    if make_folders:
+                        make_folder(Path(target).parent)
                     path = Path(os.path.realpath(target))
                     # not made from the target's name, which may be as long as names can be
-                    waiting[number] = path.with_name(f".caecodec-{secrets.token_hex(4)}.tmp"), path
+                    waiting[number] = path.with_name(f".caecodec-{secrets.token_hex(8)}.tmp"), path
                     _fill(*waiting[number], data, sync=len(outputs) == 1 or not hasattr(os, "sync"))
             except Exception as exc:  # out of memory, say
                 failures[number] = exc

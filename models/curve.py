@@ -20,5 +20,5 @@ def draw_curve(folder: Path) -> None:
     left.plot([r["minutes"] for r in train], [r["loss"] for r in train], linewidth=0.8)
     left.set(xlabel="minutes", ylabel="training loss", yscale="log")
     right.plot([r["minutes"] for r in validation], [r["score"] for r in validation], marker=".")
-    right.set(xlabel="minutes", ylabel="validation: mean log2(R + lambda D)")
+    right.set(xlabel="minutes", ylabel="validation score")
     figure.savefig(folder / "curve.png", dpi=110)

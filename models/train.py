@@ -159,9 +159,15 @@ class Trainer:
         if state.get("decoder_only", False) != self._decoder_only:
             which = "with" if state["decoder_only"] else "without"
             raise ValueError(f"{self.checkpoint} is of a run {which} --decoder-only; resume it so")
-        self.model.load_state_dict(state["model"])
-        self.ema.load_state_dict(state["ema"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        if state["config"] != self.recipe.model.to_dict():
+            raise ValueError(f"{self.checkpoint} is of another recipe, or of one with or without --drawn; resume it so")
+        self._check_class(self.checkpoint, state)
+        try:
+            self.model.load_state_dict(state["model"])
+            self.ema.load_state_dict(state["ema"])
+            self.optimizer.load_state_dict(state["optimizer"])
+        except (RuntimeError, ValueError) as exc:
+            raise ValueError(f"{self.checkpoint} does not fit this recipe") from exc
         self.step, self.elapsed, self.patches = state["step"], state["elapsed"], state["patches"]
         self.history = state.get("history", [])[:-1]
         self._best, self._waited = state.get("best"), state.get("waited", 0)
@@ -169,9 +175,16 @@ class Trainer:
         if self.minutes is None:
             self.minutes = state["minutes"]
 
+    def _check_class(self, checkpoint: Path, state: dict[str, Any]) -> None:
+        """Raise ValueError where weights saw a class that this run leaves out."""
+        without = getattr(self.recipe.data, "without", "")
+        if without and state.get("without", "") != without:
+            raise ValueError(f"{checkpoint} was trained on {without!r} as well: it cannot be left out any more")
+
     def start_from(self, checkpoint: Path) -> None:
         """Begin a new schedule from the weights of another run."""
         state = _load_state(checkpoint, self.device)
+        self._check_class(checkpoint, state)
         weights = {k: v.float() if v.is_floating_point() else v for k, v in state["ema"].items()}
         fresh = self.model.state_dict()
         # an autoencoder as drawn has neither gains nor a prior: its codec adds them

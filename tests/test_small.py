@@ -11,7 +11,7 @@ from PIL import Image
 from support import photograph, psnr, run, soft_alpha
 
 import caecodec
-from caecodec import codec, container
+from caecodec import batch, codec, container
 from caecodec.errors import CorruptFileError, InputImageError
 from caecodec.models import zoo
 from caecodec.pixels import Picture, from_array
@@ -176,6 +176,35 @@ def test_a_folder_goes_through_the_command_in_batches(tmp_path: Path) -> None:
     assert len(list((tmp_path / "back").glob("*.png"))) == 5
 
 
+def test_one_output_that_cannot_be_written_costs_only_itself(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / "in" / folder).mkdir(parents=True)
+        for i, array in enumerate(scraps(3)):
+            Image.fromarray(array).save(tmp_path / "in" / folder / f"{i}.png")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a").write_text("a file where a folder is needed")
+    result = run("encode", tmp_path / "in", "-r", "--output-dir", tmp_path / "out", "--model", "tiny")
+    assert result.code == 8
+    assert len(list((tmp_path / "out" / "b").glob("*.cae"))) == 3
+    assert sum("cannot make the folder" in line for line in result.error_lines) == 3
+
+
+def test_a_batch_that_fails_is_tried_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    coder = codec.open_codec("tiny")
+
+    def fail(*_: object) -> list[bytes]:
+        raise MemoryError
+
+    pictures = pictures_for("tiny", 3)
+    expected = coder.encode_many(pictures, 30)
+    monkeypatch.setattr(coder, "encode_many", fail)
+    given = [(0, pictures[0]), (1, ValueError("unreadable")), (2, pictures[2])]
+    found = [(key, made) for key, _, made in batch.encoded(coder, given, 30)]
+    assert [key for key, _ in found] == [0, 1, 2]
+    assert (found[0][1], found[2][1]) == (expected[0], expected[2])
+    assert isinstance(found[1][1], ValueError)
+
+
 def test_a_large_batch_ends_with_its_rate(tmp_path: Path) -> None:
     for i in range(100):
         Image.fromarray(np.full((4, 4), i, np.uint8)).save(tmp_path / f"{i}.png")
@@ -196,8 +225,12 @@ def test_latents_are_written_with_the_names_of_their_pictures(tmp_path: Path) ->
     assert np.abs(found["y"][1] - expected).max() < 0.05
     assert run("latents", tmp_path / "0.png", "--model", "tiny", "-o", out).code == 7
     Image.fromarray(photograph(20, 50)).save(tmp_path / "other.png")
-    assert run("latents", tmp_path, "-r", "--model", "tiny", "-o", out, "-f").code == 0
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    result = run("latents", tmp_path, "-r", "--model", "tiny", "-o", out, "-f")
+    assert result.code == 8
+    assert any("bad.png" in line for line in result.error_lines)
     assert np.load(out)["y3"].shape == (3, 7, 192)
+    assert len(np.load(out)["names"]) == 4
 
 
 def test_latents_of_a_photograph_cover_all_its_tiles() -> None:

@@ -172,6 +172,14 @@ def test_a_class_can_be_left_out(sets: dict[str, Path], tmp_path: Path) -> None:
     recipe, data = short("mnist", tmp_path), [str(sets["mnist"])]
     run_recipe(recipe, tmp_path / "run", data, device="cpu", drawn=True, without="b")
     assert load_checkpoint(tmp_path / "run" / "weights.pt")[1]["without"] == "b"
+    assert run_recipe(recipe, tmp_path / "run", data, device="cpu", drawn=True, without="b", resume=True)
+    with pytest.raises(UsageError, match="trained on 'a' as well"):
+        run_recipe(recipe, tmp_path / "run", data, device="cpu", drawn=True, without="a", resume=True)
+    start = tmp_path / "run" / "weights.pt"
+    with pytest.raises(UsageError, match="trained on 'c' as well"):
+        run_recipe(recipe, tmp_path / "new", data, device="cpu", without="c", start=start)
+    with pytest.raises(UsageError, match="with or without --drawn"):
+        run_recipe(recipe, tmp_path / "run", data, device="cpu", without="b", resume=True)
     with pytest.raises(UsageError, match="no class 'x'; it has a, b, c"):
         run_recipe(recipe, tmp_path / "other", data, device="cpu", without="x")
 

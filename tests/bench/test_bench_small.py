@@ -370,3 +370,18 @@ def test_another_file_is_refused(text: str, tmp_path: Path) -> None:
     path.write_text(text, encoding="utf-8")
     with pytest.raises(UsageError, match=r"r\.json"):
         small.load(path)
+
+
+def test_another_model_of_a_name_is_measured_anew_on_every_set(
+    sets: dict[str, Path], stubs: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned, _ = small.plan(["tiny"], sets)
+    assert len(planned) > 1
+    first = small.run(planned, sets, tmp_path)
+    again = small.run(planned, sets, tmp_path, earlier=replace(first, codecs=first.codecs | {"tiny": "model other"}))
+    assert {row.set for row in again.rows if row.codec == "tiny"} == set(planned)
+    assert len(again.rows) == len(first.rows)
+    calls: list[str] = []
+    monkeypatch.setattr(small, "measure", lambda codec, *_: calls.append(codec.name))
+    small.run(planned, sets, tmp_path, earlier=again)
+    assert not calls
