@@ -1,13 +1,14 @@
-"""Many small pictures through one codec: coded together, some batches at a time, while the next are being read."""
+"""Many small pictures: coded together, some batches at a time, while the next are being read; and decoded together."""
 
 from __future__ import annotations
 
 import collections
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from caecodec.base import Codec
+from caecodec.container import Container
 from caecodec.pixels import Picture
 
 Key = TypeVar("Key")
@@ -68,3 +69,54 @@ def _collect(
                 yield key, picture, coder.encode(picture, quality)
             except Exception as exc:
                 yield key, None, exc
+
+
+def decoded(
+    parsed: Iterable[tuple[Key, Container | Exception]],
+    opened: Callable[[bytes], Codec],
+    alone: Callable[[Codec, Key, Container], Picture],
+) -> Iterator[tuple[Key, Picture | Exception]]:
+    """Files of any models -> pictures, in the same order; what could not be parsed is passed on.
+
+    opened: model id -> codec. alone: decodes a file whose codec takes one at a time.
+    """
+    batch: list[tuple[Key, Container | Exception]] = []
+    current: Codec | None = None
+
+    def flush() -> Iterator[tuple[Key, Picture | Exception]]:
+        some = [one for _, one in batch if isinstance(one, Container)]
+        try:
+            made = iter(current.decode_many(some) if current is not None else [])
+        except Exception:
+            made = None  # one spoils the others: each for itself
+        for key, one in batch:
+            if isinstance(one, Exception):
+                yield key, one
+                continue
+            assert current is not None
+            try:
+                picture = next(made) if made is not None else current.decode(one)
+            except Exception as exc:
+                yield key, exc
+            else:
+                yield key, picture
+        batch.clear()
+
+    for key, one in parsed:
+        if isinstance(one, Container):
+            try:
+                coder = opened(one.model_id)
+            except Exception as exc:
+                batch.append((key, exc))
+                continue
+            if coder is not current or len(batch) >= coder.batch:
+                yield from flush()
+                current = coder
+            if coder.batch == 1:
+                try:
+                    yield key, alone(coder, key, one)
+                except Exception as exc:
+                    yield key, exc
+                continue
+        batch.append((key, one))
+    yield from flush()

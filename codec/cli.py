@@ -234,32 +234,41 @@ def decode(inputs: tuple[str, ...], suffix: str, device: str, precision: str, ma
 
     pixels.check_suffix(kind)
 
-    def one(job: files.Job) -> tuple[bytes, dict[str, Any]]:
+    def parse_each(jobs: Iterable[files.Job]) -> Iterator[tuple[tuple[files.Job, int], Any]]:
         from caecodec import container
 
-        data = files.read_bytes(job.source)
-        container.parse(data, limits)  # a bad file is refused before torch is imported
+        for job in jobs:
+            try:
+                data = files.read_bytes(job.source)
+                yield (job, len(data)), container.parse(data, limits)  # a bad file is refused before torch is imported
+            except Exception as exc:
+                yield (job, 0), exc
+
+    def opened(model_id: bytes) -> Any:
         from caecodec import codec
 
-        with ProgressLine(job.source, enabled=not batch["quiet"]) as progress:
-            picture = codec.decode(data, device, precision, limits, progress.update)
-        saved = pixels.saved(picture, kind)
-        return saved, {
-            "width": picture.width,
-            "height": picture.height,
-            "bytes": len(saved),
-            "input_bytes": len(data),
-        }
+        return codec.open_codec(model_id, device, precision)
+
+    def alone(coder: Any, key: tuple[files.Job, int], parsed: Any) -> Any:
+        with ProgressLine(key[0].source, enabled=not batch["quiet"]) as progress:
+            return coder.decode(parsed, progress.update)
 
     def many(jobs: Sequence[files.Job]) -> Iterator[Outcome]:
-        for job in jobs:
-            start = time.perf_counter()
+        from caecodec import batch as batches
+
+        start = time.perf_counter()
+        for (job, size), made in batches.decoded(parse_each(jobs), opened, alone):
             try:
-                data, result = one(job)
+                if isinstance(made, Exception):
+                    raise made
+                saved = pixels.saved(made, kind)
             except Exception as exc:
                 yield job, exc, {}
             else:
-                yield job, data, result | {"seconds": time.perf_counter() - start}
+                seconds = time.perf_counter() - start
+                sizes = {"width": made.width, "height": made.height, "bytes": len(saved), "input_bytes": size}
+                yield job, saved, sizes | {"seconds": seconds}
+            start = time.perf_counter()
 
     def line(r: dict[str, Any]) -> str:
         return f"{r['width']}x{r['height']}  {r['bytes']} bytes  {r['seconds']:.2f} s"

@@ -51,7 +51,7 @@ ALLOWED: dict[str, set[str]] = {
         *("small_engine", "factorised", "context"),
     },
     "codec": {"errors", "limits", "container", "pixels", "base", "photo", "small", "models.zoo"},
-    "batch": {"base", "pixels"},
+    "batch": {"base", "container", "pixels"},
     "rate": {"errors", "limits", "pixels", "base"},
     "files": {"errors"},
     "terminal": {"errors"},

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from support import photograph, psnr, run, soft_alpha
+from support import photograph, psnr, run, sealed, soft_alpha
 
 import caecodec
 from caecodec import batch, codec, container
@@ -136,8 +136,6 @@ def test_damage_is_noticed(model: str) -> None:
     for place in range(10, len(data) - 4):
         body = bytearray(data[:-4])
         body[place] ^= 0x40
-        from support import sealed
-
         # sealed again, so that only what decodes can notice
         damaged = sealed(bytes(body))
         try:
@@ -174,6 +172,17 @@ def test_a_folder_goes_through_the_command_in_batches(tmp_path: Path) -> None:
     done = run("decode", tmp_path / "out", "-r", "--output-dir", tmp_path / "back")
     assert done.code == 0
     assert len(list((tmp_path / "back").glob("*.png"))) == 5
+    # models may be mixed, and a damaged file costs only itself
+    (tmp_path / "out" / "2a.cae").write_bytes(caecodec.encode(photograph(40, 40)))
+    damaged = bytearray((tmp_path / "out" / "3.cae").read_bytes()[:-4])
+    damaged[-2] ^= 0x10
+    (tmp_path / "out" / "3.cae").write_bytes(sealed(bytes(damaged)))
+    (tmp_path / "out" / "4.cae").write_bytes(b"no file")
+    done = run("decode", tmp_path / "out", "-r", "--output-dir", tmp_path / "again")
+    assert done.code == 8
+    assert sorted(p.stem for p in (tmp_path / "again").glob("*.png")) == ["0", "1", "2", "2a"]
+    for name in ("0.png", "2.png"):
+        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "back" / name).read_bytes()
 
 
 def test_one_output_that_cannot_be_written_costs_only_itself(tmp_path: Path) -> None:
