@@ -50,6 +50,7 @@ SIZES = (
     (17, 90),
     (60, 44),
 )
+SMALL_SIZES = ((32, 32), (64, 64), (17, 40), (5, 9))
 pytestmark = pytest.mark.skipif(
     platform.machine() not in ("x86_64", "AMD64") or sys.platform != "linux",
     reason="the switches that play other machines exist on x86-64 Linux only",
@@ -85,6 +86,9 @@ def run(machine: Machine, *arguments: str) -> None:
 
 def test_every_encoder_decodes_under_every_other_with_equal_latents_and_nearly_equal_pixels(tmp_path: Path) -> None:
     pictures = {f"p{i}": photograph(h, w, seed=i) for i, (h, w) in enumerate(SIZES)}
+    pictures |= {f"tiny-{i}": photograph(h, w, seed=i) for i, (h, w) in enumerate(SMALL_SIZES)}
+    pictures |= {"tiny-gray": photograph(28, 28)[..., 0], "mnist-0": photograph(28, 28)[..., 0]}
+    pictures["cifar100-0"] = photograph(32, 32)
     np.savez(tmp_path / "pictures.npz", **pictures)
     todo = machines()
     folders = {machine: tmp_path / "-".join(machine) for machine in todo}
@@ -101,11 +105,14 @@ def test_every_encoder_decodes_under_every_other_with_equal_latents_and_nearly_e
             expected = reference.setdefault(name, pixels)
             worst = int(np.abs(pixels.astype(int) - expected.astype(int)).max())
             assert worst <= 1, f"{name} under {machine}: a pixel moved by {worst}"
-    assert len(reference) == len(todo) * len(SIZES)
+    assert len(reference) == len(todo) * len(pictures)
 
 
 def test_a_bfloat16_body_moves_pixels_by_at_most_two_steps(tmp_path: Path) -> None:
     pictures = {f"p{i}": photograph(h, w, seed=i) for i, (h, w) in enumerate(SIZES)}
+    pictures |= {f"tiny-{i}": photograph(h, w, seed=i) for i, (h, w) in enumerate(SMALL_SIZES)}
+    pictures |= {"tiny-gray": photograph(28, 28)[..., 0], "mnist-0": photograph(28, 28)[..., 0]}
+    pictures["cifar100-0"] = photograph(32, 32)
     np.savez(tmp_path / "pictures.npz", **pictures)
     (tmp_path / "cae").mkdir()
     machine = machines()[0]

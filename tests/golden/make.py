@@ -1,4 +1,4 @@
-"""Add golden files for the current format version and default model; existing ones are never replaced."""
+"""Add golden files for the current format version and the models that ship; existing ones are never replaced."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ sys.path.insert(0, str(HERE.parent))
 from support import photograph, soft_alpha  # noqa: E402
 
 
-def pictures() -> dict[str, tuple[Image.Image, int]]:
-    """Name -> picture and quality: each room of the format at least once."""
+def pictures() -> dict[str, tuple[Image.Image, int, str]]:
+    """Name -> picture, quality and model: each room of the format at least once."""
     colour = Image.fromarray(photograph(40, 56))
     with_alpha = Image.fromarray(photograph(16, 24, seed=1))
     with_alpha.putalpha(Image.fromarray(soft_alpha(16, 24)))
@@ -26,24 +26,34 @@ def pictures() -> dict[str, tuple[Image.Image, int]]:
     tagged = Image.fromarray(photograph(20, 30, seed=2))
     tagged.info["exif"] = exif.tobytes()
     tagged.info["xmp"] = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>"
+    tile = Image.fromarray(photograph(32, 32, seed=5))
+    stroke = Image.fromarray(photograph(28, 28, seed=6)).convert("L")
     return {
-        "small": (Image.fromarray(photograph(8, 9, seed=3)), 20),
-        "one-pixel": (Image.fromarray(np.full((1, 1, 3), (200, 30, 90), np.uint8)), 50),
-        "colour": (colour, 60),
-        "gray": (colour.convert("L"), 35),
-        "alpha": (with_alpha, 80),
-        "metadata": (tagged, 1),
-        "two-tiles": (Image.fromarray(photograph(24, 1048, seed=4)), 100),
+        "small": (Image.fromarray(photograph(8, 9, seed=3)), 20, "photo-xs"),
+        "one-pixel": (Image.fromarray(np.full((1, 1, 3), (200, 30, 90), np.uint8)), 50, "photo-xs"),
+        "colour": (colour, 60, "photo-xs"),
+        "gray": (colour.convert("L"), 35, "photo-xs"),
+        "alpha": (with_alpha, 80, "photo-xs"),
+        "metadata": (tagged, 1, "photo-xs"),
+        "two-tiles": (Image.fromarray(photograph(24, 1048, seed=4)), 100, "photo-xs"),
+        "tiny": (tile, 40, "tiny"),
+        "tiny-gray-odd": (stroke.crop((0, 0, 17, 28)), 90, "tiny"),
+        "cifar10": (tile, 50, "cifar10"),
+        "cifar100": (tile, 50, "cifar100"),
+        "cifar10-dense": (tile, 100, "cifar10-dense"),
+        "fashion-mnist": (stroke, 50, "fashion-mnist"),
+        "mnist": (stroke, 50, "mnist"),
+        "mnist-fixed": (stroke, 1, "mnist-fixed"),
     }
 
 
 if __name__ == "__main__":
     folder = HERE / f"v{1}"
-    for name, (image, quality) in pictures().items():
+    for name, (image, quality, model) in pictures().items():
         path = folder / f"{name}.cae"
         if path.exists():
             print(f"{path.name} is there already; golden files are never replaced")
             continue
-        data = caecodec.encode(image, quality, precision="float32")
+        data = caecodec.encode(image, quality, model=model, precision="float32")
         path.write_bytes(data)
         caecodec.decode(data, precision="float32").save(path.with_suffix(".png"))
