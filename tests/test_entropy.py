@@ -132,7 +132,7 @@ def test_a_stream_means_the_same_to_the_reference_decoder(source: Source) -> Non
     frequencies, tails = source()
     symbols, indices = draw(3000, seed=8, wild=0.1)
     stream = coded(Tables.of(frequencies, tails), symbols, indices)
-    model = Model({}, b"", tails.tolist(), [tuple(part) for part in split(frequencies, tails)])
+    model = Model({}, b"", "photo", tails=tails.tolist(), tables=[tuple(part) for part in split(frequencies, tails)])
     assert RangeDecoder(stream).batch(indices.tolist(), model) == symbols.tolist()
 
 
