@@ -27,22 +27,21 @@ FAMILIES: dict[str, Callable[[zoo.Model, str, str], Codec]] = {
 
 
 @functools.lru_cache(maxsize=2)
-def _open(path: str, mtime: int, device: str, precision: str) -> Codec:
-    model = zoo.load(path)
+def _open(info: zoo.ModelInfo, device: str, precision: str) -> Codec:
+    model = zoo.load(str(info.path))
     if model.info.family not in FAMILIES:
-        raise ModelError(f"{path}: model family {model.info.family!r} needs a newer caecodec")
+        raise ModelError(f"{info.path}: model family {model.info.family!r} needs a newer caecodec")
     try:
         return FAMILIES[model.info.family](model, device, precision)
     except CaecodecError:
         raise
     except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as exc:
-        raise ModelError(f"{path}: not a whole model of family {model.info.family} ({exc})") from exc
+        raise ModelError(f"{info.path}: not a whole model of family {model.info.family} ({exc})") from exc
 
 
 def open_codec(model: str | bytes | None = None, device: str = "auto", precision: str = "auto") -> Codec:
     """The codec of a model by name, id or path, kept for the next call. Raises ModelError."""
-    path = zoo.find(model).path
-    return _open(str(path), path.stat().st_mtime_ns, device, precision)
+    return _open(zoo.find(model), device, precision)
 
 
 def decode(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,9 +33,10 @@ class ModelInfo:
     description: str
     path: Path
     size_bytes: int
-    config: Mapping[str, float]
-    training: Mapping[str, float]
-    summary: Mapping[str, str]  # one line each: data, quality
+    version: str  # differs when the file does: its time and the hash of its header
+    config: Mapping[str, float] = field(compare=False)
+    training: Mapping[str, float] = field(compare=False)
+    summary: Mapping[str, str] = field(compare=False)  # one line each: data, quality
 
     @property
     def card(self) -> str:
@@ -63,7 +65,9 @@ def read_info(path: Path) -> ModelInfo:
             length = int.from_bytes(stream.read(8), "little")
             if not 2 <= length <= _MAX_HEADER_BYTES:
                 raise ModelError(f"{path}: not a safetensors file")
-            metadata = json.loads(stream.read(length))["__metadata__"]
+            header = stream.read(length)
+            status = os.fstat(stream.fileno())
+        metadata = json.loads(header)["__metadata__"]
         if metadata["format"] != "caecodec-model 1":
             raise ModelError(f"{path}: model format {metadata['format']!r} needs a newer caecodec")
         return ModelInfo(
@@ -72,7 +76,8 @@ def read_info(path: Path) -> ModelInfo:
             family=metadata["family"],
             description=metadata["description"],
             path=path,
-            size_bytes=path.stat().st_size,
+            size_bytes=status.st_size,
+            version=f"{status.st_mtime_ns}-{hashlib.sha256(header).hexdigest()}",
             config=json.loads(metadata["config"]),
             training=json.loads(metadata["training"]),
             summary=json.loads(metadata["summary"]),
@@ -123,22 +128,20 @@ def find(key: str | bytes | None = None) -> ModelInfo:
 
 def load(key: str | bytes | None = None) -> Model:
     """A model's tensors, verified against its id. Raises ModelError. The last few are kept in memory."""
-    info = find(key)
-    return _load(info.path, info.path.stat().st_mtime_ns)
+    return _load(find(key))
 
 
 @functools.lru_cache(maxsize=4)
-def _load(path: Path, _modified: int) -> Model:
+def _load(info: ModelInfo) -> Model:
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     from caecodec.models.identity import model_id
 
-    info = read_info(path)
     try:
-        tensors = load_file(path)
+        tensors = load_file(info.path)
     except (SafetensorError, OSError) as exc:
-        raise ModelError(f"{path}: {exc}") from exc
+        raise ModelError(f"{info.path}: {exc}") from exc
     if model_id(tensors) != info.id:
-        raise ModelError(f"{path}: its tensors do not hash to its id {info.id.hex()}: the file is damaged")
+        raise ModelError(f"{info.path}: its tensors do not hash to its id {info.id.hex()}: the file is damaged")
     return Model(info, tensors)
