@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
+    from caecodec.allocation import BitAllocation
+
 __version__ = "0.1.0"
 
 __all__ = [
@@ -46,6 +48,7 @@ __all__ = [
     "ModelError",
     "UsageError",
     "__version__",
+    "bit_allocation",
     "decode",
     "encode",
     "info",
@@ -92,6 +95,19 @@ def decode(
     from caecodec import codec, pixels
 
     return pixels.to_image(codec.decode(data, device, precision, limits))
+
+
+def bit_allocation(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> BitAllocation:
+    """The bytes of a .cae file -> bits of each 16x16 pixels (`cells`), and of y and z apart.
+
+    Photo models only. Raises CorruptFileError, LimitError, ModelError, UsageError.
+    """
+    from caecodec import container
+
+    parsed = container.parse(data, limits)
+    from caecodec import codec
+
+    return codec.open_codec(parsed.model_id).allocation(parsed)
 
 
 def open_image(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> Image.Image:

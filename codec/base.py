@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caecodec import container, pixels
+from caecodec.allocation import BitAllocation
 from caecodec.container import Container
 from caecodec.errors import UsageError
 from caecodec.models import zoo
@@ -71,6 +72,10 @@ class Codec(ABC):
     def encode_many(self, pictures: Sequence[Picture], quality: int) -> list[bytes]:
         """Pictures that the model takes -> their files."""
         return [self.encode(picture, quality) for picture in pictures]
+
+    def allocation(self, parsed: Container) -> BitAllocation:
+        """Where the bits of a file go. Raises CorruptFileError, and UsageError where the model has no map of them."""
+        raise UsageError(f"{self.model.info.name} keeps no map of where its bits go")
 
     def check(self, picture: Picture) -> None:
         """Raise InputImageError for a picture the model cannot take. The default takes all."""

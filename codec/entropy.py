@@ -52,12 +52,19 @@ class Tables:
 
     def cost(self, symbols: Symbols, indices: Indices) -> float:
         """Bits that `symbols` (any shape) take; a stream is longer by a byte at most, and 2e-5 bytes a symbol."""
+        return float(self.costs(symbols, indices).sum())
+
+    def costs(self, symbols: Symbols, indices: Indices) -> NDArray[np.float64]:
+        """Bits that each of `symbols` (any shape) takes, (K,)."""
         flat, index = symbols.ravel(), indices.ravel()
         tail = self.tail[index]
         inside = np.abs(flat) <= tail
-        total = self.bits[index, np.where(inside, flat + tail, 2 * tail + 1)].sum()
-        escaped = np.abs(flat[~inside].astype(np.int64)) - tail[~inside]
-        return float(total + (2 * np.floor(np.log2(escaped)) + 2).sum()) if len(escaped) else float(total)
+        each: NDArray[np.float64] = self.bits[index, np.where(inside, flat + tail, 2 * tail + 1)]
+        outside = np.flatnonzero(~inside)
+        if len(outside):
+            escaped = np.abs(flat[outside].astype(np.int64)) - tail[outside]
+            each[outside] += 2 * np.floor(np.log2(escaped)) + 2
+        return each
 
     def shrink_saves(self, symbols: Symbols, indices: Indices) -> NDArray[np.float64]:
         """Bits saved by moving each symbol one towards zero; 0 for zeros and escapes. Both (K,) -> (K,)."""

@@ -91,6 +91,19 @@ class _Read:
         return self.decoder.decode(index)
 
 
+class _Measure(_Read):
+    """Reads, and keeps what every symbol costs, one array a call."""
+
+    def __init__(self, tables: Tables, data: bytes) -> None:
+        super().__init__(tables, data)
+        self.tables, self.bits = tables, list[NDArray[np.float64]]()
+
+    def __call__(self, mean: Array, index: Indices, source: Source | None) -> Symbols:
+        symbols = super().__call__(mean, index, source)
+        self.bits.append(self.tables.costs(symbols, index))
+        return symbols
+
+
 class LatentCodec:
     """Codes tiles of latents under one model's integer network and tables."""
 
@@ -114,7 +127,27 @@ class LatentCodec:
 
     def decode(self, data: bytes, shape: tuple[int, int], quality: int) -> NDArray[np.int32]:
         """Stream, (h, w) in cells -> y_hat (h, w, N). Raises CorruptFileError where the latents miss their check."""
-        y_hat = self._walk(shape, quality, _Read(self._tables, data[CHECK_BYTES:]))
+        return self._read(data, shape, quality, _Read(self._tables, data[CHECK_BYTES:]))
+
+    def bits(self, data: bytes, shape: tuple[int, int], quality: int) -> tuple[Float, Float]:
+        """Stream, (h, w) in cells -> bits of y (h, w), bits of z (ceil(h/4), ceil(w/4)). Raises as `decode`."""
+        reader = _Measure(self._tables, data[CHECK_BYTES:])
+        self._read(data, shape, quality, reader)
+        h, w = shape
+        of_z, *of_steps = reader.bits
+        of_y = np.zeros(shape, np.float32)
+        for step in of_steps:
+            start = 0
+            for i, j in PHASES:
+                place = of_y[i::2, j::2]
+                size = place.size * self._network.n // STEPS
+                if size:
+                    place += step[start : start + size].reshape(*place.shape, -1).sum(-1)
+                start += size
+        return of_y, of_z.reshape(-(-h // 4), -(-w // 4), -1).sum(-1).astype(np.float32)
+
+    def _read(self, data: bytes, shape: tuple[int, int], quality: int, reader: _Read) -> NDArray[np.int32]:
+        y_hat = self._walk(shape, quality, reader)
         if check(y_hat) != data[:CHECK_BYTES]:
             raise CorruptFileError(
                 "the decoded latents do not match their checksum: this decoder disagrees with the encoder; "

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caecodec import container, tiling
+from caecodec.allocation import BitAllocation
 from caecodec.base import Codec, Latents, Pixels, Progress, no_progress
 from caecodec.container import Container
 from caecodec.engine import Engine
@@ -70,6 +71,15 @@ class PhotoCodec(Codec):
     def decode_latents(self, parsed: Container) -> Iterator[Latents]:
         for tile, stream in zip(tiling.tiles(parsed.width, parsed.height), parsed.tiles, strict=True):
             yield self.latents.decode(stream, tile.shape, parsed.quality)
+
+    def allocation(self, parsed: Container) -> BitAllocation:
+        _, columns = container.tile_grid(parsed.width, parsed.height)
+        grid = tiling.tiles(parsed.width, parsed.height)
+        bits = [self.latents.bits(s, t.shape, parsed.quality) for t, s in zip(grid, parsed.tiles, strict=True)]
+        rows = [bits[i : i + columns] for i in range(0, len(bits), columns)]
+        return BitAllocation(
+            np.block([[y for y, _ in row] for row in rows]), np.block([[z for _, z in row] for row in rows])
+        )
 
     def synthesise(
         self,

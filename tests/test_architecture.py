@@ -36,15 +36,28 @@ ALLOWED: dict[str, set[str]] = {
     "entropy": {"errors", "limits", "integer"},
     "engine": {"errors", "limits", "integer", "models.layers", "models.photo", "models.zoo"},
     "latents": {"errors", "limits", "container", "integer", "entropy"},
+    "allocation": set(),
     "record": {"errors", "limits", "container", "models.zoo"},
     "small_engine": {
         *("errors", "integer", "engine", "models.autoencoder", "models.layers", "models.tiny", "models.zoo"),
     },
     "factorised": {"errors", "container", "integer", "entropy"},
     "context": {"errors", "container", "integer", "entropy", "latents"},
-    "base": {"errors", "container", "pixels", "models.zoo"},
+    "base": {"errors", "allocation", "container", "pixels", "models.zoo"},
     "photo": {
-        *("errors", "base", "container", "pixels", "integer", "tiling", "entropy", "engine", "latents", "models.zoo"),
+        *(
+            "errors",
+            "allocation",
+            "base",
+            "container",
+            "pixels",
+            "integer",
+            "tiling",
+            "entropy",
+            "engine",
+            "latents",
+            "models.zoo",
+        ),
     },
     "small": {
         *("errors", "base", "container", "pixels", "integer", "entropy", "models.zoo"),
@@ -55,7 +68,7 @@ ALLOWED: dict[str, set[str]] = {
     "rate": {"errors", "limits", "pixels", "base"},
     "files": {"errors"},
     "terminal": {"errors"},
-    "__init__": {"errors", "limits", "container", "pixels", "record", "codec"},
+    "__init__": {"errors", "limits", "container", "pixels", "record", "codec", "allocation"},
     "__main__": {"cli"},
 }
 CLI_MAY_NOT_IMPORT = {"engine", "small_engine", "entropy", "integer", "latents", "factorised", "context", "tiling"}
