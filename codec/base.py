@@ -17,7 +17,7 @@ from caecodec.models import zoo
 from caecodec.pixels import Picture
 
 Pixels = NDArray[np.uint8]
-Latents = NDArray[np.int32]
+Latents = NDArray[Any]  # integers: int32 of a network, uint8 where they are the pixels themselves
 Progress = Callable[[float], None]  # share done, 0..1
 
 
@@ -118,7 +118,8 @@ def picture_of(parsed: Container, colour: Callable[[], Pixels]) -> Picture:
     """Colour, made once alpha is known to be sound, with everything beside it. Raises CorruptFileError."""
     alpha = None
     if container.TAG_ALPHA in parsed.sections:
-        alpha = pixels.decompress_alpha(parsed.sections[container.TAG_ALPHA], parsed.width, parsed.height)
+        data = parsed.sections[container.TAG_ALPHA]
+        alpha = pixels.decompress(data, parsed.width, parsed.height, True, "the alpha section")
     metadata = {container.SECTION_NAMES[t]: d for t, d in parsed.sections.items() if t != container.TAG_ALPHA}
     return Picture(colour(), alpha, **metadata)  # type: ignore[arg-type]
 
@@ -128,7 +129,7 @@ def sections_of(picture: Picture) -> dict[bytes, bytes]:
     tags = (container.TAG_EXIF, container.TAG_ICC, container.TAG_XMP)
     sections = {t: data for t, data in zip(tags, (picture.exif, picture.icc, picture.xmp), strict=True) if data}
     if picture.alpha is not None:
-        sections[container.TAG_ALPHA] = pixels.compress_alpha(picture.alpha)
+        sections[container.TAG_ALPHA] = pixels.compress(picture.alpha)
     return sections
 
 

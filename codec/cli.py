@@ -138,10 +138,13 @@ def encode(
         return len(data), picture
 
     def facts(picture: Any, encoded: bytes, used: int, size: int) -> dict[str, Any]:
+        from caecodec import container
+
         return {
             "width": picture.width,
             "height": picture.height,
             "quality": used,
+            "lossless": container.is_lossless(encoded),
             "bytes": len(encoded),
             "bpp": 8 * len(encoded) / (picture.width * picture.height),
             "input_bytes": size,
@@ -214,7 +217,8 @@ def encode(
 
     def line(r: dict[str, Any]) -> str:
         return (
-            f"{r['width']}x{r['height']}  q{r['quality']}  {r['bytes']} bytes  {r['bpp']:.3f} bpp"
+            f"{r['width']}x{r['height']}  {'lossless' if r['lossless'] else 'q' + str(r['quality'])}"
+            f"  {r['bytes']} bytes  {r['bpp']:.3f} bpp"
             f"  {100 * r['bytes'] / r['input_bytes']:.1f} % of the input  {r['seconds']:.2f} s"
         )
 

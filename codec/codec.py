@@ -11,19 +11,36 @@ import numpy as np
 
 from caecodec import container, pixels
 from caecodec.base import Codec, Progress, no_progress
-from caecodec.container import Container
+from caecodec.container import LOSSLESS_ID, Container
 from caecodec.errors import CaecodecError, ModelError
 from caecodec.limits import DEFAULT_LIMITS, Limits
+from caecodec.lossless import NAME, LosslessCodec
 from caecodec.models import zoo
-from caecodec.photo import PhotoCodec
 from caecodec.pixels import Picture
-from caecodec.small import AutoencoderCodec, TinyCodec
 
-FAMILIES: dict[str, Callable[[zoo.Model, str, str], Codec]] = {
-    "photo": PhotoCodec,
-    "autoencoder": AutoencoderCodec,
-    "tiny": TinyCodec,
-}
+Maker = Callable[[zoo.Model, str, str], Codec]
+
+
+# their modules import torch, which a lossless file does without
+def _photo() -> Maker:
+    from caecodec.photo import PhotoCodec
+
+    return PhotoCodec
+
+
+def _autoencoder() -> Maker:
+    from caecodec.small import AutoencoderCodec
+
+    return AutoencoderCodec
+
+
+def _tiny() -> Maker:
+    from caecodec.small import TinyCodec
+
+    return TinyCodec
+
+
+FAMILIES: dict[str, Callable[[], Maker]] = {"photo": _photo, "autoencoder": _autoencoder, "tiny": _tiny}
 
 
 @functools.lru_cache(maxsize=2)
@@ -32,7 +49,7 @@ def _open(info: zoo.ModelInfo, device: str, precision: str) -> Codec:
     if model.info.family not in FAMILIES:
         raise ModelError(f"{info.path}: model family {model.info.family!r} needs a newer caecodec")
     try:
-        return FAMILIES[model.info.family](model, device, precision)
+        return FAMILIES[model.info.family]()(model, device, precision)
     except CaecodecError:
         raise
     except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as exc:
@@ -40,7 +57,9 @@ def _open(info: zoo.ModelInfo, device: str, precision: str) -> Codec:
 
 
 def open_codec(model: str | bytes | None = None, device: str = "auto", precision: str = "auto") -> Codec:
-    """The codec of a model by name, id or path, kept for the next call. Raises ModelError."""
+    """The codec of a model by name, id or path, kept for the next call; 'lossless' has no model. Raises ModelError."""
+    if model in (NAME, LOSSLESS_ID):
+        return LosslessCodec()
     return _open(zoo.find(model), device, precision)
 
 
@@ -62,7 +81,8 @@ def verify(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Container:
     for _ in open_codec(parsed.model_id).decode_latents(parsed):
         pass
     if container.TAG_ALPHA in parsed.sections:
-        pixels.decompress_alpha(parsed.sections[container.TAG_ALPHA], parsed.width, parsed.height)
+        alpha = parsed.sections[container.TAG_ALPHA]
+        pixels.decompress(alpha, parsed.width, parsed.height, True, "the alpha section")
     return parsed
 
 

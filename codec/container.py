@@ -22,6 +22,7 @@ from caecodec.limits import DEFAULT_LIMITS, Limits
 MAGIC = b"\xca\xec\x0d"
 VERSION = 1
 MODEL_ID_BYTES = 4
+LOSSLESS_ID = bytes(MODEL_ID_BYTES)  # in place of a model's: pixels as they are
 TILE = 1024  # pixels; tiles start at multiples of it
 
 FLAG_GRAY = 0x01
@@ -65,6 +66,12 @@ def varint(value: int) -> bytes:
         value >>= 7
     out.append(value)
     return bytes(out)
+
+
+def is_lossless(data: bytes) -> bool:
+    """Whether a .cae file keeps pixels as they are; the file is not checked."""
+    start = len(MAGIC) + 3
+    return data[start : start + MODEL_ID_BYTES] == LOSSLESS_ID
 
 
 def serialize(container: Container) -> bytes:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from caecodec import container, tiling
+from caecodec import container, lossless, tiling
 from caecodec.allocation import BitAllocation
 from caecodec.base import Codec, Latents, Pixels, Progress, no_progress
 from caecodec.container import Container
@@ -17,7 +17,7 @@ from caecodec.entropy import Tables
 from caecodec.integer import EntropyNetwork
 from caecodec.latents import LatentCodec
 from caecodec.models import zoo
-from caecodec.pixels import Picture
+from caecodec.pixels import Picture, mse
 
 Float = NDArray[np.float32]
 
@@ -71,6 +71,22 @@ class PhotoCodec(Codec):
     def decode_latents(self, parsed: Container) -> Iterator[Latents]:
         for tile, stream in zip(tiling.tiles(parsed.width, parsed.height), parsed.tiles, strict=True):
             yield self.latents.decode(stream, tile.shape, parsed.quality)
+
+    def encode(self, picture: Picture, quality: int, progress: Progress = no_progress) -> bytes:
+        """As `Codec.encode`, but a lossless file where that is the better trade at this quality."""
+        data = super().encode(picture, quality, progress)
+        return self._better(picture, quality, data) if lossless.promising(picture, len(data)) else data
+
+    def _better(self, picture: Picture, quality: int, data: bytes) -> bytes:
+        """Of two files the one with less R + lambda D; the lossless one has D = 0 and any R."""
+        exact = lossless.LosslessCodec().encode(picture)
+        if len(exact) <= len(data):
+            return exact
+        config = self.model.info.config
+        weight = config["lambda_min"] * (config["lambda_max"] / config["lambda_min"]) ** ((quality - 1) / 99)
+        colour = self.decode(container.parse(data)).colour
+        saved_bpp = 8 * (len(exact) - len(data)) / (picture.width * picture.height)
+        return exact if saved_bpp < weight * mse(picture.colour, colour) else data
 
     def allocation(self, parsed: Container) -> BitAllocation:
         _, columns = container.tile_grid(parsed.width, parsed.height)

@@ -220,29 +220,42 @@ def _from_cmyk(image: Image.Image, icc: bytes) -> Image.Image:
     return converted
 
 
-def compress_alpha(alpha: NDArray[np.uint8]) -> bytes:
-    """(H, W) -> the smaller of lossless WebP and PNG."""
-    image = Image.fromarray(alpha)
-    png = io.BytesIO()
-    image.save(png, "PNG", optimize=True)
-    if max(image.size) > WEBP_MAX_SIDE:
-        return png.getvalue()
-    webp = io.BytesIO()
-    image.convert("RGB").save(webp, "WEBP", lossless=True, method=4)
-    return min(webp.getvalue(), png.getvalue(), key=len)
+def compress(samples: NDArray[np.uint8]) -> bytes:
+    """(H, W) -> the smaller of lossless WebP and PNG; (H, W, 3) -> lossless WebP. Colour: sides up to 16383."""
+    image = Image.fromarray(np.ascontiguousarray(samples))
+    files = []
+    if image.mode == "L":
+        png = io.BytesIO()
+        image.save(png, "PNG", optimize=True)
+        files.append(png.getvalue())
+    if max(image.size) <= WEBP_MAX_SIDE:
+        webp = io.BytesIO()
+        image.convert("RGB").save(webp, "WEBP", lossless=True, method=4)
+        files.append(webp.getvalue())
+    return min(files, key=len)
 
 
-def decompress_alpha(data: bytes, width: int, height: int) -> NDArray[np.uint8]:
-    """The inverse; raises CorruptFileError unless it is WebP or PNG of exactly this size."""
+def decompress(data: bytes, width: int, height: int, gray: bool, what: str) -> NDArray[np.uint8]:
+    """The inverse; raises CorruptFileError, naming `what`, unless it is WebP or PNG of exactly this size and kind."""
+    modes = {"PNG": "L", "WEBP": "RGB"} if gray else {"WEBP": "RGB"}
     try:
-        with _decoding(), _own_limits(), Image.open(io.BytesIO(data), formats=("WEBP", "PNG")) as image:
-            if getattr(image, "n_frames", 1) != 1 or image.mode != {"PNG": "L", "WEBP": "RGB"}[str(image.format)]:
-                raise CorruptFileError("the alpha section is not one 8-bit gray picture")
+        with _decoding(), _own_limits(), Image.open(io.BytesIO(data), formats=tuple(modes)) as image:
+            if getattr(image, "n_frames", 1) != 1 or image.mode != modes[str(image.format)]:
+                raise CorruptFileError(f"{what} is not one 8-bit {'gray' if gray else 'colour'} picture")
             if image.size != (width, height):
-                raise CorruptFileError(f"the alpha section is {image.width}x{image.height}, not {width}x{height}")
-            return np.array(image.convert("L"))
+                raise CorruptFileError(f"{what} is {image.width}x{image.height}, not {width}x{height}")
+            return np.array(image.convert("L") if gray else image)
     except InputImageError as exc:
-        raise CorruptFileError(f"the alpha section: {exc}") from exc
+        raise CorruptFileError(f"{what}: {exc}") from exc
+
+
+def mse(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
+    """Mean squared error of two pictures of one shape, over all channels. Works row by row: little memory."""
+    total = 0
+    for row_a, row_b in zip(a, b, strict=True):
+        difference = row_a.astype(np.int32) - row_b
+        total += int((difference * difference).sum())
+    return total / a.size
 
 
 SAVE_OPTIONS: dict[str, dict[str, object]] = {

@@ -11,10 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from caecodec import lossless
 from caecodec.errors import UsageError
-from caecodec.pixels import Picture
+from caecodec.pixels import Picture, mse
 
 if TYPE_CHECKING:  # targets are checked before torch is imported
     from caecodec.base import Codec, Pixels, Progress
@@ -38,7 +37,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The file that meets the target, and its quality."""
+    """The file that meets the target, and its quality (100 where it is lossless)."""
 
     data: bytes
     quality: int
@@ -60,12 +59,9 @@ def parse_size(text: str) -> int:
 
 
 def psnr(a: Pixels, b: Pixels) -> float:
-    """PSNR in dB of two uint8 pictures of one shape; inf where they are equal. Works row by row: little memory."""
-    total = 0
-    for row_a, row_b in zip(a, b, strict=True):
-        difference = row_a.astype(np.int32) - row_b
-        total += int((difference * difference).sum())
-    return math.inf if total == 0 else 10 * math.log10(255**2 * a.size / total)
+    """PSNR in dB of two uint8 pictures of one shape; inf where they are equal."""
+    error = mse(a, b)
+    return math.inf if error == 0 else 10 * math.log10(255**2 / error)
 
 
 def highest(meets: Callable[[int], bool]) -> int:
@@ -81,13 +77,21 @@ def highest(meets: Callable[[int], bool]) -> int:
 
 
 def encode_to_target(codec: Codec, picture: Picture, target: Target, progress: Progress) -> Found:
-    """The best file that meets `target`. Raises UsageError, saying what was reachable, where none does."""
-    tiles = list(codec.analyse(picture, progress))
+    """The best file that meets `target`. Raises UsageError, saying what was reachable, where none does.
+
+    A lossless file is the best one where it fits the size, or is the smallest with the PSNR asked for.
+    """
     if target.psnr is not None:
-        return _for_psnr(codec, picture, tiles, target.psnr)
+        found = _for_psnr(codec, picture, list(codec.analyse(picture, progress)), target.psnr)
+        if found is not None and not lossless.promising(picture, len(found.data)):
+            return found
+        exact = lossless.LosslessCodec().encode(picture)
+        return found if found is not None and len(found.data) < len(exact) else Found(exact, lossless.QUALITY)
     pixels = picture.width * picture.height
     budget = target.size if target.size is not None else math.floor(target.bpp * pixels / 8)  # type: ignore[operator]
-    return _for_size(codec, picture, tiles, budget)
+    if lossless.promising(picture, budget) and len(exact := lossless.LosslessCodec().encode(picture)) <= budget:
+        return Found(exact, lossless.QUALITY)
+    return _for_size(codec, picture, list(codec.analyse(picture, progress)), budget)
 
 
 def _for_size(codec: Codec, picture: Picture, tiles: list[Any], budget: int) -> Found:
@@ -122,7 +126,7 @@ def _for_size(codec: Codec, picture: Picture, tiles: list[Any], budget: int) -> 
     raise UsageError(f"{budget} bytes cannot be met: quality 1 takes {smallest} bytes{without}")
 
 
-def _for_psnr(codec: Codec, picture: Picture, tiles: list[Any], wanted: float) -> Found:
+def _for_psnr(codec: Codec, picture: Picture, tiles: list[Any], wanted: float) -> Found | None:
     from caecodec.base import sections_of
 
     reached: dict[int, float] = {}
@@ -135,6 +139,6 @@ def _for_psnr(codec: Codec, picture: Picture, tiles: list[Any], wanted: float) -
 
     quality = highest(too_low) + 1
     if quality > 100:
-        raise UsageError(f"{wanted:g} dB cannot be met: quality 100 reaches {reached[100]:.2f} dB")
+        return None
     streams = [codec.code_tile(tile, quality)[0] for tile in tiles]
     return Found(codec.wrap(picture, quality, streams, sections_of(picture)), quality)

@@ -25,7 +25,7 @@ class Info:
     size_bytes: int
     bpp: float
     compression_rate: float  # 1 - size / raw size, raw being 8 bits a channel
-    sections: Mapping[str, int]  # bytes of header, latents, and each section; they sum to size_bytes
+    sections: Mapping[str, int]  # bytes of header, latents (or pixels), and each section; they sum to size_bytes
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -38,6 +38,7 @@ def info(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Info:
     alpha = container.TAG_ALPHA in parsed.sections
     sections = {container.SECTION_NAMES[tag]: len(payload) for tag, payload in parsed.sections.items()}
     latents = sum(map(len, parsed.tiles)) - container.CHECK_BYTES * len(parsed.tiles)
+    coded = "pixels" if parsed.model_id == container.LOSSLESS_ID else "latents"
     pixels = parsed.width * parsed.height
     mode = ("LA" if alpha else "L") if parsed.gray else ("RGBA" if alpha else "RGB")
     return Info(
@@ -52,11 +53,13 @@ def info(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Info:
         size_bytes=len(data),
         bpp=8 * len(data) / pixels,
         compression_rate=1 - len(data) / (pixels * len(mode)),
-        sections={"header": len(data) - latents - sum(sections.values()), "latents": latents} | sections,
+        sections={"header": len(data) - latents - sum(sections.values()), coded: latents} | sections,
     )
 
 
 def _model_name(model_id: bytes) -> str | None:
+    if model_id == container.LOSSLESS_ID:
+        return "lossless"
     from caecodec.models import zoo
 
     return next((m.name for m in zoo.everything()[0] if m.id == model_id), None)

@@ -773,3 +773,24 @@ def decode_tiny_tile(data: bytes, h: int, w: int, quality: int, gray: bool, mode
             u[row][column][c] = times(value, to_u[c], M)
     check(flat(y_hat), data)
     return y_hat
+
+
+# 16 Pixels as they are
+
+
+def stored(data: bytes) -> list[bytes]:
+    """A file without a model, of tiles that are not compressed -> the samples of each tile, in raster order."""
+    file = parse(data)
+    if file.model_id != bytes(4):
+        raise RejectedError("the file has a model")
+    found = []
+    for number, tile in enumerate(file.tiles):
+        row, column = divmod(number, -(-file.width // 1024))
+        count = min(1024, file.height - 1024 * row) * min(1024, file.width - 1024 * column) * (1 if file.gray else 3)
+        samples = tile[2:-1]
+        if tile[-1:] != b"\x01" or len(samples) != count:
+            raise RejectedError("the tile is compressed (WebP and PNG are not decoded here) or malformed")
+        if (zlib.crc32(samples) & 0xFFFF).to_bytes(2, "little") != tile[:2]:
+            raise RejectedError("the samples do not match their check")
+        found.append(samples)
+    return found

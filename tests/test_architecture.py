@@ -44,7 +44,9 @@ ALLOWED: dict[str, set[str]] = {
     "factorised": {"errors", "container", "integer", "entropy"},
     "context": {"errors", "container", "integer", "entropy", "latents"},
     "base": {"errors", "allocation", "container", "pixels", "models.zoo"},
+    "lossless": {"errors", "base", "container", "pixels", "tiling", "models.zoo"},
     "photo": {
+        *("lossless",),
         *(
             "errors",
             "allocation",
@@ -63,9 +65,9 @@ ALLOWED: dict[str, set[str]] = {
         *("errors", "base", "container", "pixels", "integer", "entropy", "models.zoo"),
         *("small_engine", "factorised", "context"),
     },
-    "codec": {"errors", "limits", "container", "pixels", "base", "photo", "small", "models.zoo"},
+    "codec": {"errors", "limits", "container", "pixels", "base", "lossless", "photo", "small", "models.zoo"},
     "batch": {"base", "container", "pixels"},
-    "rate": {"errors", "limits", "pixels", "base"},
+    "rate": {"errors", "limits", "pixels", "base", "lossless"},
     "files": {"errors"},
     "terminal": {"errors"},
     "__init__": {"errors", "limits", "container", "pixels", "record", "codec", "allocation"},

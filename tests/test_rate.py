@@ -9,7 +9,7 @@ from support import photograph
 import caecodec
 from caecodec import codec, rate
 from caecodec.errors import UsageError
-from caecodec.pixels import Picture
+from caecodec.pixels import Picture, from_array
 from caecodec.rate import Target, highest, parse_size, psnr
 
 
@@ -137,7 +137,15 @@ def test_an_impossible_size_points_at_the_metadata(coder: codec.PhotoCodec) -> N
         rate.encode_to_target(coder, picture, Target(size=1000), codec.no_progress)
 
 
-def test_an_impossible_psnr_says_what_was_reachable(coder: codec.PhotoCodec) -> None:
-    best = psnr(PICTURE.colour, codec.decode(coder.encode(PICTURE, 100)).colour)
-    with pytest.raises(UsageError, match=f"99 dB cannot be met: quality 100 reaches {best:.2f} dB"):
-        rate.encode_to_target(coder, PICTURE, Target(psnr=99), codec.no_progress)
+def test_a_psnr_above_what_the_model_reaches_is_met_losslessly(coder: codec.PhotoCodec) -> None:
+    found = rate.encode_to_target(coder, PICTURE, Target(psnr=99), codec.no_progress)
+    np.testing.assert_array_equal(codec.decode(found.data).colour, PICTURE.colour)
+    assert found.quality == 100
+
+
+def test_a_lossless_file_that_fits_the_size_or_beats_the_psnr_is_taken(coder: codec.PhotoCodec) -> None:
+    stripes = from_array(np.repeat(np.arange(64, dtype=np.uint8)[None, :, None] % 2 * 255, 64, 0).repeat(3, 2))
+    for target in (Target(size=500), Target(psnr=30), Target(bpp=2)):
+        found = rate.encode_to_target(coder, stripes, target, codec.no_progress)
+        np.testing.assert_array_equal(codec.decode(found.data).colour, stripes.colour)
+        assert len(found.data) < 200

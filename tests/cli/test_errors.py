@@ -32,7 +32,6 @@ PIXELS = photograph(32, 48)
         (["encode", "img.png", "bad.png", "--target-bpp", "-1"], 2, "a target must be above zero"),
         (["encode", "img.png", "--target-psnr", "nan"], 2, "a target must be above zero"),
         (["encode", "img.png", "--target-size", "20"], 2, "img.png: 20 bytes cannot be met: quality 1 takes"),
-        (["encode", "img.png", "--target-psnr", "200"], 2, "img.png: 200 dB cannot be met: quality 100 reaches"),
         (["encode", "img.png", "--max-pixels", "0"], 2, "0 is not in the range"),
         (["encode", "img.png", "--device", "abacus"], 2, "unknown device 'abacus'"),
         (["encode", "img.png", "--precision", "int1"], 2, "unknown precision 'int1'"),
