@@ -1,14 +1,16 @@
 """Codecs behind one protocol. A new one is a class or a `PillowCodec`, and a line in `CODECS`.
 
-Whatever a codec's file needs counts: `encode` gives the bytes of the whole file.
+Whatever a codec's file needs counts: `encode` gives the bytes of the whole file. They are made in one thread, so that
+they are the same on every machine; a codec that can take more has a field `threads` (`with_threads`).
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from typing import Any, Protocol, cast
 
 import numpy as np
 import PIL
@@ -16,15 +18,17 @@ from numpy.typing import NDArray
 from PIL import Image, features
 
 import caecodec
+from caecodec.bench import peers, vvc
 from caecodec.errors import UsageError
 
 Pixels = NDArray[np.uint8]
 
-_JPEG_GRID = (5, 10, 15, 20, 25, 30, 40, 50, 60, 70, 80, 90, 95)
+_JPEG_GRID = (5, 10, 15, 20, 25, 30, 40, 50, 60, 70, 80, 90, 95, 97)
 _WEBP_GRID = (1, 10, 25, 40, 55, 70, 80, 88, 94, 99)
-_AVIF_GRID = (10, 20, 30, 40, 50, 60, 70, 80, 88, 95)
-_AVIF_SLOW_GRID = (10, 25, 40, 55, 68, 80, 90)  # several seconds a file
+_AVIF_GRID = (5, 10, 20, 30, 40, 50, 60, 70, 80, 88, 95)
+_AVIF_SLOW_GRID = (4, 16, 30, 45, 60, 75, 88)  # several seconds a file
 _DECIBELS = (24, 26, 28, 30, 32, 34, 36, 38, 40, 42)
+_EXTENSIONS = {"JPEG": "jpg", "JPEG2000": "jp2"}
 _CAECODEC_GRID = (1, 8, 15, 22, 30, 38, 46, 54, 62, 70, 78, 86, 93, 100)
 
 
@@ -44,6 +48,11 @@ class BenchCodec(Protocol):
         """The grid measured by default, from the smallest file to the largest."""
         ...
 
+    @property
+    def extension(self) -> str:
+        """Of its files, without the dot."""
+        ...
+
     def encode(self, array: Pixels, quality: int) -> bytes:
         """(H, W, 3) RGB -> the whole file."""
         ...
@@ -61,6 +70,7 @@ class CaecodecCodec:
     version: str
     qualities: tuple[int, ...] = _CAECODEC_GRID
     model: str | None = None
+    extension: str = "cae"
 
     def encode(self, array: Pixels, quality: int) -> bytes:
         return caecodec.encode(array, quality, model=self.model)
@@ -71,7 +81,11 @@ class CaecodecCodec:
 
 @dataclass(frozen=True, slots=True)
 class PillowCodec:
-    """A format that Pillow writes, with fixed options; `quality_option` maps a quality to the options it sets."""
+    """A format that Pillow writes, with fixed options; `quality_option` maps a quality to the options it sets.
+
+    thread_option: the one that takes the number of threads to encode with, where there is one. AVIF is decoded with as
+    many as there are cores, whatever it says: that does not change the pixels.
+    """
 
     name: str
     version: str
@@ -79,10 +93,17 @@ class PillowCodec:
     format: str
     options: Mapping[str, Any]
     quality_option: Callable[[int], Mapping[str, Any]]
+    thread_option: str | None = None
+    threads: int = 1
+
+    @property
+    def extension(self) -> str:
+        return _EXTENSIONS.get(self.format, self.format.lower())
 
     def encode(self, array: Pixels, quality: int) -> bytes:
         stream = io.BytesIO()
-        Image.fromarray(array).save(stream, self.format, **self.options, **self.quality_option(quality))
+        threads = {self.thread_option: self.threads} if self.thread_option else {}
+        Image.fromarray(array).save(stream, self.format, **self.options, **threads, **self.quality_option(quality))
         return stream.getvalue()
 
     def decode(self, data: bytes) -> Pixels:
@@ -99,11 +120,13 @@ def _decibels(quality: int) -> Mapping[str, Any]:
 
 
 Maker = Callable[[str], BenchCodec]  # called with the codec's name; raises what keeps it from working
+_OF_MODEL = "caecodec:"  # and the name of a model
 
 
 def _caecodec(name: str) -> BenchCodec:
-    model = caecodec.info(caecodec.encode(np.zeros((16, 16, 3), np.uint8)))
-    return CaecodecCodec(name, f"{caecodec.__version__}, model {model.model} {model.model_id}")
+    asked = name.removeprefix(_OF_MODEL) if name.startswith(_OF_MODEL) else None
+    model = caecodec.info(caecodec.encode(np.zeros((16, 16, 3), np.uint8), model=asked))
+    return CaecodecCodec(name, f"{caecodec.__version__}, model {model.model} {model.model_id}", model=asked)
 
 
 def _pillow(
@@ -112,49 +135,62 @@ def _pillow(
     qualities: tuple[int, ...],
     options: Mapping[str, Any],
     quality_option: Callable[[int], Mapping[str, Any]] = _quality,
+    thread_option: str | None = None,
 ) -> Maker:
     def make(name: str) -> BenchCodec:
         library = "libjpeg_turbo" if feature == "jpg" and features.check("libjpeg_turbo") else feature
         version = f"{library} {features.version(library)}, Pillow {PIL.__version__}"
-        return PillowCodec(name, version, qualities, file_format, options, quality_option)
+        return PillowCodec(name, version, qualities, file_format, options, quality_option, thread_option)
 
     return make
 
 
+_jpeg = partial(_pillow, "jpg", "JPEG", _JPEG_GRID)
+_webp = partial(_pillow, "webp", "WEBP", _WEBP_GRID)
+# With more threads than one, libavif splits a picture into tiles and the file depends on their number.
+_avif = partial(_pillow, "avif", "AVIF", thread_option="max_threads")
 _PROGRESSIVE = {"optimize": True, "progressive": True}
 _PROGRESSIVE_444 = _PROGRESSIVE | {"subsampling": "4:4:4"}
-# One thread: with more, libavif splits a picture into tiles and the file depends on the number of cores.
-_AVIF = {"max_threads": 1}
-_AVIF_444 = _AVIF | {"subsampling": "4:4:4", "speed": 3, "advanced": {"tune": "psnr"}}
+_AVIF_444 = {"subsampling": "4:4:4", "speed": 3, "advanced": {"tune": "psnr"}}
 # Pillow's default is without the colour transform, which more than doubles the files of photographs.
 _JPEG2000 = {"irreversible": True, "mct": 1, "quality_mode": "dB"}
 
 CODECS: Mapping[str, Maker] = {
     "caecodec": _caecodec,
-    "jpeg": _pillow("jpg", "JPEG", _JPEG_GRID, {}),
-    "jpeg-progressive": _pillow("jpg", "JPEG", _JPEG_GRID, _PROGRESSIVE),
-    "jpeg-progressive-444": _pillow("jpg", "JPEG", _JPEG_GRID, _PROGRESSIVE_444),
-    "webp": _pillow("webp", "WEBP", _WEBP_GRID, {"method": 4}),
-    "webp-6": _pillow("webp", "WEBP", _WEBP_GRID, {"method": 6}),
-    "avif": _pillow("avif", "AVIF", _AVIF_GRID, _AVIF),
-    "avif-444": _pillow("avif", "AVIF", _AVIF_SLOW_GRID, _AVIF_444),
+    "jpeg": _jpeg({}),
+    "jpeg-progressive": _jpeg(_PROGRESSIVE),
+    "jpeg-progressive-444": _jpeg(_PROGRESSIVE_444),
+    "mozjpeg": partial(peers.open_mozjpeg, quant_table=3),
+    "mozjpeg-q1": partial(peers.open_mozjpeg, quant_table=1),
+    "jpegli": peers.open_jpegli,
+    "webp": _webp({"method": 4}),
+    "webp-6": _webp({"method": 6}),
+    "jxl-7": partial(peers.open_jxl, effort=7),
+    "jxl-9": partial(peers.open_jxl, effort=9),
+    "avif": _avif(_AVIF_GRID, {}),
+    "avif-444": _avif(_AVIF_SLOW_GRID, _AVIF_444),
+    "heic-444": peers.open_heic,
+    "vvc": vvc.open_vvc,
     "jpeg2000": _pillow("jpg_2000", "JPEG2000", _DECIBELS, _JPEG2000, _decibels),
 }
 
 
 def open_codecs(names: Sequence[str]) -> tuple[list[BenchCodec], dict[str, str]]:
-    """Names (or 'all') -> the codecs that work here, and why each of the others does not.
+    """Names -> the codecs that work here, and why each of the others does not.
 
-    Raises UsageError for a name that is not in `CODECS`.
+    'all' stands for all of `CODECS`; 'caecodec:NAME' is caecodec with another model. Raises UsageError for a name
+    that is neither.
     """
-    wanted = list(CODECS) if "all" in names else list(dict.fromkeys(names))
-    unknown = [name for name in wanted if name not in CODECS]
+    every = [one for name in names for one in (CODECS if name == "all" else [name])]
+    wanted = {name: _caecodec if name.startswith(_OF_MODEL) else CODECS.get(name) for name in every}
+    unknown = [name for name, maker in wanted.items() if maker is None]
     if unknown:
-        raise UsageError(f"no codec {', '.join(unknown)}; choose from {', '.join(CODECS)} or all")
+        choices = f"{', '.join(CODECS)}, {_OF_MODEL}MODEL or all"
+        raise UsageError(f"no codec {', '.join(unknown)}; choose from {choices}")
     codecs, missing = [], {}
-    for name in wanted:
+    for name, maker in wanted.items():
         try:
-            codecs.append(_tried(CODECS[name](name)))
+            codecs.append(_tried(cast(Maker, maker)(name)))
         except Exception as exc:  # whatever keeps a codec from working is the reason that is shown
             missing[name] = f"{type(exc).__name__}: {exc}"
     return codecs, missing
@@ -166,6 +202,13 @@ def open_codec(name: str) -> BenchCodec:
     if missing:
         raise UsageError(f"{name} does not work here: {missing[name]}")
     return codecs[0]
+
+
+def with_threads(codec: BenchCodec, threads: int) -> BenchCodec:
+    """The codec, allowed so many threads of its own where it has any; the file may depend on them."""
+    if any(field.name == "threads" for field in fields(cast(Any, codec))):
+        return cast(BenchCodec, replace(cast(Any, codec), threads=threads))
+    return codec
 
 
 def _tried(codec: BenchCodec) -> BenchCodec:

@@ -10,6 +10,8 @@ import functools
 import hashlib
 import importlib.metadata
 import platform
+import shutil
+import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -21,13 +23,27 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from caecodec.bench import metrics, results
+from caecodec.bench import metrics, parts, results
 from caecodec.bench.codecs import BenchCodec, Pixels
 from caecodec.bench.results import Results, Row
 from caecodec.errors import InputImageError, UsageError
 
 SUFFIXES = frozenset((".bmp", ".png", ".ppm", ".tif", ".tiff"))  # in folders; others must be named
-PACKAGES = ("caecodec", "pillow", "numpy", "torch", "constriction", "bjontegaard")
+PACKAGES = (
+    "caecodec",
+    "pillow",
+    "numpy",
+    "torch",
+    "constriction",
+    "bjontegaard",
+    "imageio-ffmpeg",
+    "pillow-heif",
+    "pillow-jxl-plugin",
+    "pyjpegli",
+    "pytorch-msssim",
+    "pyvips-binary",
+    "ssimulacra2",
+)
 _SAVE_SECONDS = 5.0
 
 
@@ -49,6 +65,14 @@ class Task:
     codec: BenchCodec
     quality: int
     picture: Picture
+    metrics: tuple[str, ...] = ()  # beside PSNR
+    keep: Path | None = None  # folder that the file goes into
+
+    @property
+    def file(self) -> Path | None:
+        """Where the file is kept."""
+        name = f"{self.picture.name}-q{self.quality}.{self.codec.extension}"
+        return None if self.keep is None else self.keep / self.codec.name / name
 
     @property
     def key(self) -> tuple[str, int, str]:
@@ -101,7 +125,23 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": versions,
         "date": now.isoformat(timespec="seconds"),
+        "commit": _commit(),
     }
+
+
+def _commit() -> str | None:
+    """Of the checkout that this file is part of, with -dirty where it is changed; None where it is in none."""
+    git = shutil.which("git")
+    if git is None:
+        return None
+    folder = Path(__file__).resolve().parent
+    said = ""
+    for command in (["ls-files", "--error-unmatch", Path(__file__).name], ["describe", "--always", "--dirty"]):
+        done = subprocess.run([git, "-C", str(folder), *command], capture_output=True, text=True, check=False)
+        if done.returncode:
+            return None
+        said = done.stdout.strip()
+    return said
 
 
 def _cpu_name() -> str:
@@ -119,10 +159,25 @@ def measure(task: Task) -> Row:
     try:
         pixels = _load_cached(picture.path, picture.sha256)
         data = codec.encode(pixels, task.quality)
-        error = metrics.mse(pixels, codec.decode(data))
+        shown = codec.decode(data)
+        error = metrics.mse(pixels, shown)
+        found: dict[str, Any] = {}
+        for name in task.metrics:
+            value = metrics.measure(name, pixels, shown)
+            found[metrics.ASKABLE[name][0]] = None if value is None else round(value, 6)
+        made = row(
+            bytes=len(data),
+            psnr=round(metrics.psnr(error), 6),
+            mse=round(error, 6),
+            parts=parts.of(codec, data),
+            **found,
+        )
+        if task.file is not None:
+            task.file.parent.mkdir(parents=True, exist_ok=True)
+            task.file.write_bytes(data)
     except Exception as exc:  # a codec that fails is a result
         return row(error=f"{type(exc).__name__}: {exc}")
-    return row(bytes=len(data), psnr=round(metrics.psnr(error), 6), mse=round(error, 6))
+    return made
 
 
 @functools.lru_cache(maxsize=2)
@@ -136,18 +191,22 @@ def run(
     path: Path,
     *,
     qualities: Sequence[int] | None = None,
+    asked: tuple[str, ...] = (),
+    keep: Path | None = None,
     processes: int = 1,
     unavailable: dict[str, str] | None = None,
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Results:
     """Measure what `path` does not hold yet, and keep `path` up to date while at it.
 
-    `qualities` None takes each codec's grid. Failures of an earlier run are tried again. Worker processes take one
-    thread each if the environment says so (OMP_NUM_THREADS), as the command sees to.
+    `qualities` None takes each codec's grid. `asked` are metrics beside PSNR. `keep` is a folder that every file goes
+    into as CODEC/PICTURE-qQUALITY.EXTENSION. Rows that failed, lack a metric asked for, or whose file is not there, are
+    measured again. Worker processes take one thread each if the environment says so (OMP_NUM_THREADS), as the
+    command sees to.
     """
     known = results.load(path) if path.exists() else Results()
     wanted = [
-        Task(codec, quality, picture)
+        Task(codec, quality, picture, asked, keep)
         for codec in codecs
         for picture in pictures
         for quality in (qualities or codec.qualities)
@@ -177,17 +236,23 @@ def run(
 
 
 def _still_valid(known: Results, wanted: Sequence[Task]) -> Iterator[Row]:
-    """Rows to keep: not those of another version or of other pixels, nor a failure that is to be tried again."""
+    """Rows to keep: not those of another version or of other pixels, nor one that is to be measured again."""
     versions = {task.codec.name: task.codec.version for task in wanted}
     hashes = {task.picture.name: task.picture.sha256 for task in wanted}
-    keys = {task.key for task in wanted}
+    tasks = {task.key: task for task in wanted}
     for row in known.rows:
         same_codec = versions.get(row.codec, row.version) == row.version
         known_hash = known.pictures.get(row.picture)
         same_pixels = hashes.get(row.picture, known_hash) == known_hash
-        again = row.error is not None and row.key in keys
+        task = tasks.get(row.key)
+        again = task is not None and not _done(row, task)
         if same_codec and same_pixels and not again:
             yield row
+
+
+def _done(row: Row, task: Task) -> bool:
+    kept = task.file is None or (task.file.is_file() and task.file.stat().st_size == row.bytes)
+    return row.error is None and not row.lacks(task.metrics) and kept
 
 
 def _measure_all(tasks: Sequence[Task], processes: int) -> Iterator[Row]:

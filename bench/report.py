@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from caecodec.bench import bdrate
-from caecodec.bench.results import Results
+from caecodec.bench.published import Published, fits
+from caecodec.bench.results import MeanPoint, Results
 from caecodec.errors import UsageError
 
 OURS = "caecodec"
@@ -21,15 +22,17 @@ NOTHING = "-"
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Cells as text; the first column is what a row is about."""
+    """Cells as text; the first column is what a row is about. Notes are sentences below it."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...] = ()
 
     def markdown(self) -> str:
-        """As a GitHub table, numbers to the right."""
+        """As a GitHub table, numbers to the right, notes as a list below."""
         rules = ("---", *("---:" for _ in self.columns[1:]))
-        return "\n".join("| " + " | ".join(cells) + " |" for cells in (self.columns, rules, *self.rows))
+        lines = ["| " + " | ".join(cells) + " |" for cells in (self.columns, rules, *self.rows)]
+        return "\n".join([*lines, *([""] if self.notes else []), *(f"- {note}" for note in self.notes)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +79,44 @@ def compare(results: Results, codec: str, anchor: str = ANCHOR) -> Comparison:
     )
 
 
-def comparison_table(results: Results, anchor: str = ANCHOR) -> Table:
-    """Every codec of a file against the anchor."""
+def comparison_table(results: Results, anchor: str = ANCHOR, beside: Sequence[Published] = ()) -> Table:
+    """Every codec of a file against the anchor, the best first; then published curves, against its mean curve."""
     columns = ("codec", f"BD-rate vs {anchor}", "BD-PSNR", "PSNR range", "median picture", "worst picture", "pictures")
+    compared = [compare(results, codec, anchor) for codec in results.codecs]
+    compared.sort(key=lambda c: math.inf if c.bd_rate is None else c.bd_rate)
     rows = []
-    for codec in results.codecs:
-        c = compare(results, codec, anchor)
+    for c in compared:
         worst = NOTHING if c.worst is None else f"{c.worst[1]:+.1f} % ({c.worst[0]})"
-        span = NOTHING if c.psnr_range is None else f"{c.psnr_range[0]:.1f} to {c.psnr_range[1]:.1f} dB"
-        gain = NOTHING if c.bd_psnr is None else f"{c.bd_psnr:+.2f} dB"
-        rows.append((codec, _percent(c.bd_rate), gain, span, _percent(c.median), worst, str(c.pictures)))
-    return Table(columns, tuple(rows))
+        curve_cells = _curve_cells(c.bd_rate, c.bd_psnr, c.psnr_range)
+        rows.append((c.codec, *curve_cells, _percent(c.median), worst, str(c.pictures)))
+    complete = results.complete(anchor)
+    own = results.mean_curve(anchor, complete if fits(complete) else ())  # the same pictures as theirs, or dashes
+    for one in beside:
+        theirs = one.curve
+        deltas = bdrate.bd_rate(own, theirs), bdrate.bd_psnr(own, theirs)
+        cells = _curve_cells(*deltas, bdrate.common_range(own, theirs))
+        rows.append((one.label, *cells, NOTHING, NOTHING, NOTHING))
+    sources = tuple(f"{one.label}: {one.source}" for one in beside)
+    return Table(columns, tuple(rows), failure_notes(results) + sources)
+
+
+def _curve_cells(rate: float | None, psnr: float | None, span: tuple[float, float] | None) -> tuple[str, str, str]:
+    """BD-rate, BD-PSNR and the range of the first."""
+    gain = NOTHING if psnr is None else f"{psnr:+.2f} dB"
+    return _percent(rate), gain, NOTHING if span is None else f"{span[0]:.1f} to {span[1]:.1f} dB"
+
+
+def failure_notes(results: Results, codecs: Container[str] | None = None) -> tuple[str, ...]:
+    """One sentence for each codec that is missing, and for each picture that one failed on: where, and why.
+
+    A picture that a codec failed on is in none of its means. codecs: only of these; None is all.
+    """
+    failed: dict[tuple[str, str, str], list[str]] = {}
+    for row in results.failures:
+        failed.setdefault((row.codec, row.picture, row.error or ""), []).append(str(row.quality))
+    told = [(c, f"{c} could not be measured: {why}") for c, why in results.unavailable.items()]
+    told += [(c, f"{c} failed on {p} at quality {', '.join(q)}: {why}") for (c, p, why), q in failed.items()]
+    return tuple(note for c, note in told if codecs is None or c in codecs)
 
 
 def rate_table(results: Results, against: Sequence[str], ours: str = OURS) -> Table:
@@ -100,7 +130,7 @@ def rate_table(results: Results, against: Sequence[str], ours: str = OURS) -> Ta
         raise UsageError(f"no picture is measured in full by all of {', '.join((ours, *against))}")
     points = results.mean_points(ours, shared)
     curves = {codec: results.mean_curve(codec, shared) for codec in against}
-    nearest = (min(points, key=lambda p: abs(math.log(p.bpp / target))) for target in BPP_TARGETS)
+    nearest = {point.quality: point for target in BPP_TARGETS if (point := near(points, target))}
     rows = [
         (
             f"quality {point.quality}",
@@ -108,7 +138,7 @@ def rate_table(results: Results, against: Sequence[str], ours: str = OURS) -> Ta
             f"{point.bpp:.3f} bpp",
             *(_needed(curves[codec], point.psnr) for codec in against),
         )
-        for point in dict.fromkeys(nearest)
+        for point in nearest.values()
     ]
     own = results.mean_curve(ours, shared)
     rates = (_percent(bdrate.bd_rate(curves[codec], own)) for codec in against)
@@ -116,7 +146,12 @@ def rate_table(results: Results, against: Sequence[str], ours: str = OURS) -> Ta
     spans = (bdrate.common_range(curves[codec], own) for codec in against)
     rows.append(("over", "", "", *(NOTHING if s is None else f"{s[0]:.1f} to {s[1]:.1f} dB" for s in spans)))
     columns = (f"{len(shared)} pictures", "PSNR", ours, *(f"{codec}, same PSNR" for codec in against))
-    return Table(columns, tuple(rows))
+    return Table(columns, tuple(rows), failure_notes(results, (ours, *against)))
+
+
+def near(points: Sequence[MeanPoint], bpp: float) -> MeanPoint | None:
+    """The measured point nearest to a bit rate, by ratio; None where there is none at all."""
+    return min(points, key=lambda p: abs(math.log(p.bpp / bpp)), default=None)
 
 
 def _needed(of: bdrate.Curve, psnr: float) -> str:

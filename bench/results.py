@@ -1,11 +1,11 @@
-"""The rows of a run, their JSON file, and their mean curves."""
+"""The rows of a rate-distortion run, their JSON file, and their means."""
 
 from __future__ import annotations
 
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,17 @@ from caecodec.bench import metrics
 from caecodec.bench.bdrate import Curve, curve
 from caecodec.errors import FileSystemError, UsageError
 
-FORMAT = 1
+FORMAT = 2
+KIND = "rd"  # of results: there are other files of the same format
+_READ = (1, FORMAT)  # 1 had no kind, and no metric but PSNR
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One picture by one codec at one quality. A failure has an `error` and no measurements."""
+    """One picture by one codec at one quality. A failure has an `error` and no measurements.
+
+    A metric is None where it was not asked for, or the picture is too small for it.
+    """
 
     codec: str
     version: str
@@ -31,6 +36,10 @@ class Row:
     psnr: float | None = None  # dB; inf is a lossless picture, null in JSON
     mse: float | None = None
     error: str | None = None
+    ssim: float | None = None
+    ms_ssim: float | None = None
+    ssimulacra2: float | None = None
+    parts: Mapping[str, int] | None = field(default=None, hash=False)  # bytes by part, where known; they sum to `bytes`
 
     @property
     def key(self) -> tuple[str, int, str]:
@@ -42,6 +51,18 @@ class Row:
         if self.bytes is None:
             raise ValueError(f"{self.key} failed: {self.error}")
         return metrics.bpp(self.bytes, self.width, self.height)
+
+    @property
+    def raw_bytes(self) -> int:
+        """Of 24-bit RGB."""
+        return 3 * self.width * self.height
+
+    def lacks(self, asked: Iterable[str]) -> bool:
+        """Whether a metric of these (`metrics.ASKABLE`) is missing that the picture is large enough for."""
+        return any(
+            getattr(self, metrics.ASKABLE[name][0]) is None and metrics.defined(name, self.width, self.height)
+            for name in asked
+        )
 
     @property
     def point(self) -> tuple[float, float]:
@@ -80,38 +101,71 @@ class Results:
         qualities = {row.quality for row in self.rows if row.codec == codec}
         return {p for p, rows in self.by_picture(codec).items() if {r.quality for r in rows} == qualities}
 
-    def mean_points(self, codec: str, pictures: set[str]) -> list[MeanPoint]:
-        """Mean bpp and mean PSNR of each quality over `pictures`, by rising quality."""
-        by_quality: dict[int, list[tuple[float, float]]] = {}
+    def mean_points(self, codec: str, pictures: Container[str]) -> list[MeanPoint]:
+        """Means of each quality over `pictures`, by rising quality."""
+        by_quality: dict[int, list[Row]] = {}
         for picture, rows in self.by_picture(codec).items():
             if picture in pictures:
                 for row in rows:
-                    by_quality.setdefault(row.quality, []).append(row.point)
-        return [
-            MeanPoint(q, sum(r for r, _ in points) / len(points), sum(p for _, p in points) / len(points))
-            for q, points in sorted(by_quality.items())
-        ]
+                    by_quality.setdefault(row.quality, []).append(row)
+        return [_mean_point(quality, rows) for quality, rows in sorted(by_quality.items())]
 
-    def mean_curve(self, codec: str, pictures: set[str]) -> Curve:
+    def mean_curve(self, codec: str, pictures: Container[str]) -> Curve:
         """The curve through `mean_points`."""
         return curve((point.bpp, point.psnr) for point in self.mean_points(codec, pictures))
 
 
 @dataclass(frozen=True, slots=True)
 class MeanPoint:
-    """One quality, averaged over pictures."""
+    """One quality, averaged over pictures. A metric that one of them lacks is None.
+
+    compression_rate and ratio are of all bytes against all raw bytes; the others are means of the pictures' own.
+    """
 
     quality: int
     bpp: float
     psnr: float
+    bytes: float
+    compression_rate: float
+    ratio: float
+    rmse: float
+    ssim: float | None
+    ms_ssim: float | None
+    ssimulacra2: float | None
+    parts: Mapping[str, float] | None = field(hash=False)
+
+
+def _mean_point(quality: int, rows: Sequence[Row]) -> MeanPoint:
+    raw, size = sum(row.raw_bytes for row in rows), sum(row.bytes or 0 for row in rows)
+    parts = [row.parts for row in rows if row.parts is not None]
+    names = dict.fromkeys(name for of_row in parts for name in of_row)
+    return MeanPoint(
+        quality=quality,
+        bpp=sum(row.bpp for row in rows) / len(rows),
+        psnr=sum(row.point[1] for row in rows) / len(rows),
+        bytes=size / len(rows),
+        compression_rate=1 - size / raw,
+        ratio=raw / size,
+        rmse=sum(math.sqrt(row.mse or 0) for row in rows) / len(rows),
+        ssim=_mean([row.ssim for row in rows]),
+        ms_ssim=_mean([row.ms_ssim for row in rows]),
+        ssimulacra2=_mean([row.ssimulacra2 for row in rows]),
+        parts={n: sum(p.get(n, 0) for p in parts) / len(rows) for n in names} if len(parts) == len(rows) else None,
+    )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    there = [value for value in values if value is not None]
+    return sum(there) / len(there) if len(there) == len(values) else None
 
 
 def load(path: Path) -> Results:
     """Read a results file. Raises FileSystemError, or UsageError where it is not one."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        if document["format"] != FORMAT:
-            raise UsageError(f"{path}: results of format {document['format']}, not {FORMAT}")
+        if document["format"] not in _READ or document.get("kind", KIND) != KIND:
+            found = f"{document.get('kind', '')} format {document['format']}".strip()
+            raise UsageError(f"{path}: results of {found}, not {KIND} format {FORMAT}")
         rows = [_row(values) for values in document["rows"]]
         return Results(document["environment"], document["pictures"], document["unavailable"], rows)
     except OSError as exc:
@@ -124,6 +178,7 @@ def save(results: Results, path: Path) -> None:
     """Write a results file, one row a line; it appears whole or not at all. Raises FileSystemError."""
     head = {
         "format": FORMAT,
+        "kind": KIND,
         "environment": results.environment,
         "pictures": results.pictures,
         "unavailable": results.unavailable,
@@ -141,12 +196,10 @@ def save(results: Results, path: Path) -> None:
 
 
 def _values(row: Row) -> Mapping[str, Any]:
-    values = asdict(row)
-    if row.error is None:
-        del values["error"]
-        values["psnr"] = None if row.psnr == math.inf else row.psnr
-        return values
-    return {key: value for key, value in values.items() if value is not None}
+    values = {key: value for key, value in asdict(row).items() if value is not None}
+    if row.error is None and row.psnr in (None, math.inf):
+        values["psnr"] = None
+    return values
 
 
 def _row(values: Mapping[str, Any]) -> Row:

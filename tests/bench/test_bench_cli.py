@@ -80,7 +80,7 @@ def test_failures_and_missing_codecs_are_reported_at_the_end(
     assert code == 8
     assert "caecodec: warning: new does not work here: ImportError: no library for it" in err
     assert "img, failing at quality 10: RuntimeError: cannot do this one" in err
-    assert "2 of 15 measurements failed" in err
+    assert "2 of 16 measurements failed" in err
     assert "jpeg" in out
 
 

@@ -3,28 +3,154 @@ from __future__ import annotations
 import io
 import math
 import pickle
+import re
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 from support import photograph
 
+import caecodec
 from caecodec.bench import codecs, match, metrics
 from caecodec.errors import UsageError
 
 
 @pytest.mark.parametrize("name", codecs.CODECS)
-def test_every_codec_gives_a_whole_file_and_the_picture_back(name: str) -> None:
+@pytest.mark.parametrize("size", [(32, 48), (33, 47), (32, 47), (33, 48)])
+def test_every_codec_gives_a_whole_file_and_the_picture_back(name: str, size: tuple[int, int]) -> None:
     codec = codecs.open_codec(name)
-    array = photograph(32, 48)
+    array = photograph(*size)
     data = codec.encode(array, codec.qualities[-1])
-    assert metrics.psnr(metrics.mse(array, codec.decode(data))) > 25
+    back = codec.decode(data)
+    assert back.shape == array.shape
+    assert metrics.psnr(metrics.mse(array, back)) > 33
+    assert codec.encode(array, codec.qualities[-1]) == data
+
+
+@pytest.mark.parametrize("name", codecs.CODECS)
+def test_every_codec_is_named_and_travels_to_other_processes_and_its_files_grow(name: str) -> None:
+    codec = codecs.open_codec(name)
     assert codec.name == name
-    assert codec.qualities == tuple(sorted(set(codec.qualities)))
+    assert re.search(r"\d\.\d", codec.version)
     assert pickle.loads(pickle.dumps(codec)) == codec
-    if name != "caecodec":
-        with Image.open(io.BytesIO(data)) as image:
-            assert image.size == (48, 32)
+    assert codec.qualities == tuple(sorted(set(codec.qualities)))
+    array = photograph(64, 64)
+    sizes = [len(codec.encode(array, codec.qualities[place])) for place in (0, len(codec.qualities) // 2, -1)]
+    assert sizes == sorted(set(sizes))
+
+
+@pytest.mark.parametrize(
+    ("name", "begins", "extension"),
+    [
+        ("mozjpeg", b"\xff\xd8\xff", "jpg"),
+        ("jpegli", b"\xff\xd8\xff", "jpg"),
+        ("jxl-7", b"\xff\x0a", "jxl"),
+        ("heic-444", b"\0\0\0.ftyphei", "heic"),
+        ("vvc", b"\0\0\0\1", "266"),
+        ("avif", b"\0\0\0.ftypavif", "avif"),
+        ("jpeg2000", b"\0\0\0.jP  ", "jp2"),
+        ("webp", b"RIFF", "webp"),
+        ("caecodec", b"\xca\xec", "cae"),
+    ],
+)
+def test_files_are_of_the_format_that_their_extension_says(name: str, begins: bytes, extension: str) -> None:
+    codec = codecs.open_codec(name)
+    assert codec.extension == extension
+    data = codec.encode(photograph(32, 48), codec.qualities[0])
+    assert re.match(begins, data, re.DOTALL)
+
+
+@pytest.mark.parametrize("name", ["mozjpeg", "mozjpeg-q1", "jpegli", "jpeg", "jpeg-progressive"])
+def test_jpeg_files_are_420_and_those_of_444_are_not(name: str) -> None:
+    for codec_name, sampling in ((name, (2, 2)), ("jpeg-progressive-444", (1, 1))):
+        codec = codecs.open_codec(codec_name)
+        with Image.open(io.BytesIO(codec.encode(photograph(32, 48), 95))) as image:
+            assert image.layer[0][1:3] == sampling
+
+
+def test_the_quality_of_vvc_is_63_less_qp() -> None:
+    codec = codecs.open_codec("vvc")
+    array = photograph(64, 64)
+    sizes = {quality: len(codec.encode(array, quality)) for quality in (21, 36)}
+    assert sizes[21] < sizes[36]  # QP 42 and 27
+
+
+def test_an_odd_vvc_picture_costs_one_byte_more_than_its_padded_one() -> None:
+    codec = codecs.open_codec("vvc")
+    odd = photograph(33, 47)
+    data = codec.encode(odd, 31)
+    padded = np.pad(odd, ((0, 1), (0, 1), (0, 0)), "edge")
+    assert data == b"\3" + codec.encode(padded, 31)
+    assert codec.decode(data).shape == odd.shape
+
+
+def test_a_failing_ffmpeg_is_an_error_with_its_words() -> None:
+    with pytest.raises(OSError, match="ffmpeg: "):
+        codecs.open_codec("vvc").decode(b"\0\0\0\1 not a bitstream")
+
+
+def test_a_libvips_without_mozjpeg_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Plain:
+        """A libvips to which the options of mozjpeg say nothing."""
+
+        def jpegsave_buffer(self, **_options: object) -> bytes:
+            return b"same"
+
+    def new_from_memory(*_: object) -> Plain:
+        return Plain()
+
+    plain = SimpleNamespace(Image=SimpleNamespace(new_from_memory=new_from_memory))
+    monkeypatch.setitem(sys.modules, "pyvips", plain)
+    with pytest.raises(UsageError, match="built without mozjpeg"):
+        codecs.open_codec("mozjpeg")
+
+
+@pytest.mark.parametrize(
+    ("name", "package"),
+    [
+        ("mozjpeg", "pyvips"),
+        ("jpegli", "pyjpegli"),
+        ("jxl-7", "pillow_jxl"),
+        ("heic-444", "pillow_heif"),
+        ("vvc", "imageio_ffmpeg"),
+    ],
+)
+def test_a_codec_without_its_package_says_what_to_install(
+    name: str, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(UsageError, match=rf"{name} does not work here: .*pip install caecodec\[bench\]"):
+        codecs.open_codec(name)
+
+
+def test_another_model_is_a_codec_of_its_name() -> None:
+    default, named = codecs.open_codec("caecodec"), codecs.open_codec("caecodec:photo-xs")
+    assert named.name == "caecodec:photo-xs"
+    assert "model photo-xs " in named.version
+    array = photograph(32, 48)
+    assert caecodec.info(named.encode(array, 40)).model == "photo-xs"
+    assert np.array_equal(default.decode(named.encode(array, 40)), named.decode(named.encode(array, 40)))
+    _, missing = codecs.open_codecs(["caecodec:no-such-model"])
+    assert "no-such-model" in missing["caecodec:no-such-model"]
+
+
+def test_all_can_be_joined_by_other_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(codecs, "CODECS", {"jpeg": codecs.CODECS["jpeg"], "webp": codecs.CODECS["webp"]})
+    opened, _ = codecs.open_codecs(["all", "jpeg", "caecodec:photo-xs"])
+    assert [codec.name for codec in opened] == ["jpeg", "webp", "caecodec:photo-xs"]
+
+
+def test_threads_are_given_to_the_codecs_that_take_them() -> None:
+    array = photograph(256, 512)
+    one, four = codecs.open_codec("avif"), codecs.with_threads(codecs.open_codec("avif"), 4)
+    assert one.encode(array, 50) != four.encode(array, 50)  # tiles
+    jxl = codecs.open_codec("jxl-7")
+    assert codecs.with_threads(jxl, 4) != jxl
+    assert codecs.with_threads(jxl, 4).encode(array, 50) == jxl.encode(array, 50)
+    jpegli = codecs.open_codec("jpegli")
+    assert codecs.with_threads(jpegli, 4) == jpegli
 
 
 def test_jpeg_is_what_pillow_writes_by_default() -> None:
@@ -60,6 +186,49 @@ def test_metrics_of_known_pictures() -> None:
     assert metrics.compression_rate(60, 20, 10) == 0.9
     with pytest.raises(ValueError, match="cannot be compared"):
         metrics.mse(black, dark[:3])
+
+
+def test_every_metric_is_best_on_equal_pictures_and_worse_on_worse_ones() -> None:
+    array = photograph(176, 200)
+    files = [codecs.open_codec("jpeg").encode(array, quality) for quality in (10, 90)]
+    bad, good = (codecs.open_codec("jpeg").decode(data) for data in files)
+    for name in metrics.ASKABLE:
+        values = [metrics.measure(name, array, other) for other in (bad, good, array)]
+        assert values == sorted(values, key=lambda value: value or 0)
+        assert values[0] != values[1]
+        assert values[2] == pytest.approx(100 if name == "ssimulacra2" else 1)
+
+
+def test_ssim_of_flat_pictures_is_its_luminance_term() -> None:
+    a, b = np.full((176, 176, 3), 100, np.uint8), np.full((176, 176, 3), 120, np.uint8)
+    c1 = (0.01 * 255) ** 2
+    assert metrics.ssim(a, b) == pytest.approx((2 * 100 * 120 + c1) / (100**2 + 120**2 + c1), abs=1e-4)
+
+
+def test_a_metric_is_none_where_the_picture_is_too_small() -> None:
+    for name, (_, side) in metrics.ASKABLE.items():
+        too_small = photograph(side - 1, side + 20)
+        large = photograph(side, side + 20)
+        assert metrics.measure(name, too_small, too_small) is None
+        assert metrics.measure(name, large, large) is not None
+
+
+def test_metrics_are_named_with_commas_between() -> None:
+    assert metrics.names("psnr") == ()
+    assert metrics.names("ms-ssim, ssim") == ("ssim", "ms-ssim")
+    assert metrics.names("all") == ("ssim", "ms-ssim", "ssimulacra2")
+    with pytest.raises(UsageError, match="no metric 'vmaf'"):
+        metrics.names("psnr,vmaf")
+
+
+@pytest.mark.parametrize(("name", "package"), [("ssim", "pytorch_msssim"), ("ssimulacra2", "ssimulacra2")])
+def test_a_metric_without_its_package_says_what_to_install(
+    name: str, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    metrics.require(())
+    with pytest.raises(UsageError, match=r"pip install caecodec\[bench\]"):
+        metrics.require((name,))
 
 
 def test_the_best_file_within_a_size_is_the_largest_that_fits() -> None:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from support import photograph
 
-from caecodec.bench import rd, results
+from caecodec.bench import metrics, rd, results
 from caecodec.bench.codecs import Pixels, open_codec
 from caecodec.errors import FileSystemError, InputImageError, UsageError
 
@@ -24,6 +24,7 @@ class Counting:
     version: str = "1"
     qualities: tuple[int, ...] = (2, 4, 8)
     fails_on: int = 0  # width of the pictures it cannot do
+    extension: str = "raw"
 
     def encode(self, array: Pixels, quality: int) -> bytes:
         if array.shape[1] == self.fails_on:
@@ -149,12 +150,101 @@ def test_the_file_says_where_it_was_made_and_a_lossless_row_has_no_psnr(
     path = tmp_path / "r.json"
     rd.run([counting], pictures, path, unavailable={"other": "no library"})
     document = json.loads(path.read_text())
-    assert {"cpu", "python", "packages", "date", "codecs"} <= document["environment"].keys()
+    assert (document["format"], document["kind"]) == (2, "rd")
+    assert {"cpu", "python", "packages", "date", "codecs", "commit"} <= document["environment"].keys()
     assert document["environment"]["codecs"] == {"counting": "1"}
     assert document["unavailable"] == {"other": "no library"}
     lossless = [row for row in document["rows"] if row["quality"] == 8]
     assert [(row["psnr"], row["mse"]) for row in lossless] == [(None, 0.0)] * 2
     assert [row.psnr for row in results.load(path).rows if row.quality == 8] == [math.inf] * 2
+
+
+def test_metrics_are_in_the_rows_where_the_picture_is_large_enough(pictures: list[rd.Picture], tmp_path: Path) -> None:
+    made = rd.run([open_codec("jpeg")], pictures, tmp_path / "r.json", qualities=[50], asked=tuple(metrics.ASKABLE))
+    for row, picture in zip(made.rows, pictures, strict=True):
+        pixels = rd.load_pixels(picture.path)
+        shown = open_codec("jpeg").decode(open_codec("jpeg").encode(pixels, 50))
+        assert row.ssim == pytest.approx(metrics.ssim(pixels, shown), abs=1e-6)
+        assert row.ssimulacra2 == pytest.approx(metrics.ssimulacra2(pixels, shown), abs=1e-6)
+        assert row.ms_ssim is None  # 16 pixels high
+    assert '"ms_ssim"' not in (tmp_path / "r.json").read_text()
+    assert results.load(tmp_path / "r.json").rows == made.rows
+
+
+def test_a_row_without_a_metric_asked_for_is_measured_again_and_others_are_not(
+    pictures: list[rd.Picture], counting: Counting, tmp_path: Path
+) -> None:
+    path = tmp_path / "r.json"
+    plain = rd.run([counting], pictures, path)
+    assert [row.ssim for row in plain.rows] == [None] * 6
+    with_ssim = rd.run([counting], pictures, path, asked=("ssim",))
+    assert calls(counting) == 12
+    assert all(row.ssim is not None for row in with_ssim.rows)
+    assert rd.run([counting], pictures, path, asked=("ssim", "ms-ssim")).rows == with_ssim.rows  # too small for it
+    assert rd.run([counting], pictures, path).rows == with_ssim.rows
+    assert calls(counting) == 12
+
+
+def test_kept_files_have_the_sizes_of_the_rows(pictures: list[rd.Picture], counting: Counting, tmp_path: Path) -> None:
+    path, folder = tmp_path / "r.json", tmp_path / "keep"
+    jpeg = open_codec("jpeg")
+    made = rd.run([jpeg, counting], pictures, path, qualities=[2, 4], keep=folder)
+    sizes = {file.relative_to(folder).as_posix(): file.stat().st_size for file in folder.rglob("*.*")}
+    extensions = {"jpeg": "jpg", "counting": "raw"}
+    assert sizes == {f"{r.codec}/{r.picture}-q{r.quality}.{extensions[r.codec]}": r.bytes for r in made.rows}
+    assert len(sizes) == 8
+    before = calls(counting)
+    (folder / "counting" / "a-q2.raw").unlink()
+    (folder / "counting" / "b-q4.raw").write_bytes(b"cut")
+    assert rd.run([jpeg, counting], pictures, path, qualities=[2, 4], keep=folder).rows == made.rows
+    assert calls(counting) == before + 2
+    assert (folder / "counting" / "b-q4.raw").stat().st_size > 3
+
+
+def test_parts_sum_to_the_bytes_of_the_file(pictures: list[rd.Picture], counting: Counting, tmp_path: Path) -> None:
+    codecs = [open_codec("caecodec"), open_codec("jpeg")]
+    made = rd.run([*codecs, counting], pictures, tmp_path / "r.json", qualities=[4])
+    for row in made.rows:
+        if row.codec == "counting":
+            assert row.parts is None
+        else:
+            assert row.parts is not None
+            assert sum(row.parts.values()) == row.bytes
+    loaded = results.load(tmp_path / "r.json")
+    assert loaded.rows == made.rows
+    assert loaded.mean_points("jpeg", {"a", "b"})[0].parts is not None
+    assert loaded.mean_points("counting", {"a", "b"})[0].parts is None
+
+
+def test_means_are_of_every_picture_or_none() -> None:
+    small = results.Row("c", "1", 5, "a", 10, 10, 30, 30.0, 4.0, ssim=0.8, ms_ssim=0.9)
+    large = results.Row("c", "1", 5, "b", 20, 20, 60, 40.0, 16.0, ssim=0.6, parts={"headers": 20, "scans": 40})
+    (point,) = results.Results(rows=[small, large]).mean_points("c", {"a", "b"})
+    assert (point.bytes, point.psnr, point.rmse) == (45, 35, 3)
+    assert point.bpp == pytest.approx((2.4 + 1.2) / 2)
+    assert point.ratio == pytest.approx(1500 / 90)
+    assert point.compression_rate == pytest.approx(0.94)
+    assert point.ssim == pytest.approx(0.7)
+    assert (point.ms_ssim, point.ssimulacra2, point.parts) == (None, None, None)
+    (alone,) = results.Results(rows=[small, large]).mean_points("c", {"b"})
+    assert alone.parts == {"headers": 20, "scans": 40}
+
+
+def test_results_of_the_first_format_are_read_and_of_another_kind_refused(tmp_path: Path) -> None:
+    row = {"codec": "jpeg", "version": "1", "quality": 5, "picture": "a", "width": 8, "height": 8}
+    row |= {"bytes": 9, "psnr": 30.0, "mse": 65.0}
+    head = {"format": 1, "environment": {}, "pictures": {}, "unavailable": {}}
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps(head | {"rows": [row]}))
+    (read,) = results.load(path).rows
+    assert (read.psnr, read.ssim, read.parts) == (30.0, None, None)
+    assert not read.lacks(("ms-ssim", "ssim"))
+    path.write_text(json.dumps(head | {"format": 2, "kind": "speed", "codecs": []}))
+    with pytest.raises(UsageError, match="results of speed format 2, not rd format 2"):
+        results.load(path)
+    path.write_text(json.dumps(head | {"format": 3, "rows": []}))
+    with pytest.raises(UsageError, match="results of format 3"):
+        results.load(path)
 
 
 def test_bad_inputs_are_refused(tmp_path: Path) -> None:

@@ -52,6 +52,19 @@ def test_a_picture_that_failed_once_is_left_out_of_both_means() -> None:
     assert list(c.by_picture) == ["a"]
 
 
+def test_the_best_codec_is_first_and_one_without_a_bd_rate_last() -> None:
+    whole = made(jpeg=1.0, webp=0.8, avif=0.5)
+    failed = [row("vvc", 40, picture, None, None) for picture in ("a", "b")]
+    table = report.comparison_table(Results(rows=[*failed, *whole.rows]), "webp")
+    assert [cells[0] for cells in table.rows] == ["avif", "webp", "jpeg", "vvc"]
+    assert [cells[1] for cells in table.rows] == ["-37.5 %", "+0.0 %", "+25.0 %", "-"]
+    assert table.rows[-1][-1] == "0"
+    assert table.notes == (
+        "vvc failed on a at quality 40: RuntimeError: broken",
+        "vvc failed on b at quality 40: RuntimeError: broken",
+    )
+
+
 def test_an_anchor_that_was_not_measured_leaves_dashes() -> None:
     table = report.comparison_table(made(caecodec=0.8))
     assert table.rows == (("caecodec", "-", "-", "-", "-", "-", "0"),)
