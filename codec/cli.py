@@ -66,17 +66,21 @@ _machine = _options(
 
 
 class _Commands(click.Group):
-    """The commands of this module, and `bench`, which is imported when it is asked for."""
+    """The commands of this module, and `bench` and `compare`, which are imported when they are asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted((*super().list_commands(ctx), "bench"))
+        return sorted((*super().list_commands(ctx), "bench", "compare"))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name != "bench":
-            return super().get_command(ctx, cmd_name)
-        from caecodec.bench.cli import bench
+        if cmd_name == "bench":
+            from caecodec.bench.cli import bench
 
-        return bench
+            return bench
+        if cmd_name == "compare":
+            from caecodec.bench.compare_cli import compare
+
+            return compare
+        return super().get_command(ctx, cmd_name)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
