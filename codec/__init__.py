@@ -61,6 +61,7 @@ def encode(
     quality: int = 50,
     *,
     model: str | None = None,
+    effort: int = 2,
     keep_metadata: bool = True,
     device: str = "auto",
     precision: str = "auto",
@@ -68,18 +69,19 @@ def encode(
 ) -> bytes:
     """A picture -> the bytes of a .cae file.
 
-    image: a PIL image of any mode but F, or uint8 (H, W), (H, W, 3) or (H, W, 4). quality: 1..100.
+    image: a PIL image of any mode but F, or uint8 (H, W), (H, W, 3) or (H, W, 4). quality: 1..100. effort: 1..9, how
+    hard to try; 3 and above refine latents step by step, up to minutes a picture.
     Raises InputImageError, UsageError, LimitError, ModelError.
     """
     from PIL import Image
 
-    from caecodec import codec, pixels
+    from caecodec import base, codec, pixels
 
     if isinstance(image, Image.Image):
         picture = pixels.from_image(image, limits, keep_metadata=keep_metadata)
     else:
         picture = pixels.from_array(image, limits)
-    return codec.open_codec(model, device, precision).encode(picture, quality)
+    return codec.open_codec(model, device, precision).encode(picture, quality, effort=base.Effort(effort))
 
 
 def decode(

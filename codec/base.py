@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,28 @@ Progress = Callable[[float], None]  # share done, 0..1
 
 def no_progress(_share: float) -> None:
     """The default: tell nobody."""
+
+
+EFFORTS = range(1, 10)
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How hard an encoder tries; a decoder does not see it.
+
+    level: 1 rounds, 2 weighs rate against distortion while rounding, 3 to 9 refine latents in ever more steps.
+    stop: asked between steps; once it says so, what has been found is taken.
+    """
+
+    level: int = 2
+    stop: Callable[[], bool] = lambda: False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.level, bool) or self.level not in EFFORTS:
+            raise UsageError(f"effort {self.level!r}: choose a whole number from 1 to 9")
+
+
+DEFAULT_EFFORT = Effort()
 
 
 class Codec(ABC):
@@ -63,11 +86,26 @@ class Codec(ABC):
     ) -> Pixels:
         """Pixels (height, width[, 3]) from latents of tiles, taken in raster order as they are needed."""
 
-    def encode(self, picture: Picture, quality: int, progress: Progress = no_progress) -> bytes:
+    def encode(
+        self, picture: Picture, quality: int, progress: Progress = no_progress, effort: Effort = DEFAULT_EFFORT
+    ) -> bytes:
         """Picture -> the bytes of a .cae file. Raises UsageError for a quality outside 1..100, InputImageError."""
         check_quality(quality)
-        streams = [self.code_tile(tile, quality)[0] for tile in self.analyse(picture, progress)]
+        tiles = self.prepared(picture, self.analyse(picture), quality, progress, effort)
+        streams = [self.code_tile(tile, quality)[0] for tile in tiles]
         return self.wrap(picture, quality, streams, sections_of(picture))
+
+    def prepared(
+        self, picture: Picture, tiles: Iterable[Any], quality: int, progress: Progress, effort: Effort
+    ) -> Iterator[Any]:
+        """Analysed tiles -> tiles as they are to be coded at one quality, with what `effort` allows to improve them.
+
+        The default leaves them as they are: only photo models know how.
+        """
+        count = tile_count(picture)
+        for number, tile in enumerate(tiles):
+            yield tile
+            progress((number + 1) / count)
 
     def encode_many(self, pictures: Sequence[Picture], quality: int) -> list[bytes]:
         """Pictures that the model takes -> their files."""
@@ -107,6 +145,12 @@ class Codec(ABC):
         """Container -> Picture. Raises CorruptFileError, LimitError."""
         latents = self.decode_latents(parsed)
         return picture_of(parsed, lambda: self.synthesise(*size_of(parsed), parsed.quality, latents, progress))
+
+
+def tile_count(picture: Picture) -> int:
+    """Tiles of a picture."""
+    rows, columns = container.tile_grid(picture.width, picture.height)
+    return rows * columns
 
 
 def size_of(parsed: Container) -> tuple[int, int, bool]:

@@ -19,7 +19,7 @@ import click
 from caecodec import __version__, files
 from caecodec.errors import CaecodecError, FileSystemError, UsageError
 from caecodec.limits import DEFAULT_LIMITS, Limits
-from caecodec.terminal import DEBUG, ProgressLine, ReportedError, each, report, settle, warn
+from caecodec.terminal import DEBUG, ProgressLine, ReportedError, each, interruptible, report, settle, warn
 
 F = TypeVar("F", bound=Callable[..., Any])
 Outcome = tuple[files.Job, bytes | Exception, dict[str, Any]]  # an output or what went wrong, and facts of it
@@ -96,6 +96,7 @@ def caecodec() -> None:
 @click.option("--target-size", metavar="SIZE", help="Best quality within this size: 40kB, 1.5MB.")
 @click.option("--target-bpp", type=float, help="Best quality within this many bits per pixel.")
 @click.option("--target-psnr", type=float, help="Smallest file with at least this PSNR in dB.")
+@click.option("--effort", type=int, default=2, show_default=True, help="1 (quick) to 9 (minutes a picture).")
 @click.option("--strip", is_flag=True, help="Drop EXIF, ICC and XMP.")
 @click.option("--model", help="Name, id or .safetensors file of the model.")
 @_machine
@@ -106,6 +107,7 @@ def encode(
     target_size: str | None,
     target_bpp: float | None,
     target_psnr: float | None,
+    effort: int,
     strip: bool,
     model: str | None,
     device: str,
@@ -118,12 +120,15 @@ def encode(
     \b
     caecodec encode img.png                      writes img.cae
     caecodec encode photos/ -r --output-dir out/ -q 60
+    caecodec encode img.png --effort 6           smaller at the same quality; Ctrl-C takes the best so far
     caecodec encode - -o - < img.png > img.cae
     """
     if sum(t is not None for t in (target_size, target_bpp, target_psnr, quality)) > 1:
         raise UsageError("give one of --quality, --target-size, --target-bpp and --target-psnr")
     if quality is not None and not 1 <= quality <= 100:
         raise UsageError(f"quality {quality}: choose a whole number from 1 to 100")
+    if not 1 <= effort <= 9:
+        raise UsageError(f"effort {effort}: choose a whole number from 1 to 9")
     limits = Limits(pixels=max_pixels)
     if model is not None and (batch["recursive"] or len(inputs) > 1):
         _leave_cores_to_batches(model)
@@ -178,23 +183,30 @@ def encode(
             yield from together(coder, rest) if target is None and coder.batch > 1 else one_by_one(coder, rest)
 
     def one_by_one(coder: Any, readings: Iterable[tuple[files.Job, Any]]) -> Iterator[Outcome]:
+        from caecodec import base
+
         for job, reading in readings:
             start = time.perf_counter()
             try:
                 if isinstance(reading, Exception):
                     raise reading
                 size, picture = reading
-                with ProgressLine(job.source, enabled=not batch["quiet"]) as progress:
+                line = ProgressLine(job.source, enabled=not batch["quiet"])
+                with line as progress, interruptible(enabled=effort > 2) as interrupted:
+                    how = base.Effort(effort, interrupted)
                     if target is not None:
-                        found = rate.encode_to_target(coder, picture, target, progress.update)
+                        found = rate.encode_to_target(coder, picture, target, progress.update, how)
                         encoded, used = found.data, found.quality
                     else:
                         used = quality or 50
-                        encoded = coder.encode(picture, used, progress.update)
+                        encoded = coder.encode(picture, used, progress.update, how)
             except Exception as exc:
                 yield job, exc, {}
             else:
                 yield job, encoded, facts(picture, encoded, used, size) | {"seconds": time.perf_counter() - start}
+                if interrupted():
+                    warn(f"{job.source}: interrupted; the best so far is written")
+                    raise KeyboardInterrupt
 
     def together(coder: Any, readings: Iterable[tuple[files.Job, Any]]) -> Iterator[Outcome]:
         from caecodec import batch as batches

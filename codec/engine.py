@@ -100,6 +100,13 @@ class Engine:
             x = depth_to_space(self._g_s.head(features.float()), 8) + self._g_s.linear_branch(y)
             return _array(torch.floor((x + 0.5) * 255 + 0.5).clamp(0, 255).to(torch.uint8))
 
+    def decoded(self, y_hat: Tensor, quality: int) -> Tensor:
+        """y_hat (1, N, h, w) in quantiser steps -> x_hat (1, 3, 16h, 16w) in about [0, 1], unrounded, with gradient."""
+        y = y_hat * self._tables["gain_out"][quality - 1][:, None, None]
+        modulation = self._tables["modulation"][quality - 1][None, :, None, None].to(self._body)
+        features = self._g_s.features(y.to(self._body), modulation)
+        return depth_to_space(self._g_s.head(features.float()), 8) + self._g_s.linear_branch(y) + 0.5
+
     def _tensor(self, array: NDArray[Any]) -> Tensor:
         """(H, W, C) -> (1, C, H, W) on the device; the memory stays as it is, which is channels_last."""
         whole = np.require(
@@ -125,7 +132,7 @@ def load_network(network: Network, tensors: Mapping[str, NDArray[np.generic]], p
         raise ModelError(f"the model's {prefix[:-1]} does not fit its configuration") from exc
     if unexpected or not all(name.endswith("num_batches_tracked") for name in missing):  # which only training reads
         raise ModelError(f"the model's {prefix[:-1]} does not fit its configuration")
-    return channels_last(network.eval())
+    return channels_last(network.eval().requires_grad_(False))
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caecodec import pixels, tiling
-from caecodec.base import Codec, Pixels, Progress, no_progress
+from caecodec.base import DEFAULT_EFFORT, Codec, Effort, Pixels, Progress, no_progress
 from caecodec.container import CHECK_BYTES, LOSSLESS_ID, Container
 from caecodec.errors import CorruptFileError, UsageError
 from caecodec.models import zoo
@@ -80,8 +80,14 @@ class LosslessCodec(Codec):
         stream, _ = self.code_tile(tile)
         return float(len(stream)), tile
 
-    def encode(self, picture: Picture, quality: int = QUALITY, progress: Progress = no_progress) -> bytes:
-        """As `Codec.encode`; whatever quality is asked for."""
+    def encode(
+        self,
+        picture: Picture,
+        quality: int = QUALITY,
+        progress: Progress = no_progress,
+        effort: Effort = DEFAULT_EFFORT,
+    ) -> bytes:
+        """As `Codec.encode`, whatever quality and effort are asked for."""
         return super().encode(picture, QUALITY, progress)
 
     def features(self, pictures: Sequence[Picture]) -> list[NDArray[np.float32]]:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from caecodec import container, lossless, tiling
 from caecodec.allocation import BitAllocation
-from caecodec.base import Codec, Latents, Pixels, Progress, no_progress
+from caecodec.base import (
+    DEFAULT_EFFORT,
+    Codec,
+    Effort,
+    Latents,
+    Pixels,
+    Progress,
+    no_progress,
+    tile_count,
+)
 from caecodec.container import Container
 from caecodec.engine import Engine
 from caecodec.entropy import Tables
@@ -19,15 +29,21 @@ from caecodec.latents import LatentCodec
 from caecodec.models import zoo
 from caecodec.pixels import Picture, mse
 
+if TYPE_CHECKING:
+    from caecodec.refine import Refiner
+
 Float = NDArray[np.float32]
+REFINING_STEPS = {3: 50, 4: 100, 5: 200, 6: 400, 7: 700, 8: 1200, 9: 2000}  # effort -> steps of gradient descent
 
 
 @dataclass(frozen=True, slots=True)
 class Analysed:
     """One tile's y and z before their gains: what every quality is made from."""
 
+    tile: tiling.Tile
     y: Float
     z: Float
+    weigh: bool = True  # rate against distortion while rounding
 
 
 class PhotoCodec(Codec):
@@ -37,6 +53,7 @@ class PhotoCodec(Codec):
         self.model = model
         self.engine = Engine(model, device, precision)
         self.latents = latent_codec(model)
+        self._refiner: Refiner | None = None  # made when it is first needed
 
     def analyse(self, picture: Picture, progress: Progress = no_progress) -> Iterator[Analysed]:
         """y and z of every tile, in raster order, one at a time."""
@@ -46,18 +63,19 @@ class PhotoCodec(Codec):
             region = tiling.with_halo(tile, self.engine.halo_in, extent)
             inner_rows = slice(region.inner_top, region.inner_top + tile.shape[0])
             inner_columns = slice(region.inner_left, region.inner_left + tile.shape[1])
-            yield Analysed(*self.engine.analyse(cut(picture.colour, region), (inner_rows, inner_columns)))
+            y, z = self.engine.analyse(cut(picture.colour, region), (inner_rows, inner_columns))
+            yield Analysed(tile, y, z)
             progress((number + 1) / len(tiles))
 
     def code_tile(self, tile: Analysed, quality: int) -> tuple[bytes, Latents]:
         """Analysed tile -> its stream and y_hat."""
         gain, gain_z, weight = self.engine.gains(quality)
-        return self.latents.encode(tile.y * gain, tile.z * gain_z, quality, weight)
+        return self.latents.encode(tile.y * gain, tile.z * gain_z, quality, weight if tile.weigh else None)
 
     def cost_tile(self, tile: Analysed, quality: int) -> tuple[float, Latents]:
         """Analysed tile -> the bytes its stream would take (see `LatentCodec.cost`), and y_hat."""
         gain, gain_z, weight = self.engine.gains(quality)
-        return self.latents.cost(tile.y * gain, tile.z * gain_z, quality, weight)
+        return self.latents.cost(tile.y * gain, tile.z * gain_z, quality, weight if tile.weigh else None)
 
     def features(self, pictures: Sequence[Picture]) -> list[Float]:
         found = []
@@ -72,21 +90,70 @@ class PhotoCodec(Codec):
         for tile, stream in zip(tiling.tiles(parsed.width, parsed.height), parsed.tiles, strict=True):
             yield self.latents.decode(stream, tile.shape, parsed.quality)
 
-    def encode(self, picture: Picture, quality: int, progress: Progress = no_progress) -> bytes:
+    def encode(
+        self, picture: Picture, quality: int, progress: Progress = no_progress, effort: Effort = DEFAULT_EFFORT
+    ) -> bytes:
         """As `Codec.encode`, but a lossless file where that is the better trade at this quality."""
-        data = super().encode(picture, quality, progress)
-        return self._better(picture, quality, data) if lossless.promising(picture, len(data)) else data
+        refines = effort.level in REFINING_STEPS
+        quick = DEFAULT_EFFORT if refines else effort
+        data = super().encode(picture, quality, no_progress if refines else progress, quick)
+        if lossless.promising(picture, len(data)):
+            data = self._better(picture, quality, data)
+        if not refines or container.is_lossless(data):
+            return data
+        return super().encode(picture, quality, progress, effort)
 
     def _better(self, picture: Picture, quality: int, data: bytes) -> bytes:
         """Of two files the one with less R + lambda D; the lossless one has D = 0 and any R."""
         exact = lossless.LosslessCodec().encode(picture)
         if len(exact) <= len(data):
             return exact
-        config = self.model.info.config
-        weight = config["lambda_min"] * (config["lambda_max"] / config["lambda_min"]) ** ((quality - 1) / 99)
         colour = self.decode(container.parse(data)).colour
         saved_bpp = 8 * (len(exact) - len(data)) / (picture.width * picture.height)
-        return exact if saved_bpp < weight * mse(picture.colour, colour) else data
+        return exact if saved_bpp < self._lambda(quality) * mse(picture.colour, colour) else data
+
+    def _lambda(self, quality: int) -> float:
+        """What training minimised at this quality: bits per pixel + lambda * MSE of 8-bit samples."""
+        low, high = (self.model.info.config[key] for key in ("lambda_min", "lambda_max"))
+        return float(low * (high / low) ** ((quality - 1) / 99))
+
+    def prepared(
+        self, picture: Picture, tiles: Iterable[Analysed], quality: int, progress: Progress, effort: Effort
+    ) -> Iterator[Analysed]:
+        count = tile_count(picture)
+        for number, tile in enumerate(tiles):
+
+            def share(of_tile: float, number: int = number) -> bool:
+                progress((number + of_tile) / count)
+                return not effort.stop()
+
+            if effort.level in REFINING_STEPS and share(0):
+                yield self._refined(picture, tile, quality, REFINING_STEPS[effort.level], share)
+            else:
+                yield replace(tile, weigh=effort.level > 1)
+            progress((number + 1) / count)
+
+    def _refined(
+        self, picture: Picture, tile: Analysed, quality: int, steps: int, go_on: Callable[[float], bool]
+    ) -> Analysed:
+        """The better of a tile and what gradient descent makes of it, by R + lambda D as it would be coded."""
+        if self._refiner is None:
+            from caecodec.refine import Refiner
+
+            self._refiner = Refiner(self.model, self.engine)
+        inside = tile.tile.region
+        pixels = cut(picture.colour, inside)
+        # a decoder sees the neighbours of a tile and this descent does not: leave what reaches across the border
+        fixed = border(tile.tile, self.engine.halo_out, tiling.cells(picture.width, picture.height))
+        y, z = self._refiner(pixels, tile.y, tile.z, quality, steps, fixed, go_on)
+        refined = replace(tile, y=y, z=z)
+
+        def cost(candidate: Analysed) -> float:
+            size_bytes, latents = self.cost_tile(candidate, quality)
+            error = mse(pixels, self.engine.synthesise(latents, quality))
+            return 8 * size_bytes + self._lambda(quality) * error * (pixels.size / 3)
+
+        return min(tile, refined, key=cost)
 
     def allocation(self, parsed: Container) -> BitAllocation:
         _, columns = container.tile_grid(parsed.width, parsed.height)
@@ -125,6 +192,16 @@ class PhotoCodec(Codec):
                 paste(colour, self.engine.synthesise(y_hat, quality), tile, region)
                 progress((tile.row * columns + tile.column + 1) / len(all_tiles))
         return colour
+
+
+def border(tile: tiling.Tile, width: int, extent: tuple[int, int]) -> NDArray[np.bool_]:
+    """Cells of a tile (h, w) within `width` cells of an edge that it shares with another."""
+    found = np.zeros(tile.shape, np.bool_)
+    found[: width if tile.top else 0] = True
+    found[:, : width if tile.left else 0] = True
+    found[tile.shape[0] - (width if tile.bottom < extent[0] else 0) :] = True
+    found[:, tile.shape[1] - (width if tile.right < extent[1] else 0) :] = True
+    return found
 
 
 def rows_of(latents: Latents, row: int, region: tiling.Region) -> Latents:

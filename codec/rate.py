@@ -11,12 +11,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from caecodec import lossless
+from caecodec import container, lossless
+from caecodec.base import DEFAULT_EFFORT
 from caecodec.errors import UsageError
 from caecodec.pixels import Picture, mse
 
 if TYPE_CHECKING:  # targets are checked before torch is imported
-    from caecodec.base import Codec, Pixels, Progress
+    from caecodec.base import Codec, Effort, Pixels, Progress
+
+_TRIES = 4  # qualities at which latents are refined for one target
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,13 @@ class Target:
             raise UsageError("give one of target size, target bpp and target PSNR")
         if not math.isfinite(values[0]) or values[0] <= 0:
             raise UsageError(f"a target must be above zero, not {values[0]}")
+
+    def budget(self, picture: Picture) -> int:
+        """Bytes that a file may take, of a target that is no PSNR."""
+        if self.size is not None:
+            return self.size
+        assert self.bpp is not None
+        return math.floor(self.bpp * picture.width * picture.height / 8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,22 +86,55 @@ def highest(meets: Callable[[int], bool]) -> int:
     return low
 
 
-def encode_to_target(codec: Codec, picture: Picture, target: Target, progress: Progress) -> Found:
+def encode_to_target(
+    codec: Codec, picture: Picture, target: Target, progress: Progress, effort: Effort | None = None
+) -> Found:
     """The best file that meets `target`. Raises UsageError, saying what was reachable, where none does.
 
     A lossless file is the best one where it fits the size, or is the smallest with the PSNR asked for.
     """
+    found = _found(codec, picture, target, progress)
+    if effort is None or effort.level <= DEFAULT_EFFORT.level or container.is_lossless(found.data):
+        return found
+    return _with_effort(codec, picture, target, found, progress, effort)
+
+
+def _with_effort(
+    codec: Codec, picture: Picture, target: Target, found: Found, progress: Progress, effort: Effort
+) -> Found:
+    """Refined latents take fewer bytes and show more: the target may be met a few qualities away as well."""
+    for away in range(_TRIES):
+        quality = found.quality + (away and 1 if target.psnr is None else away and -1)
+        if not 1 <= quality <= 100 or (away and effort.stop()):
+            break
+        data = codec.encode(picture, quality, progress, effort)
+        if target.psnr is None:
+            good = len(data) <= target.budget(picture)
+        else:
+            good = len(data) < len(found.data) and _psnr_of(codec, picture, data) >= target.psnr
+        if not good:
+            break
+        found = Found(data, quality)
+    return found
+
+
+def _found(codec: Codec, picture: Picture, target: Target, progress: Progress) -> Found:
     if target.psnr is not None:
         found = _for_psnr(codec, picture, list(codec.analyse(picture, progress)), target.psnr)
         if found is not None and not lossless.promising(picture, len(found.data)):
             return found
         exact = lossless.LosslessCodec().encode(picture)
         return found if found is not None and len(found.data) < len(exact) else Found(exact, lossless.QUALITY)
-    pixels = picture.width * picture.height
-    budget = target.size if target.size is not None else math.floor(target.bpp * pixels / 8)  # type: ignore[operator]
+    budget = target.budget(picture)
     if lossless.promising(picture, budget) and len(exact := lossless.LosslessCodec().encode(picture)) <= budget:
         return Found(exact, lossless.QUALITY)
     return _for_size(codec, picture, list(codec.analyse(picture, progress)), budget)
+
+
+def _psnr_of(codec: Codec, picture: Picture, data: bytes) -> float:
+    if container.is_lossless(data):
+        return math.inf
+    return psnr(picture.colour, codec.decode(container.parse(data)).colour)
 
 
 def _for_size(codec: Codec, picture: Picture, tiles: list[Any], budget: int) -> Found:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import TYPE_CHECKING
 
 import click
@@ -55,6 +58,25 @@ class ProgressLine:
             self._bar.start()
         if self._task is not None:
             self._bar.update(self._task, completed=share)
+
+
+@contextlib.contextmanager
+def interruptible(*, enabled: bool) -> Iterator[Callable[[], bool]]:
+    """Within, the first Ctrl-C is only noted, for work that can end early: gives what tells. The second is as ever."""
+    pressed = threading.Event()
+    if not enabled or threading.current_thread() is not threading.main_thread():
+        yield pressed.is_set
+        return
+
+    def note(_signal: int, _frame: FrameType | None) -> None:
+        pressed.set()
+        signal.signal(signal.SIGINT, before)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield pressed.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class ReportedError(Exception):

@@ -27,6 +27,11 @@ class Tile:
         """Cells high, cells wide."""
         return self.bottom - self.top, self.right - self.left
 
+    @property
+    def region(self) -> Region:
+        """The tile without a halo."""
+        return Region(self.top, self.bottom, self.left, self.right, 0, 0)
+
 
 def cells(width: int, height: int) -> tuple[int, int]:
     """Extent of y for a picture of this size in pixels: rows, columns."""

@@ -18,7 +18,9 @@ non-linear branches start at zero: training begins as transform coding.
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -278,25 +280,28 @@ class PhotoModel(nn.Module):
             lam = c.lambda_min * (c.lambda_max / c.lambda_min) ** level[:, None, None, None]
             power = self.g_s.linear.weight.detach().square().sum(0)[None, :, None, None]
             weight = lam * (255**2 / 3) * power * (2 * log_gain_out.detach()).exp()  # (B, N, 1, 1)
-        coder = _Steps(self.context, psi, log_gain - w.log(), hard, weight, rdo)
+        coder = Steps(self.context, psi, log_gain - w.log(), functools.partial(code, hard=hard, rdo=rdo), weight)
         y_hat, bits_y = coder(y * log_gain.exp())
         x_hat = self.g_s(y_hat * log_gain_out.exp(), interpolate(self.modulation, level)) + 0.5
         return {"x_hat": x_hat, "bits_y": bits_y / pixels, "bits_z": bits_z.sum((1, 2, 3)) / pixels}
 
 
+Coder = Callable[[Tensor, Tensor, Tensor, Tensor | None], tuple[Tensor, Tensor]]
+
+
 @dataclass(frozen=True, slots=True)
-class _Steps:
-    """The four context steps of a training pass.
+class Steps:
+    """The four context steps, differentiable.
 
     log_ratio (B, N, 1, 1) = log(gain / w) takes the context's normalised domain to the quantiser's.
+    code: target, mean, scale and weight of the latents of one step -> their values and bits.
     """
 
     context: Context
     psi: Tensor
     log_ratio: Tensor
-    hard: bool
-    weight: Tensor | None
-    rdo: float
+    code: Coder
+    weight: Tensor | None = None
 
     def __call__(self, y: Tensor) -> tuple[Tensor, Tensor]:
         """y (B, N, H, W) after the gain -> y_hat of the same shape, bits per picture (B,)."""
@@ -320,7 +325,7 @@ class _Steps:
             weight = None if weight_rows is None else torch.stack([weight_rows[:, g] for g in groups])
             mean = mean * ratio.exp()
             scale = scale_of_index(index + ratio / SCALE_STEP)
-            value, cost = code(target, mean, scale, weight, self.hard, self.rdo)
+            value, cost = self.code(target, mean, scale, weight)
             bits = bits + cost.reshape(4, b, -1).sum((0, 2))
             for p, g in enumerate(groups):
                 done[p][g] = value[p]

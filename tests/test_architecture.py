@@ -35,6 +35,7 @@ ALLOWED: dict[str, set[str]] = {
     "tiling": {"errors", "limits", "container"},
     "entropy": {"errors", "limits", "integer"},
     "engine": {"errors", "limits", "integer", "models.layers", "models.photo", "models.zoo"},
+    "refine": {"integer", "engine", "models.layers", "models.photo", "models.rate_model", "models.zoo"},
     "latents": {"errors", "limits", "container", "integer", "entropy"},
     "allocation": set(),
     "record": {"errors", "limits", "container", "models.zoo"},
@@ -46,7 +47,7 @@ ALLOWED: dict[str, set[str]] = {
     "base": {"errors", "allocation", "container", "pixels", "models.zoo"},
     "lossless": {"errors", "base", "container", "pixels", "tiling", "models.zoo"},
     "photo": {
-        *("lossless",),
+        *("lossless", "refine"),
         *(
             "errors",
             "allocation",
@@ -67,16 +68,26 @@ ALLOWED: dict[str, set[str]] = {
     },
     "codec": {"errors", "limits", "container", "pixels", "base", "lossless", "photo", "small", "models.zoo"},
     "batch": {"base", "container", "pixels"},
-    "rate": {"errors", "limits", "pixels", "base", "lossless"},
+    "rate": {"errors", "limits", "container", "pixels", "base", "lossless"},
     "files": {"errors"},
     "terminal": {"errors"},
-    "__init__": {"errors", "limits", "container", "pixels", "record", "codec", "allocation"},
+    "__init__": {"errors", "limits", "container", "pixels", "record", "base", "codec", "allocation"},
     "__main__": {"cli"},
 }
-CLI_MAY_NOT_IMPORT = {"engine", "small_engine", "entropy", "integer", "latents", "factorised", "context", "tiling"}
+CLI_MAY_NOT_IMPORT = {
+    "refine",
+    "engine",
+    "small_engine",
+    "entropy",
+    "integer",
+    "latents",
+    "factorised",
+    "context",
+    "tiling",
+}
 ONLY_IMPORTERS_IN_CODEC = {
     "constriction": {"entropy"},
-    "torch": {"engine", "small_engine"},
+    "torch": {"engine", "small_engine", "refine"},
     "PIL": {"pixels", "__init__"},  # its functions take and give PIL images
     "rich": {"terminal"},
 }

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from support import photograph
+
+import caecodec
+from caecodec import container, pixels, rate, tiling
+from caecodec.base import Effort, no_progress
+from caecodec.codec import open_codec
+from caecodec.container import TILE
+from caecodec.photo import PhotoCodec, border
+from caecodec.refine import Refiner, soft_round
+
+with Image.open(Path(__file__).parent / "data" / "photo.png") as _image:
+    PHOTO = np.asarray(_image.convert("RGB"))[256:352, 128:256].copy()  # where it has most detail
+PICTURE = pixels.from_array(PHOTO)
+QUALITY = 50
+
+
+@pytest.fixture(scope="module")
+def coder() -> PhotoCodec:
+    return open_codec(precision="float32")
+
+
+def loss(coder: PhotoCodec, data: bytes, quality: int = QUALITY) -> float:
+    """R + lambda D in bits per pixel, of the file as it is."""
+    bpp = 8 * len(data) / (PICTURE.width * PICTURE.height)
+    return bpp + coder._lambda(quality) * pixels.mse(PHOTO, coder.decode(container.parse(data)).colour)
+
+
+def test_more_effort_is_a_better_trade_of_rate_and_distortion(coder: PhotoCodec) -> None:
+    found = [loss(coder, coder.encode(PICTURE, QUALITY, effort=Effort(level))) for level in (1, 2, 5)]
+    assert found[1] < 0.995 * found[0]
+    assert found[2] < 0.995 * found[1]
+
+
+def test_any_decoder_takes_the_file(coder: PhotoCodec) -> None:
+    data = coder.encode(PICTURE, 30, effort=Effort(3))
+    assert caecodec.info(data).model_id == coder.model.info.id.hex()
+    assert caecodec.decode(data).size == (PICTURE.width, PICTURE.height)
+
+
+def test_the_public_function_takes_effort() -> None:
+    quick, slow = (caecodec.encode(PHOTO, QUALITY, effort=effort) for effort in (1, 3))
+    assert quick != slow
+    for wrong in (0, 10, True, 2.5):
+        with pytest.raises(caecodec.UsageError, match="from 1 to 9"):
+            caecodec.encode(PHOTO, effort=wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("quality", [15, 85])
+def test_the_differentiable_entropy_model_counts_the_bits_of_the_exact_one(coder: PhotoCodec, quality: int) -> None:
+    tile = next(coder.analyse(PICTURE))
+    gain, gain_z, _ = coder.engine.gains(quality)
+    size_bytes, latents = coder.latents.cost(tile.y * gain, tile.z * gain_z, quality)
+    refiner = Refiner(coder.model, coder.engine)
+    y, z = (torch.from_numpy(v)[None].permute(0, 3, 1, 2) for v in (tile.y * gain, tile.z * gain_z))
+    with torch.no_grad():
+        bits, x_hat = refiner._pass(y, z, quality, 1e-4, torch.Generator().manual_seed(1))
+    assert float(bits) / 8 == pytest.approx(size_bytes, rel=0.02)
+    shown = (x_hat[0].permute(1, 2, 0).numpy() * 255).clip(0, 255)
+    assert np.abs(shown - coder.engine.synthesise(latents, quality)).mean() < 2.0  # some symbols lie on an edge
+
+
+def test_soft_rounding_is_rounding_when_cold() -> None:
+    x = torch.tensor([-1.9, -0.6, -0.1, 0.2, 0.9, 3.4])
+    cold = soft_round(x, 0.01, torch.Generator().manual_seed(2))
+    torch.testing.assert_close(cold, torch.tensor([-2.0, -1.0, 0.0, 0.0, 1.0, 3.0]), atol=1e-3, rtol=0)
+
+
+def test_an_interruption_takes_what_there_is_and_asks_no_more(coder: PhotoCodec) -> None:
+    asked = 0
+
+    def stop() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked > 5
+
+    data = coder.encode(PICTURE, QUALITY, effort=Effort(9, stop))
+    assert asked < 10
+    assert loss(coder, data) <= loss(coder, coder.encode(PICTURE, QUALITY))
+
+
+def test_a_refinement_that_went_wrong_is_not_taken(coder: PhotoCodec, monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = coder.encode(PICTURE, QUALITY)
+    monkeypatch.setattr(Refiner, "__call__", lambda self, pixels, y, z, *rest: (y + 1, z))
+    assert coder.encode(PICTURE, QUALITY, effort=Effort(3)) == usual
+
+
+def test_cells_that_reach_into_a_neighbouring_tile_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = tiling.tiles(TILE + 160, 96)
+    extent = tiling.cells(TILE + 160, 96)
+    np.testing.assert_array_equal(np.flatnonzero(border(first, 3, extent).all(axis=0)), [61, 62, 63])
+    np.testing.assert_array_equal(np.flatnonzero(border(second, 3, extent).any(axis=0)), [0, 1, 2])
+    only = next(tiling.tiles(96, 96))
+    assert not border(only, 3, tiling.cells(96, 96)).any()
+
+    coder = open_codec(precision="float32")
+    picture = pixels.from_array(PHOTO)
+    tile = next(coder.analyse(picture))
+    fixed = np.zeros(tile.y.shape[:2], bool)
+    fixed[:, :3] = True
+    y, _ = Refiner(coder.model, coder.engine)(PHOTO, tile.y, tile.z, QUALITY, 3, fixed)
+    np.testing.assert_allclose(y[fixed], tile.y[fixed], rtol=1e-5, atol=1e-6)
+    assert np.abs(y[~fixed] - tile.y[~fixed]).max() > 1e-4
+
+
+@pytest.mark.parametrize("shape", [(17, 40, 3), (33, 16), (1, 1, 3)])
+def test_odd_and_gray_pictures_are_refined_too(coder: PhotoCodec, shape: tuple[int, ...]) -> None:
+    array = photograph(*shape[:2]) if len(shape) == 3 else photograph(*shape[:2])[..., 0]
+    data = coder.encode(pixels.from_array(array), 40, effort=Effort(3))
+    assert np.asarray(caecodec.decode(data)).shape == array.shape
+
+
+def test_targets_are_met_with_effort(coder: PhotoCodec) -> None:
+    usual = rate.encode_to_target(coder, PICTURE, rate.Target(size=1000), no_progress)
+    found = rate.encode_to_target(coder, PICTURE, rate.Target(size=1000), no_progress, Effort(5))
+    assert len(found.data) <= 1000
+    assert found.quality >= usual.quality
+    wanted = rate.psnr(PHOTO, coder.decode(container.parse(usual.data)).colour)
+    smaller = rate.encode_to_target(coder, PICTURE, rate.Target(psnr=wanted), no_progress, Effort(5))
+    assert len(smaller.data) < len(usual.data)
+    assert rate.psnr(PHOTO, coder.decode(container.parse(smaller.data)).colour) >= wanted
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_ctrl_c_writes_the_best_so_far_and_ends_the_batch(tmp_path: Path) -> None:
+    Image.fromarray(np.tile(PHOTO, (3, 3, 1))).save(tmp_path / "a.png")
+    Image.fromarray(PHOTO).save(tmp_path / "b.png")
+    command = [sys.executable, "-u", "-m", "caecodec", "encode", "a.png", "b.png", "--effort", "9"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+    time.sleep(6)  # in the middle of 2,000 steps that take a minute
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert b"the best so far is written" in err
+    assert caecodec.decode((tmp_path / "a.cae").read_bytes()).size == (384, 288)
+    assert not (tmp_path / "b.cae").exists()
