@@ -7,6 +7,7 @@ they are the same on every machine; a codec that can take more has a field `thre
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -20,6 +21,7 @@ from PIL import Image, features
 import caecodec
 from caecodec.bench import peers, vvc
 from caecodec.errors import UsageError
+from caecodec.models import zoo
 
 Pixels = NDArray[np.uint8]
 
@@ -70,10 +72,11 @@ class CaecodecCodec:
     version: str
     qualities: tuple[int, ...] = _CAECODEC_GRID
     model: str | None = None
+    effort: int = 2
     extension: str = "cae"
 
     def encode(self, array: Pixels, quality: int) -> bytes:
-        return caecodec.encode(array, quality, model=self.model)
+        return caecodec.encode(array, quality, model=self.model, effort=self.effort)
 
     def decode(self, data: bytes) -> Pixels:
         return np.asarray(caecodec.decode(data).convert("RGB"))
@@ -120,13 +123,16 @@ def _decibels(quality: int) -> Mapping[str, Any]:
 
 
 Maker = Callable[[str], BenchCodec]  # called with the codec's name; raises what keeps it from working
-_OF_MODEL = "caecodec:"  # and the name of a model
+_OURS = re.compile(r"caecodec(?::(?P<model>[^@]+))?(?:@(?P<effort>[1-9]))?")
 
 
 def _caecodec(name: str) -> BenchCodec:
-    asked = name.removeprefix(_OF_MODEL) if name.startswith(_OF_MODEL) else None
-    model = caecodec.info(caecodec.encode(np.zeros((16, 16, 3), np.uint8), model=asked))
-    return CaecodecCodec(name, f"{caecodec.__version__}, model {model.model} {model.model_id}", model=asked)
+    asked = _OURS.fullmatch(name)
+    assert asked is not None
+    found = zoo.find(asked["model"])
+    effort = int(asked["effort"] or 2)
+    version = f"{caecodec.__version__}, model {found.name} {found.id.hex()}"
+    return CaecodecCodec(name, version, model=asked["model"], effort=effort)
 
 
 def _pillow(
@@ -175,17 +181,30 @@ CODECS: Mapping[str, Maker] = {
 }
 
 
+def options_of_caecodec(name: str) -> tuple[str, ...] | None:
+    """What `caecodec encode` takes for a name of caecodec with some model and effort; None for other codecs."""
+    asked = _OURS.fullmatch(name)
+    if asked is None:
+        return None
+    return tuple(part for key in ("model", "effort") if asked[key] for part in (f"--{key}", asked[key]))
+
+
+def of_caecodec(name: str) -> bool:
+    """Whether a name stands for caecodec with some model and effort."""
+    return _OURS.fullmatch(name) is not None
+
+
 def open_codecs(names: Sequence[str]) -> tuple[list[BenchCodec], dict[str, str]]:
     """Names -> the codecs that work here, and why each of the others does not.
 
-    'all' stands for all of `CODECS`; 'caecodec:NAME' is caecodec with another model. Raises UsageError for a name
-    that is neither.
+    'all' stands for all of `CODECS`; 'caecodec:NAME' is caecodec with another model, 'caecodec@6' with another effort.
+    Raises UsageError for a name that is neither.
     """
     every = [one for name in names for one in (CODECS if name == "all" else [name])]
-    wanted = {name: _caecodec if name.startswith(_OF_MODEL) else CODECS.get(name) for name in every}
+    wanted = {name: _caecodec if of_caecodec(name) else CODECS.get(name) for name in every}
     unknown = [name for name, maker in wanted.items() if maker is None]
     if unknown:
-        choices = f"{', '.join(CODECS)}, {_OF_MODEL}MODEL or all"
+        choices = f"{', '.join(CODECS)}, caecodec:MODEL, caecodec@EFFORT or all"
         raise UsageError(f"no codec {', '.join(unknown)}; choose from {choices}")
     codecs, missing = [], {}
     for name, maker in wanted.items():

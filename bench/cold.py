@@ -23,8 +23,9 @@ def commands(codec: BenchCodec, quality: int, source: str, coded: str, target: s
     """
     if isinstance(codec, CaecodecCodec):
         model = [] if codec.model is None else ["--model", codec.model]
+        effort = ["--effort", str(codec.effort)]
         return (
-            [*COMMAND, "encode", source, "-o", coded, "-f", "--quiet", "-q", str(quality), *model],
+            [*COMMAND, "encode", source, "-o", coded, "-f", "--quiet", "-q", str(quality), *effort, *model],
             [*COMMAND, "decode", coded, "-o", target, "-f", "--quiet"],
         )
     adapter = f"from caecodec.bench.codecs import CODECS; codec = CODECS[{codec.name!r}]({codec.name!r});"

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from caecodec.bench import timings
-from caecodec.bench.codecs import Pixels
+from caecodec.bench.codecs import Pixels, options_of_caecodec
 from caecodec.bench.mosaic import mosaic, sides
 from caecodec.bench.processes import COMMAND, Asked, ChildError, Worker, run_command
 from caecodec.bench.rd import Picture, environment, load_pixels
@@ -28,7 +28,6 @@ from caecodec.errors import UsageError
 
 BATCH_MEGAPIXELS = 0.4  # of each file of a batch
 MATCH_MEGAPIXELS = 0.4  # of the picture that the quality is found on
-WITH_COMMAND = "caecodec"  # codecs of this name, and of this name with a model, are measured in batches
 
 
 def run(
@@ -82,7 +81,7 @@ def run(
 class _Opened:
     """A codec that works here, and its quality, or why none was found.
 
-    command: what names its model on the command line; None where it has no command.
+    command: what names its model and effort on the command line; None where it has no command.
     """
 
     name: str
@@ -126,8 +125,7 @@ class _Growing:
 
     def _open(self, name: str, sample: str) -> _Opened:
         aim = self._results.aim
-        base, _, model = name.partition(":")
-        command = None if base != WITH_COMMAND else ("--model", model) if model else ()
+        command = options_of_caecodec(name)
         with self._worker(name) as (worker, version):
             rows: list[SizeRow | BatchRow] = [*self._results.sizes, *self._results.batches]
             known = (row.quality for row in rows if (row.codec, row.version, row.error) == (name, version, None))

@@ -31,7 +31,10 @@ def cae_parts(data: bytes) -> dict[str, int]:
     without a hyperprior have no hyper. Metadata is every section beside them.
     """
     sections = dict(caecodec.info(data).sections)
-    header, coded = sections.pop("header"), sections.pop("latents")
+    header = sections.pop("header")
+    if "pixels" in sections:  # a lossless file
+        return {"header": header, "pixels": sections.pop("pixels"), "metadata": sum(sections.values())}
+    coded = sections.pop("latents")
     try:
         hyper = {"hyper": min(coded, round(float(caecodec.bit_allocation(data).hyper_bits.sum(dtype=float)) / 8))}
     except UsageError:  # a model of another family

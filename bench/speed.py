@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from caecodec.bench import cold, timings
-from caecodec.bench.codecs import CODECS
+from caecodec.bench.codecs import CODECS, of_caecodec
 from caecodec.bench.processes import Asked, ChildError, Ran, Worker, run_command
 from caecodec.bench.rd import Picture, environment, load_pixels
 from caecodec.bench.timings import Aim, SpeedResults, SpeedRow
@@ -33,7 +33,7 @@ Step = Callable[[SpeedRow], SpeedRow]
 def checked_names(names: Sequence[str]) -> list[str]:
     """Names of codecs, each once; 'all' stands for all. Raises UsageError for one that there is not."""
     wanted = list(dict.fromkeys(one for name in names for one in (CODECS if name == "all" else [name])))
-    unknown = [name for name in wanted if name not in CODECS and not name.startswith("caecodec:")]
+    unknown = [name for name in wanted if name not in CODECS and not of_caecodec(name)]
     if unknown or not wanted:
         raise UsageError(f"no codec {', '.join(unknown) or 'named'}; choose from {', '.join(CODECS)} or all")
     return wanted

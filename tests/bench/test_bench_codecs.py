@@ -239,3 +239,16 @@ def test_the_best_file_within_a_size_is_the_largest_that_fits() -> None:
     assert found.bpp == 8 * len(found.data) / (64 * 64)
     assert match.best_within(codec, array, 10).quality == 1
     assert match.best_within(codec, array, 10**6).quality == 100
+
+
+def test_caecodec_takes_a_model_and_an_effort_in_its_name() -> None:
+    usual, hard = codecs.open_codec("caecodec"), codecs.open_codec("caecodec:photo-xs@3")
+    assert usual.version == hard.version
+    assert "model photo" in usual.version
+    array = photograph(64, 96)
+    assert hard.encode(array, 50) == caecodec.encode(array, 50, model="photo-xs", effort=3)
+    assert codecs.options_of_caecodec("caecodec:photo-xs@3") == ("--model", "photo-xs", "--effort", "3")
+    assert codecs.options_of_caecodec("caecodec") == ()
+    assert codecs.options_of_caecodec("webp") is None
+    with pytest.raises(UsageError, match="caecodec@EFFORT"):
+        codecs.open_codecs(["caecodec@0"])

@@ -103,3 +103,10 @@ def test_a_model_without_hyperprior_has_no_hyper() -> None:
 
 def test_formats_of_unknown_parts_have_none() -> None:
     assert parts.of(open_codec("webp"), b"RIFF") is None
+
+
+def test_a_lossless_file_is_header_and_pixels() -> None:
+    data = caecodec.encode(np.zeros((40, 30, 3), np.uint8))
+    found = parts.cae_parts(data)
+    assert set(found) == {"header", "pixels", "metadata"}
+    assert sum(found.values()) == len(data)
