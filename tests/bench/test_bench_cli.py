@@ -147,3 +147,13 @@ def test_figure_shows_three_crops_enlarged(tmp_path: Path) -> None:
 def test_a_crop_outside_the_picture_is_refused(crop: str) -> None:
     with pytest.raises(UsageError, match="--crop"):
         figure.parse_crop(crop, 64, 64)
+
+
+def test_results_are_named_after_the_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "birds").mkdir()
+    Image.fromarray(photograph(24, 32)).save(tmp_path / "birds" / "a.png")
+    assert run(capsys, "rd", "birds", "--codecs", "jpeg", "--qualities", "50", "--metrics", "psnr")[0] == 0
+    assert (tmp_path / "results" / "rd-birds.json").is_file()
