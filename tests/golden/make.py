@@ -36,6 +36,12 @@ def pictures() -> dict[str, tuple[Image.Image, int, str]]:
         "alpha": (with_alpha, 80, "photo-xs"),
         "metadata": (tagged, 1, "photo-xs"),
         "two-tiles": (Image.fromarray(photograph(24, 1048, seed=4)), 100, "photo-xs"),
+        "lossless": (
+            Image.fromarray(np.tile(np.arange(9, dtype=np.uint8)[:, None, None] * 20, (4, 50, 3))),
+            100,
+            "lossless",
+        ),
+        "lossless-stored": (Image.fromarray(photograph(7, 1030, seed=7)).convert("L"), 100, "lossless"),
         "tiny": (tile, 40, "tiny"),
         "tiny-gray-odd": (stroke.crop((0, 0, 17, 28)), 90, "tiny"),
         "cifar10": (tile, 50, "cifar10"),
