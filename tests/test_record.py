@@ -16,7 +16,7 @@ from caecodec.limits import Limits
 from caecodec.models import zoo
 from caecodec.record import info
 
-UNKNOWN = b"\0\0\0\0"
+UNKNOWN = b"\0\0\0\1"
 PLAIN = Container(40, 30, 7, UNKNOWN, (b"\1\2\3\4\5",))
 
 
@@ -51,7 +51,7 @@ def test_facts_are_the_files() -> None:
     facts = info(serialize(PLAIN))
     assert (facts.width, facts.height, facts.quality, facts.tiles, facts.format_version) == (40, 30, 7, 1, 1)
     assert facts.bpp == pytest.approx(8 * 21 / 1200)
-    assert (facts.model_id, facts.model) == ("00000000", None)
+    assert (facts.model_id, facts.model) == ("00000001", None)
 
 
 def test_an_installed_model_is_named(small_cae: bytes) -> None:

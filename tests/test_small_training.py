@@ -234,6 +234,7 @@ def test_unpooling_by_places_undoes_pooling_where_the_maximum_was() -> None:
 
 
 def test_the_mixture_prior_is_a_density_and_fits_one() -> None:
+    torch.manual_seed(1)
     prior = MixturePrior(2)
     values = torch.stack((torch.randn(4000), torch.rand(4000) ** 3 * 9))[None, :, :, None]
     prior.start_at(values)

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from caecodec import container
+from caecodec.base import Codec
 from caecodec.codec import open_codec
 from caecodec.pixels import from_array
 
@@ -28,7 +29,8 @@ def encode(pictures: Path, out: Path) -> None:
         model = name.split("-")[0]
         codec = open_codec(model if model in SMALL else None, precision="float32")
         quality = 10 + 80 * (zlib.crc32(name.encode()) % 97) // 97
-        (out / f"{name}.cae").write_bytes(codec.encode(from_array(array), quality))
+        # by the network, whatever is smaller
+        (out / f"{name}.cae").write_bytes(Codec.encode(codec, from_array(array), quality))
 
 
 def decode(out: Path, precision: str, folders: list[Path]) -> None:
