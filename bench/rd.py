@@ -201,8 +201,8 @@ def run(
 
     `qualities` None takes each codec's grid. `asked` are metrics beside PSNR. `keep` is a folder that every file goes
     into as CODEC/PICTURE-qQUALITY.EXTENSION. Rows that failed, lack a metric asked for, or whose file is not there, are
-    measured again. Worker processes take one thread each if the environment says so (OMP_NUM_THREADS), as the
-    command sees to.
+    measured again, and stay until they are. Worker processes take one thread each if the environment says so
+    (OMP_NUM_THREADS), as the command sees to.
     """
     known = results.load(path) if path.exists() else Results()
     wanted = [
@@ -211,24 +211,25 @@ def run(
         for picture in pictures
         for quality in (qualities or codec.qualities)
     ]
-    known.rows = list(_still_valid(known, wanted))
+    rows = {row.key: row for row in _still_valid(known, wanted)}
     known.pictures.update({picture.name: picture.sha256 for picture in pictures})
     known.environment = environment() | {
         "codecs": known.environment.get("codecs", {}) | {codec.name: codec.version for codec in codecs}
     }
     reasons = known.unavailable | (unavailable or {})
     known.unavailable = {name: why for name, why in reasons.items() if name not in {codec.name for codec in codecs}}
-    have = {row.key for row in known.rows}
-    tasks = [task for task in wanted if task.key not in have]
+    tasks = [task for task in wanted if task.key not in rows or not _done(rows[task.key], task)]
     saved = time.monotonic()
     try:
         for done, row in enumerate(_measure_all(tasks, processes), 1):
-            known.rows.append(row)
+            rows[row.key] = row
             progress(done, len(tasks))
             if time.monotonic() - saved > _SAVE_SECONDS:
+                known.rows = list(rows.values())
                 results.save(known, path)
                 saved = time.monotonic()
     finally:
+        known.rows = list(rows.values())
         order = {name: place for place, name in enumerate(known.codecs)}
         known.rows.sort(key=lambda r: (order[r.codec], r.picture, r.quality))
         results.save(known, path)
@@ -236,17 +237,14 @@ def run(
 
 
 def _still_valid(known: Results, wanted: Sequence[Task]) -> Iterator[Row]:
-    """Rows to keep: not those of another version or of other pixels, nor one that is to be measured again."""
+    """Rows of the same version and pixels; what is to be measured again stays until it is."""
     versions = {task.codec.name: task.codec.version for task in wanted}
     hashes = {task.picture.name: task.picture.sha256 for task in wanted}
-    tasks = {task.key: task for task in wanted}
     for row in known.rows:
         same_codec = versions.get(row.codec, row.version) == row.version
         known_hash = known.pictures.get(row.picture)
         same_pixels = hashes.get(row.picture, known_hash) == known_hash
-        task = tasks.get(row.key)
-        again = task is not None and not _done(row, task)
-        if same_codec and same_pixels and not again:
+        if same_codec and same_pixels:
             yield row
 
 

@@ -263,3 +263,18 @@ def test_bad_inputs_are_refused(tmp_path: Path) -> None:
         results.load(tmp_path / "r.json")
     with pytest.raises(FileSystemError):
         results.load(tmp_path / "none.json")
+
+
+def test_a_row_that_lacks_a_metric_is_not_lost_when_the_run_that_adds_it_is_cut_short(
+    pictures: list[rd.Picture], counting: Counting, tmp_path: Path
+) -> None:
+    path = tmp_path / "results.json"
+    before = rd.run([counting], pictures, path)
+
+    def cut(done: int, of: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        rd.run([counting], pictures, path, asked=("ssim",), progress=cut)
+    after = results.load(path)
+    assert [row.key for row in after.rows] == [row.key for row in before.rows]
