@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,14 +10,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 import caecodec
 from caecodec.allocation import BitAllocation
 from caecodec.bench import codecs, match, rd, viewer
 from caecodec.bench.codecs import BenchCodec, Pixels
 from caecodec.bench.match import Coded
-from caecodec.bench.report import OURS
 from caecodec.bench.viewer import Shown
 from caecodec.errors import UsageError
 
@@ -62,7 +59,7 @@ def make(
             coded = _within(codec, pixels, size)
             size = len(coded.data) if place == 0 else size
             bits = None
-            if codec.name.split(":")[0] == OURS and (allocation := _allocation(coded)) is not None:
+            if codecs.of_caecodec(codec.name) and (allocation := _allocation(coded)) is not None:
                 bits = allocation.cells
                 hyper = allocation.hyper_bits.sum() / 8
                 about = f"{len(coded.data):,} bytes, of them {hyper:,.0f} for the hyper latents"
@@ -116,18 +113,8 @@ def _map(title: str, about: str, bits: NDArray[np.floating[Any]], pixels: Pixels
         "high": f"{top:.0f} bits" + (f" and more, at most {most:.0f}" if most > top else ""),
         "colours": list(viewer.INFERNO),
         "image": _uri(*viewer.lossless(pixels)),
-        "heat": _uri(_heat(np.minimum(bits / top, 1)), "image/png"),
+        "heat": _uri(viewer.heat_map(bits, top), "image/png"),
     }
-
-
-def _heat(shares: NDArray[np.floating[Any]]) -> bytes:
-    """(rows, columns) in 0..1 -> a PNG of a pixel each, in the colours of the viewer."""
-    stops = np.array([[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in viewer.INFERNO], float)  # (9, 3)
-    places = np.linspace(0, 1, len(stops))
-    channels = [np.interp(shares, places, stops[:, channel]) for channel in range(3)]
-    stream = io.BytesIO()
-    Image.fromarray(np.rint(np.stack(channels, axis=2)).astype(np.uint8)).save(stream, "PNG")
-    return stream.getvalue()
 
 
 def _uri(data: bytes, mime: str) -> str:
