@@ -88,8 +88,7 @@ class PhotoTask:
         # as many pixels per step whatever the crop
         batch = max(1, round(config.batch * config.crop**2 / self._crop**2 / self._place.world))
         x = self.pool.batch(batch, self._crop)
-        # stratified levels: every step sees low and high rates
-        level = (torch.arange(batch, device=device) + torch.rand(batch, device=device)) / batch
+        level = levels(batch, device)
         with _autocast(device):
             out = forward(x, level, **self._mode)
         mse = losses.mse_255(out["x_hat"], x)
@@ -129,6 +128,11 @@ class PhotoTask:
     def _raise_failure(self) -> None:
         if self._loader.failure is not None:
             raise self._loader.failure
+
+
+def levels(batch: int, device: torch.device) -> torch.Tensor:
+    """Levels (B,) in [0, 1], one from each of B equal parts: every step sees low and high rates."""
+    return (torch.arange(batch, device=device) + torch.rand(batch, device=device)) / batch
 
 
 def _autocast(device: torch.device) -> AbstractContextManager[Any]:
