@@ -27,7 +27,7 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from caecodec.bench.bdrate import bd_rate, curve
-from caecodec.models import layers, photo, photo_task, rate_model, recipe, train
+from caecodec.models import layers, photo, photo_task, rate_model, recipe
 from caecodec.models.photo import PhotoConfig, PhotoModel
 
 BASE = "photo-xs"
@@ -55,13 +55,17 @@ class Experiment:
 # -- changes of code -----------------------------------------------------------------------------------------------
 
 
+def _put(owner: Any, name: str, value: Any) -> None:
+    """Replace a part of the model, for the rest of this process."""
+    setattr(owner, name, value)
+
+
 def _no_shortcut() -> None:
-    def no_branch(self: nn.Module, x: Tensor) -> Tensor:
-        return self.linear_as_drawn(x) * 0.0  # type: ignore[operator, no-any-return]
+    def without(branch: Callable[[Any, Tensor], Tensor]) -> Callable[[Any, Tensor], Tensor]:
+        return lambda part, x: branch(part, x) * 0.0
 
     for part in (photo.Analysis, photo.Synthesis):
-        part.linear_as_drawn = part.linear_branch  # type: ignore[attr-defined]
-        part.linear_branch = no_branch  # type: ignore[assignment, method-assign]
+        _put(part, "linear_branch", without(part.linear_branch))
     start = PhotoModel.start_as_klt
 
     def start_without(self: PhotoModel, basis: Tensor, deviation: Tensor) -> None:
@@ -70,7 +74,7 @@ def _no_shortcut() -> None:
         for layer in (self.g_a.down, self.g_s.head):
             nn.init.xavier_uniform_(layer.weight)
 
-    PhotoModel.start_as_klt = start_without  # type: ignore[method-assign]
+    _put(PhotoModel, "start_as_klt", start_without)
 
 
 Step = Callable[[photo.Context, int, Tensor, Tensor | None], tuple[Tensor, Tensor]]
@@ -79,7 +83,7 @@ CONTEXT: Step = photo.Context.forward
 
 def _context(forward: Step) -> Callable[[], None]:
     def patch() -> None:
-        photo.Context.forward = forward  # type: ignore[method-assign, assignment]
+        _put(photo.Context, "forward", forward)
 
     return patch
 
@@ -105,7 +109,7 @@ def _two_steps() -> None:
             seen[:] = [known]
         return CONTEXT(self, step, psi, seen[0] if step == 3 else known if step == 2 else _blind(known))
 
-    photo.Context.forward = forward  # type: ignore[method-assign]
+    _put(photo.Context, "forward", forward)
 
 
 class GatedBlock(nn.Module):
@@ -149,16 +153,15 @@ class LargeBlock(layers.Block):
 
 def _blocks_of_transforms(block: type[nn.Module]) -> Callable[[], None]:
     def patch() -> None:
-        plain = layers.Block
         for part in (photo.Analysis, photo.Synthesis):
-            build = part.__init__
+            build: Callable[..., None] = part.__init__
 
             def init(self: nn.Module, c: PhotoConfig, build: Callable[..., None] = build) -> None:
-                photo.Block = block  # type: ignore[misc, assignment]
+                _put(photo, "Block", block)
                 build(self, c)
-                photo.Block = plain  # type: ignore[misc]
+                _put(photo, "Block", layers.Block)
 
-            part.__init__ = init  # type: ignore[assignment, method-assign]
+            _put(part, "__init__", init)
 
     return patch
 
@@ -173,11 +176,11 @@ def _laplace() -> None:
         v = v.abs()
         return -torch.log2((cdf(0.5 - v) - cdf(-0.5 - v)).clamp_min(2.0**-24))
 
-    rate_model.gaussian_bits = bits
+    _put(rate_model, "gaussian_bits", bits)
 
 
 def _levels_at_random() -> None:
-    photo_task.levels = lambda batch, device: torch.rand(batch, device=device)
+    _put(photo_task, "levels", lambda batch, device: torch.rand(batch, device=device))
 
 
 def _no_modulation() -> None:
@@ -186,7 +189,7 @@ def _no_modulation() -> None:
     def unmodulated(self: photo.Synthesis, y: Tensor, modulation: Tensor) -> Tensor:
         return features(self, y, modulation * 0 + 1)
 
-    photo.Synthesis.features = unmodulated  # type: ignore[method-assign]
+    _put(photo.Synthesis, "features", unmodulated)
 
 
 def _ycbcr() -> None:
@@ -205,8 +208,8 @@ def _ycbcr() -> None:
         linear = self.linear_branch(y)
         return colour(synthesise(self, y, modulation) - linear, rgb.inverse()) + linear
 
-    photo.Analysis.forward = g_a  # type: ignore[method-assign]
-    photo.Synthesis.forward = g_s  # type: ignore[method-assign]
+    _put(photo.Analysis, "forward", g_a)
+    _put(photo.Synthesis, "forward", g_s)
 
 
 # -- the list ------------------------------------------------------------------------------------------------------
@@ -280,6 +283,8 @@ def run(experiment: Experiment, folder: Path, start: Path | None) -> dict[str, A
         experiment.patch()
     if experiment.warm and start is None:
         raise click.UsageError(f"{experiment.name} starts from a trained model: name it with --from")
+    from caecodec.models import train
+
     return train.run_recipe(str(path), into, start=start if experiment.warm else None)
 
 

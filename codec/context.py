@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from caecodec.arithmetic import Array
 from caecodec.container import CHECK_BYTES
 from caecodec.entropy import Decoder, Symbols, Tables, encode_many
 from caecodec.errors import CorruptFileError, ModelError
@@ -27,7 +28,6 @@ from caecodec.integer import (
     SCALES,
     TABLE_BITS,
     VALUE_MAX,
-    Array,
     Indices,
     Layer,
     multiply,

@@ -13,15 +13,15 @@ carry W * 2^-shift in place of W.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from caecodec.arithmetic import Array, current
 from caecodec.errors import ModelError
 
-Array = NDArray[np.float64]
 Indices = NDArray[np.uint8]  # scale indices; bytes, so that sorting by them is a radix sort
 
 FRACTION_BITS = 10  # of activations, means, y_hat and z_hat
@@ -91,25 +91,12 @@ class Layer:
 
     def __call__(self, x: Array, relu: bool = False) -> Array:
         """x (..., in) -> (..., out), integers in float64; for a depthwise layer x is (h, w, channels)."""
+        low, arithmetic = 0.0 if relu else -SATURATION, current()
+        if self.depthwise:
+            return arithmetic.settle(arithmetic.depthwise(x, self.weight, self.bias), low, SATURATION)
         # one flat product: numpy turns a stack of matrices into many small ones
-        acc = self._depthwise(x) if self.depthwise else x.reshape(-1, x.shape[-1]) @ self.weight
-        acc += self.bias
-        np.floor(acc, out=acc)
-        np.clip(acc, 0.0 if relu else -SATURATION, SATURATION, out=acc)
-        return acc.reshape(*x.shape[:-1], -1)
-
-    def _depthwise(self, x: Array) -> Array:
-        h, w, c = x.shape
-        padded = np.zeros((h + 2, w + 2, c))
-        padded[1:-1, 1:-1] = x
-        acc = np.zeros((h, w, c))
-        product = np.empty((w, c))
-        for row in range(h):  # a row at a time stays in the cache
-            for tap in range(9):
-                i, j = divmod(tap, 3)
-                np.multiply(padded[row + i, j : j + w], self.weight[tap], out=product)
-                acc[row] += product
-        return acc
+        acc = arithmetic.product(x.reshape(-1, x.shape[-1]), self.weight, self.bias)
+        return arithmetic.settle(acc, low, SATURATION).reshape(*x.shape[:-1], -1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +121,9 @@ class Block:
 
     def __call__(self, x: Array) -> Array:
         """(h, w, C) -> (h, w, C)."""
-        x = x + self.mix_out(self.depthwise(self.mix_in(x, relu=True)))
-        np.clip(x, -SATURATION, SATURATION, out=x)
-        x += self.project(self.expand(x, relu=True))
-        return np.clip(x, -SATURATION, SATURATION, out=x)
+        add = current().add
+        x = add(x, self.mix_out(self.depthwise(self.mix_in(x, relu=True))), SATURATION)
+        return add(x, self.project(self.expand(x, relu=True)), SATURATION)
 
 
 def depth_to_space(x: Array) -> Array:
@@ -148,10 +134,7 @@ def depth_to_space(x: Array) -> Array:
 
 def multiply(x: Array, table: Array, limit: float) -> Array:
     """floor(x * table / 2^16 + 1/2) clamped to +-limit; `table` is already divided by 2^16."""
-    out = x * table
-    out += 0.5
-    np.floor(out, out=out)
-    return np.clip(out, -limit, limit, out=out)
+    return current().scale(x, table, limit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +148,28 @@ class Quality:
     z_to_u: Array  # (Z,)
     z_mean: Array  # (Z,) 10 fraction bits
     z_index: Indices  # (Z,) scale index of each channel of z
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A head in two: means, and scale indices without their fraction.
+
+    An index is floor((floor(x @ weight + bias) + table) / 2^10 + 1/2), and floor(floor(t) / n) = floor(t / n): the
+    division goes into the weights, where it does not round. Saturation in between would change nothing, for an index
+    that far out is clamped to the same end.
+    """
+
+    mean: Array
+    mean_bias: Array
+    index: Array
+    index_bias: Array
+
+    @classmethod
+    def of(cls, layer: Layer) -> Head:
+        """From a layer whose outputs are means, then as many scale indices."""
+        mean, index = (np.ascontiguousarray(half) for half in np.split(layer.weight, 2, axis=1))
+        mean_bias, index_bias = np.split(layer.bias, 2)
+        return cls(mean, mean_bias, index * (1 / ONE), index_bias * (1 / ONE) + 0.5)
 
 
 class EntropyNetwork:
@@ -186,6 +191,14 @@ class EntropyNetwork:
         except (KeyError, IndexError) as exc:
             raise ModelError(f"the model lacks {exc}") from exc
         self.prove()
+        self._heads = [[Head.of(layer) for layer in row] for row in self.heads]
+        self._near = [self._split(adaptor, step + 1) for step, adaptor in enumerate(self.adaptors)]
+
+    def _split(self, adaptor: Layer, step: int) -> tuple[list[Array], Array, Array]:
+        """An adaptor as one matrix for each phase, of the channels known there in the order of coding, and psi's."""
+        groups = np.split(adaptor.weight[: self.n], STEPS)
+        near = [np.concatenate([groups[group_at(s, phase)] for s in range(step)]) for phase in range(len(PHASES))]
+        return near, np.ascontiguousarray(adaptor.weight[self.n :]), adaptor.bias
 
     def _check_tables(self) -> None:
         """Raise ModelError unless every table has 100 rows of integers of the right width and range."""
@@ -196,6 +209,9 @@ class EntropyNetwork:
             if table.shape != (QUALITIES, width) or not np.issubdtype(table.dtype, np.integer):
                 raise ModelError(f"table {key} of the entropy network is malformed")
         largest_mean = np.abs(self._tables["z_mean"].astype(np.float64)).max()
+        largest_index = np.abs(self._tables["index"].astype(np.float64)).max()
+        if largest_index > SATURATION - SCALES * ONE:  # see Head
+            raise ModelError("table index of the entropy network is out of range")
         if self.n % STEPS or self._tables["z_index"].max() >= SCALES or largest_mean > MEAN_MAX:
             raise ModelError("a table of the entropy network holds values out of range")
 
@@ -235,14 +251,24 @@ class EntropyNetwork:
         x = multiply(z_hat, q.z_to_u, SATURATION)
         x = self.block1(depth_to_space(self.up1(x)))
         x = self.block2(depth_to_space(self.up2(x)))
-        x += q.psi
-        return np.clip(x, -SATURATION, SATURATION, out=x)
+        return current().add(x, q.psi, SATURATION)
 
-    def features(self, step: int, psi: Array, known: Array) -> Array:
-        """psi (h, w, C), known (h, w, N) in the context's domain, zero where unknown -> (h, w, C'). h, w even."""
+    def features(self, step: int, psi: Array, known: Sequence[Array]) -> Array:
+        """psi (h, w, C); known: four arrays (h/2, w/2, N) by phase -> (h, w, C'). h, w even.
+
+        `known` is in the context's domain, zero where there is no cell; its channels are in the order of coding, and
+        those of the first `step` groups are read.
+        """
         if step == 0:
             return self.first(psi, relu=True)
-        x = self.adaptors[step - 1](np.concatenate((known, psi), axis=-1), relu=True)
+        arithmetic = current()
+        h, w, _ = psi.shape
+        near, of_psi, bias = self._near[step - 1]
+        acc = arithmetic.product(psi.reshape(h * w, -1), of_psi, bias).reshape(h, w, -1)
+        for (i, j), part, weight in zip(PHASES, known, near, strict=True):
+            seen = np.ascontiguousarray(part[..., : len(weight)]).reshape(-1, len(weight))
+            acc[i::2, j::2] += arithmetic.product(seen, weight, np.zeros(1)).reshape(h // 2, w // 2, -1)
+        x = arithmetic.settle(acc, 0.0, SATURATION)
         for block in self.trunk:
             x = block(x)
         return x
@@ -251,7 +277,12 @@ class EntropyNetwork:
         """features (..., C') of one phase -> mean (..., N/4), fixed point, and scale index (..., N/4) in 0..63."""
         group = group_at(step, phase)
         channels = slice(group * self.n // 4, (group + 1) * self.n // 4)
-        out = self.heads[step][group](features)
-        mean = multiply(out[..., : self.n // 4], q.to_y[channels], MEAN_MAX)
-        index = np.floor((out[..., self.n // 4 :] + q.index[channels]) * (1 / ONE) + 0.5)
-        return mean, np.clip(index, 0, SCALES - 1).astype(np.uint8)
+        arithmetic = current()
+        rows = np.ascontiguousarray(features).reshape(-1, features.shape[-1])
+        head = self._heads[step][group]
+        mean = arithmetic.settle(arithmetic.product(rows, head.mean, head.mean_bias), -SATURATION, SATURATION)
+        mean = multiply(mean, q.to_y[channels], MEAN_MAX)
+        bias = head.index_bias + q.index[channels] * (1 / ONE)
+        index = arithmetic.settle(arithmetic.product(rows, head.index, bias), 0.0, SCALES - 1.0)
+        extent = (*features.shape[:-1], -1)
+        return mean.reshape(extent), index.astype(np.uint8).reshape(extent)

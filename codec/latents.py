@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from caecodec.arithmetic import Array
 from caecodec.container import CHECK_BYTES
 from caecodec.entropy import Decoder, Encoder, Symbols, Tables
 from caecodec.errors import CorruptFileError
@@ -22,7 +23,6 @@ from caecodec.integer import (
     SATURATION,
     STEPS,
     SYMBOL_MAX,
-    Array,
     EntropyNetwork,
     Indices,
     group_at,
@@ -175,7 +175,7 @@ class LatentCodec:
 
         even = (h + h % 2, w + w % 2)
         psi = np.ascontiguousarray(net.hyper(z_hat.reshape(z_shape), tables)[: even[0], : even[1]])
-        known = np.zeros((*even, net.n))
+        known = [np.zeros((even[0] // 2, even[1] // 2, net.n)) for _ in PHASES]  # channels in the order of coding
         y_hat = np.empty((h, w, net.n))
         quarter = net.n // 4
         for step in range(STEPS):
@@ -187,7 +187,7 @@ class LatentCodec:
                 if i >= h or j >= w:
                     continue
                 mean, index = net.parameters(step, phase, features[i:h:2, j:w:2], tables)
-                places.append((place, mean.shape))
+                places.append((phase, place, mean.shape))
                 means.append(mean.ravel())
                 indices.append(index.ravel())
                 if y is not None:
@@ -199,11 +199,13 @@ class LatentCodec:
             symbols = code(mean_row, np.concatenate(indices), source)
             values = symbols * float(ONE) + mean_row
             start = 0
-            for place, extent in places:
+            for phase, place, extent in places:
                 size = int(np.prod(extent))
                 part = values[start : start + size].reshape(extent)
                 y_hat[place] = part
-                known[place] = multiply(part, tables.to_u[place[2]], SATURATION)
+                if step + 1 < STEPS:
+                    mine = known[phase][: extent[0], : extent[1], step * quarter : (step + 1) * quarter]
+                    mine[:] = multiply(part, tables.to_u[place[2]], SATURATION)
                 start += size
         return y_hat.astype(np.int32)
 

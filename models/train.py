@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from caecodec.errors import UsageError
 from caecodec.models import layers
 from caecodec.models.curve import draw_curve
+from caecodec.models.grow import grown
 from caecodec.models.photo import PhotoConfig
 from caecodec.models.photo_task import PhotoTask
 from caecodec.models.recipe import PictureData, Recipe, SetData, TrainConfig
@@ -192,9 +193,11 @@ class Trainer:
         if added and all(name.startswith(("log_gain", "prior.", "place_share", "turn")) for name in added):
             weights |= {name: fresh[name] for name in added}
         try:
+            if isinstance(self.recipe.model, PhotoConfig):
+                weights = grown(weights, fresh)
             self.model.load_state_dict(weights)
-        except RuntimeError as exc:
-            raise ValueError(f"{checkpoint} is of a model of another shape than this recipe's") from exc
+        except (RuntimeError, ValueError) as exc:
+            raise ValueError(f"{checkpoint} is of a model of another shape than this recipe's ({exc})") from exc
         self._added = bool(added)
         self.ema.load_state_dict(self.model.state_dict())
         self.patches = state["patches"]

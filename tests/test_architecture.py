@@ -31,19 +31,25 @@ ALLOWED: dict[str, set[str]] = {
     "limits": {"errors"},
     "container": {"errors", "limits"},
     "pixels": {"errors", "limits"},
-    "integer": {"errors"},
+    "arithmetic": set(),
+    "arithmetic_torch": {"arithmetic"},
+    "integer": {"errors", "arithmetic"},
     "tiling": {"errors", "limits", "container"},
     "entropy": {"errors", "limits", "integer"},
-    "engine": {"errors", "limits", "integer", "models.layers", "models.photo", "models.zoo"},
+    "engine": {
+        *("errors", "limits", "integer", "arithmetic", "arithmetic_torch"),
+        *("models.layers", "models.photo", "models.zoo"),
+    },
     "refine": {"integer", "engine", "models.layers", "models.photo", "models.rate_model", "models.zoo"},
-    "latents": {"errors", "limits", "container", "integer", "entropy"},
+    "latents": {"errors", "arithmetic", "limits", "container", "integer", "entropy"},
     "allocation": set(),
     "record": {"errors", "limits", "container", "models.zoo"},
     "small_engine": {
+        *("arithmetic", "arithmetic_torch"),
         *("errors", "integer", "engine", "models.autoencoder", "models.layers", "models.tiny", "models.zoo"),
     },
     "factorised": {"errors", "container", "integer", "entropy"},
-    "context": {"errors", "container", "integer", "entropy", "latents"},
+    "context": {"errors", "arithmetic", "container", "integer", "entropy", "latents"},
     "base": {"errors", "allocation", "container", "pixels", "models.zoo"},
     "lossless": {"errors", "base", "container", "pixels", "tiling", "models.zoo"},
     "photo": {
@@ -87,7 +93,7 @@ CLI_MAY_NOT_IMPORT = {
 }
 ONLY_IMPORTERS_IN_CODEC = {
     "constriction": {"entropy"},
-    "torch": {"engine", "small_engine", "refine"},
+    "torch": {"arithmetic_torch", "engine", "small_engine", "refine"},
     "PIL": {"pixels", "__init__"},  # its functions take and give PIL images
     "rich": {"terminal"},
 }

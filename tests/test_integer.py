@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from caecodec import arithmetic
+from caecodec.arithmetic import Arithmetic, Array
+from caecodec.arithmetic_torch import TorchArithmetic
 from caecodec.errors import ModelError
 from caecodec.integer import (
     PHASES,
     SATURATION,
     STEPS,
-    Array,
     Block,
     EntropyNetwork,
     Layer,
@@ -22,6 +26,16 @@ from caecodec.integer import (
 from caecodec.models import zoo
 
 M = 1 << 22
+
+
+@pytest.fixture(params=[Arithmetic, TorchArithmetic], autouse=True)
+def _computed_with(request: pytest.FixtureRequest) -> Iterator[None]:
+    before = arithmetic.current()
+    arithmetic.use(request.param())
+    yield
+    arithmetic.use(before)
+
+
 Integers = NDArray[np.int64]
 
 

@@ -1,0 +1,63 @@
+"""A larger photo model that starts as a smaller one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from caecodec.models.grow import grown
+from caecodec.models.photo import PhotoConfig, PhotoModel
+
+SMALL = PhotoConfig(
+    n=16, z=8, ga_width=8, ga_depth=1, gs_width=8, gs_depth=1, hyper_width=8, context_width=8, context_depth=1
+)
+
+
+def trained(config: PhotoConfig) -> PhotoModel:
+    """A model none of whose weights is zero."""
+    torch.manual_seed(3)
+    model = PhotoModel(config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    return model
+
+
+@pytest.mark.parametrize(
+    "larger",
+    [
+        {"ga_depth": 3},
+        {"gs_depth": 2, "context_depth": 3},
+        {"ga_width": 12},
+        {"gs_width": 20},
+        {"ga_width": 16, "ga_depth": 2, "gs_width": 12, "gs_depth": 4},
+    ],
+)
+def test_a_grown_model_does_what_the_small_one_did_and_can_learn(larger: dict[str, int]) -> None:
+    small, large = trained(SMALL), PhotoModel(replace(SMALL, **larger))
+    large.load_state_dict(grown(small.state_dict(), large.state_dict()))
+    x, level = torch.rand(2, 3, 64, 128), torch.tensor([0.2, 0.9])
+    expected, found = (model(x, level, hard=True) for model in (small, large))
+    for key in expected:
+        assert torch.allclose(found[key], expected[key], atol=1e-4, rtol=1e-4), key
+    # nothing that was added is cut off for ever: a step moves the weights that read it
+    found["x_hat"].square().mean().add(found["bits_y"].mean()).backward()
+    new = [
+        p
+        for name, p in large.named_parameters()
+        if name not in small.state_dict() or p.shape != small.state_dict()[name].shape
+    ]
+    assert new
+    assert all(p.grad is not None for p in new)
+    assert sum(bool(p.grad.abs().max() > 0) for p in new if p.grad is not None) >= len(new) / 4
+
+
+@pytest.mark.parametrize(
+    ("larger", "says"),
+    [({"n": 32}, "log_gain"), ({"ga_depth": 0}, "no g_a.blocks"), ({"gs_width": 4}, "smaller"), ({"z": 12}, "z")],
+)
+def test_what_cannot_be_grown_is_refused(larger: dict[str, int], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        grown(PhotoModel(SMALL).state_dict(), PhotoModel(replace(SMALL, **larger)).state_dict())
