@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import functools
+import json
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -15,6 +20,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from caecodec import codec, container, entropy, integer, latents, lossless, photo
+from caecodec.bench.processes import environment
+from caecodec.bench.report import NOTHING, Table
 from caecodec.engine import Engine
 from caecodec.errors import UsageError
 from caecodec.pixels import Picture
@@ -152,3 +159,85 @@ def alone(network: nn.Module, run: Callable[[], Any], rounds: int = 5) -> float:
                 times.append(time.perf_counter() - start)
             seconds += min(times)
     return macs / seconds / 1e9
+
+
+def alone_of(picture: Picture, quality: int, model: str | None = None) -> tuple[float, float]:
+    """(g_a, g_s): what `alone` finds for the networks of a photo model on a picture, on the threads torch has."""
+    coder = codec.open_codec(model)
+    assert isinstance(coder, photo.PhotoCodec)
+    parsed = container.parse(coder.encode(picture, quality))
+    analysis, synthesis = coder.engine.networks
+    return (
+        alone(analysis, lambda: coder.encode(picture, quality)),
+        alone(synthesis, lambda: coder.decode(parsed)),
+    )
+
+
+_COLD = """
+import json, sys, time
+marks = {"python": time.time()}
+import torch
+marks["import torch"] = time.time()
+from caecodec import codec, container, photo, pixels
+marks["import the rest"] = time.time()
+parsed = container.parse(open(sys.argv[1], "rb").read())
+coder = codec.open_codec(parsed.model_id)
+marks["weights and networks"] = time.time()
+picture = coder.decode(parsed)
+marks["first picture"] = time.time()
+pixels.to_image(picture).save(sys.argv[2])
+marks["write PNG"] = time.time()
+coder.decode(parsed)
+print(json.dumps(marks | {"warm": time.time()}))
+"""
+
+
+def cold_start(data: bytes, threads: int, rounds: int = 5) -> dict[str, float]:
+    """Seconds of each part of decoding one file in a new process, medians: in order, then 'warm', a second decode."""
+    runs: list[dict[str, float]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        coded, target = Path(folder) / "a.cae", Path(folder) / "a.png"
+        coded.write_bytes(data)
+        for _ in range(rounds):
+            start = time.time()
+            done = subprocess.run(
+                [sys.executable, "-c", _COLD, str(coded), str(target)],
+                env=environment(threads), capture_output=True, text=True, check=True,
+            )  # fmt: skip
+            marks: dict[str, float] = json.loads(done.stdout)
+            ends = [start, *marks.values()]
+            runs.append({name: end - begin for name, begin, end in zip(marks, ends, ends[1:], strict=False)})
+    return {name: sorted(run[name] for run in runs)[rounds // 2] for name in runs[0]}
+
+
+def stage_table(picture: Picture, quality: int, threads: list[int], rounds: int, model: str | None = None) -> Table:
+    """Milliseconds a megapixel of every stage, one column for each direction and number of threads."""
+    megapixels = picture.width * picture.height / 1e6
+    columns: dict[str, Breakdown] = {}
+    for count in threads:
+        for direction, found in breakdown(picture, quality, model=model, threads=count, rounds=rounds).items():
+            columns[f"{direction}, {count}"] = found
+    rows = [
+        (stage, *(_number(found.seconds[stage] * 1000 / megapixels) for found in columns.values()))
+        for stage in (*STAGES, "the rest")
+    ]
+    rows += [
+        ("all", *(f"{found.total * 1000 / megapixels:.0f}" for found in columns.values())),
+        ("MP/s", *(f"{megapixels / found.total:.2f}" for found in columns.values())),
+        ("GMAC/s of g_a or g_s", *(f"{found.gigamacs:.0f}" for found in columns.values())),
+        ("integer network, %", *(f"{100 * found.share('integers'):.0f}" for found in columns.values())),
+    ]
+    return Table(("ms a megapixel", *columns), tuple(rows))
+
+
+def _number(milliseconds: float) -> str:
+    return f"{milliseconds:.1f}" if milliseconds else NOTHING
+
+
+def cold_table(data: bytes, threads: int, rounds: int) -> Table:
+    """The parts of a cold start, in milliseconds."""
+    parts = cold_start(data, threads, rounds)
+    whole = sum(seconds for name, seconds in parts.items() if name != "warm")
+    rows = [(name, f"{1000 * seconds:.0f}") for name, seconds in parts.items() if name != "warm"]
+    rows += [("all", f"{1000 * whole:.0f}"), ("a second picture", f"{1000 * parts['warm']:.0f}")]
+    return Table(("decode, a new process", "ms"), tuple(rows))

@@ -24,7 +24,7 @@ def bench() -> None:
     """Measure codecs against each other on pictures of yours."""
 
 
-for _command in (timing_cli.speed, timing_cli.growth, small_cli.small, small_cli.latents):
+for _command in (timing_cli.speed, timing_cli.growth, timing_cli.stages, small_cli.small, small_cli.latents):
     bench.add_command(_command)
 
 

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,10 +30,17 @@ from caecodec.bench.bdrate import bd_rate, curve
 from caecodec.models import layers, photo, photo_task, rate_model, recipe
 from caecodec.models.photo import PhotoConfig, PhotoModel
 
-BASE = "photo-xs"
+BASE = "photo"
 STEPS, WARM_STEPS = 500, 500
-COMMON = {"train.steps": STEPS, "train.warmup_steps": 100, "train.ema": 0.99}
-WARM = {"train.steps": WARM_STEPS, "train.warmup_steps": 50, "train.ema": 0.995, "train.lr": 6e-4}
+COMMON = {"model.ga_depth": 3, "model.gs_depth": 4, "train.steps": STEPS, "train.warmup_steps": 100, "train.ema": 0.99}
+WARM = {
+    "model.ga_depth": 3,
+    "model.gs_depth": 4,
+    "train.steps": WARM_STEPS,
+    "train.warmup_steps": 50,
+    "train.ema": 0.995,
+    "train.lr": 6e-4,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,10 +219,23 @@ def _ycbcr() -> None:
     _put(photo.Synthesis, "forward", g_s)
 
 
+def _gently() -> None:
+    from caecodec.models import grow, train
+
+    def grown(weights: Mapping[str, Tensor], fresh: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        result = grow.grown(weights, fresh)
+        for name in fresh.keys() - weights.keys():
+            if name.endswith(("mix_in.weight", "expand.weight")):
+                result[name] = result[name] * 0.05
+        return result
+
+    _put(train, "grown", grown)
+
+
 # -- the list ------------------------------------------------------------------------------------------------------
 
 EXPERIMENTS = (
-    Experiment("base", "none: photo-xs", "0"),
+    Experiment("base", "none: photo", "0"),
     Experiment("seed", "another seed: what chance does", "+-0.5", {"train.seed": 2}),
     Experiment("no-shortcut", "no linear shortcut, last layers drawn at random", "+60", patch=_no_shortcut),
     Experiment("n-192", "N = 192", "+8", {"model.n": 192}),
@@ -247,6 +267,14 @@ EXPERIMENTS = (
     Experiment("warm", "none: the trained model, 600 steps more", "0", warm=True),
     Experiment("warm-ga", "3 more blocks in g_a, zero at first", "-0.5", {"model.ga_depth": 6}, warm=True),
     Experiment("warm-gs", "4 more blocks in g_s, zero at first", "-0.5", {"model.gs_depth": 8}, warm=True),
+    Experiment(
+        "warm-ga-gently",
+        "the same, what they read first scaled by 0.05, and 200 steps of warm-up",
+        "-0.3",
+        {"model.ga_depth": 6, "train.warmup_steps": 200},
+        _gently,
+        warm=True,
+    ),
     Experiment("warm-lr", "twice the learning rate", "+0.3", {"train.lr": 1.2e-3}, warm=True),
 )
 

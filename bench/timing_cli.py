@@ -1,4 +1,4 @@
-"""The commands `caecodec bench speed` and `growth`."""
+"""The commands `caecodec bench speed`, `growth` and `stages`."""
 
 from __future__ import annotations
 
@@ -148,6 +148,42 @@ def growth(
     rows = [(f"{row.codec}, {row.megapixels:g} megapixels", row.error) for row in results.sizes]
     rows += [(f"{row.codec}, {row.files} files", row.error) for row in results.batches]
     _end_timing(results.unavailable, rows, measured=show is None)
+
+
+@click.command()
+@click.argument("picture", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("-q", "--quality", type=click.IntRange(1, 100), default=54, show_default=True)
+@click.option("-m", "--model", help="A photo model; default the one `caecodec encode` takes.")
+@click.option("--threads", default="1,2", show_default=True, help="Numbers of threads, with commas between.")
+@click.option("--megapixels", type=click.FloatRange(min=0.01, max=200), help="Instead, a mosaic of this size.")
+@click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True)
+@click.option("--markdown", is_flag=True, help="As the documentation has it.")
+def stages(
+    picture: Path,
+    quality: int,
+    model: str | None,
+    threads: str,
+    megapixels: float | None,
+    rounds: int,
+    markdown: bool,
+) -> None:
+    """Where the time of coding one PICTURE goes, warm and from a cold start, and what its convolutions reach."""
+    counts = _positive("--threads", threads, int)
+    from PIL import Image
+
+    from caecodec import codec, pixels
+    from caecodec.bench import breakdown, mosaic
+
+    loaded = pixels.from_image(Image.open(picture))
+    if megapixels is not None:
+        loaded = pixels.from_array(mosaic.mosaic([loaded.colour], *mosaic.sides(megapixels)))
+    title = f"{loaded.width}x{loaded.height}, quality {quality}; columns: direction, threads; the fastest of {rounds}."
+    tables = [(title, breakdown.stage_table(loaded, quality, counts, rounds, model))]
+    data = codec.open_codec(model).encode(loaded, quality)
+    tables.append((f"Cold start, {counts[-1]} threads.", breakdown.cold_table(data, counts[-1], rounds)))
+    _show_timings(tables, markdown)
+    reached = breakdown.alone_of(loaded, quality, model)
+    click.echo("Each convolution alone, on all cores: g_a {:.0f}, g_s {:.0f} GMAC/s.".format(*reached))
 
 
 def _pictures_or_show(pictures: tuple[Path, ...], show: Path | None) -> None:

@@ -74,6 +74,11 @@ class Engine:
         self.halo_in = -(-(config.ga_depth + 1) // 2)
         self.halo_out = -(-(config.gs_depth + 1) // 2)
 
+    @property
+    def networks(self) -> tuple[nn.Module, nn.Module]:
+        """g_a and g_s, to be looked at."""
+        return self._g_a, self._g_s
+
     def analyse(self, pixels: NDArray[np.uint8], inner: tuple[slice, slice]) -> tuple[Float, Float]:
         """A tile with its halo (H, W, 3), sides multiples of 16; `inner`: the tile within it, in cells.
 

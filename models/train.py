@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from caecodec.errors import UsageError
 from caecodec.models import layers
+from caecodec.models.autoencoder import AutoencoderConfig
 from caecodec.models.curve import draw_curve
 from caecodec.models.grow import grown
 from caecodec.models.photo import PhotoConfig
@@ -189,7 +190,9 @@ class Trainer:
         weights = {k: v.float() if v.is_floating_point() else v for k, v in state["ema"].items()}
         fresh = self.model.state_dict()
         # an autoencoder as drawn has neither gains nor a prior: its codec adds them
-        added = fresh.keys() - weights.keys()
+        added: set[str] = set()
+        if isinstance(self.recipe.model, AutoencoderConfig):
+            added = fresh.keys() - weights.keys()
         if added and all(name.startswith(("log_gain", "prior.", "place_share", "turn")) for name in added):
             weights |= {name: fresh[name] for name in added}
         try:

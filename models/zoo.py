@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-DEFAULT_MODEL = "photo-xs"
+DEFAULT_MODEL = "photo"
 PATH_VARIABLE = "CAECODEC_MODEL_PATH"
 _MAX_HEADER_BYTES = 1 << 24
 _SHIPPED = Path(__file__).parent / "weights"

@@ -186,12 +186,12 @@ def test_a_class_can_be_left_out(sets: dict[str, Path], tmp_path: Path) -> None:
 
 def test_what_makes_no_sense_is_refused(sets: dict[str, Path], tmp_path: Path) -> None:
     cases = [
-        ("photo-xs", [], {"drawn": True}, "as drawn"),
+        ("photo", [], {"drawn": True}, "as drawn"),
         ("tiny", [str(sets["mnist"])], {}, "name every data set"),
         ("mnist", [str(sets["mnist"])], {"validation": ["x"]}, "held out"),
         ("mnist", [str(sets["mnist"])], {"decoder_only": True, "start": Path("x")}, "photo model"),
         ("cifar10", [str(sets["mnist"])], {}, "32x32x3"),
-        ("photo-xs", [], {"without": "cat"}, "photographs have none"),
+        ("photo", [], {"without": "cat"}, "photographs have none"),
     ]
     for recipe, data, options, message in cases:
         with pytest.raises(UsageError, match=message):

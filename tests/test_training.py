@@ -114,6 +114,17 @@ def crops_after_loading(trainer: Trainer, run: Path) -> torch.Tensor:
     return trainer.task.pool.batch(4, 64)
 
 
+def test_a_larger_recipe_begins_where_the_smaller_one_ended(run: Path, tmp_path: Path) -> None:
+    text = (run / "recipe.toml").read_text()
+    depth = next(line for line in text.splitlines() if line.startswith("ga_depth"))
+    larger = text.replace(depth, "ga_depth = 5").replace("steps = 120", "steps = 1")
+    assert larger.count("ga_depth = 5") == larger.count("steps = 1\n") == 1
+    (tmp_path / "larger.toml").write_text(larger)
+    ended = json.loads((run / "run" / "metrics.jsonl").read_text().splitlines()[-1])
+    begun = run_recipe(str(tmp_path / "larger.toml"), tmp_path / "run", device="cpu", start=run / "run" / "weights.pt")
+    assert begun["score"] == pytest.approx(ended["score"], abs=0.01)
+
+
 def test_a_folder_that_holds_a_run_is_not_overwritten(run: Path) -> None:
     with pytest.raises(UsageError, match="--resume"):
         run_recipe(str(run / "recipe.toml"), run / "run", device="cpu")
@@ -128,7 +139,7 @@ def test_combinations_that_make_no_sense_are_refused(run: Path, tmp_path: Path) 
     with pytest.raises(UsageError, match="give one"):
         run_recipe(recipe, run / "run", device="cpu", resume=True, start=checkpoint)
     with pytest.raises(UsageError, match="another shape"):
-        run_recipe("photo-xs", tmp_path / "b", [str(run / "train")], device="cpu", start=checkpoint)
+        run_recipe("photo", tmp_path / "b", [str(run / "train")], device="cpu", start=checkpoint)
     with pytest.raises(UsageError, match="not a whole checkpoint"):
         run_recipe(recipe, tmp_path / "c", device="cpu", start=run / "recipe.toml")
     with pytest.raises(UsageError, match="no such folder"):
@@ -269,11 +280,11 @@ def test_a_recipe_with_an_unknown_key_is_refused(tmp_path: Path) -> None:
 
 
 def test_shipped_recipes_load() -> None:
-    assert recipes.load("photo-xs").model.n == recipes.load("photo-s").model.n == 320
+    assert recipes.load("photo").model.n == recipes.load("photo-s").model.n == 320
 
 
 def test_the_learning_rate_warms_up_stays_and_ends_at_zero() -> None:
-    config = recipes.load("photo-xs").train
+    config = recipes.load("photo").train
     assert learning_rate_factor(0.0, 0, config) == pytest.approx(1 / config.warmup_steps)
     assert learning_rate_factor(0.5, 10_000, config) == 1.0
     assert learning_rate_factor(0.8, 10_000, config) == pytest.approx(0.5)

@@ -126,11 +126,11 @@ def test_a_codec_without_its_package_says_what_to_install(
 
 
 def test_another_model_is_a_codec_of_its_name() -> None:
-    default, named = codecs.open_codec("caecodec"), codecs.open_codec("caecodec:photo-xs")
-    assert named.name == "caecodec:photo-xs"
-    assert "model photo-xs " in named.version
+    default, named = codecs.open_codec("caecodec"), codecs.open_codec("caecodec:photo")
+    assert named.name == "caecodec:photo"
+    assert "model photo " in named.version
     array = photograph(32, 48)
-    assert caecodec.info(named.encode(array, 40)).model == "photo-xs"
+    assert caecodec.info(named.encode(array, 40)).model == "photo"
     assert np.array_equal(default.decode(named.encode(array, 40)), named.decode(named.encode(array, 40)))
     _, missing = codecs.open_codecs(["caecodec:no-such-model"])
     assert "no-such-model" in missing["caecodec:no-such-model"]
@@ -138,8 +138,8 @@ def test_another_model_is_a_codec_of_its_name() -> None:
 
 def test_all_can_be_joined_by_other_models(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(codecs, "CODECS", {"jpeg": codecs.CODECS["jpeg"], "webp": codecs.CODECS["webp"]})
-    opened, _ = codecs.open_codecs(["all", "jpeg", "caecodec:photo-xs"])
-    assert [codec.name for codec in opened] == ["jpeg", "webp", "caecodec:photo-xs"]
+    opened, _ = codecs.open_codecs(["all", "jpeg", "caecodec:photo"])
+    assert [codec.name for codec in opened] == ["jpeg", "webp", "caecodec:photo"]
 
 
 def test_threads_are_given_to_the_codecs_that_take_them() -> None:
@@ -242,12 +242,12 @@ def test_the_best_file_within_a_size_is_the_largest_that_fits() -> None:
 
 
 def test_caecodec_takes_a_model_and_an_effort_in_its_name() -> None:
-    usual, hard = codecs.open_codec("caecodec"), codecs.open_codec("caecodec:photo-xs@3")
+    usual, hard = codecs.open_codec("caecodec"), codecs.open_codec("caecodec:photo@3")
     assert usual.version == hard.version
     assert "model photo" in usual.version
     array = photograph(64, 96)
-    assert hard.encode(array, 50) == caecodec.encode(array, 50, model="photo-xs", effort=3)
-    assert codecs.options_of_caecodec("caecodec:photo-xs@3") == ("--model", "photo-xs", "--effort", "3")
+    assert hard.encode(array, 50) == caecodec.encode(array, 50, model="photo", effort=3)
+    assert codecs.options_of_caecodec("caecodec:photo@3") == ("--model", "photo", "--effort", "3")
     assert codecs.options_of_caecodec("caecodec") == ()
     assert codecs.options_of_caecodec("webp") is None
     with pytest.raises(UsageError, match="caecodec@EFFORT"):

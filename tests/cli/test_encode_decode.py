@@ -272,7 +272,7 @@ def test_info_shows_the_facts(cae_file: Path) -> None:
     result = run("info", cae_file)
     lines = result.out.decode().splitlines()
     assert lines[0] == f"{cae_file}: 24x16 RGBA, quality 30"
-    assert "photo-xs" in lines[1]
+    assert "photo" in lines[1]
     assert f"{cae_file.stat().st_size} bytes" in lines[2]
     assert "alpha" in lines[3]
 
@@ -280,5 +280,5 @@ def test_info_shows_the_facts(cae_file: Path) -> None:
 def test_models_lists_what_is_installed(tmp_path: Path) -> None:
     result = run("models", "--json")
     names = [json.loads(line)["name"] for line in result.out.splitlines()]
-    assert (result.code, "photo-xs" in names) == (0, True)
+    assert (result.code, "photo" in names) == (0, True)
     assert b"(default)" in run("models").out

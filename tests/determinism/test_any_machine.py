@@ -1,6 +1,7 @@
 """A file written on one machine decodes on another: every encoder's latents under every decoder, bit for bit.
 
-Machines are played by environments: oneDNN's and ATen's instruction sets, OpenBLAS's kernels, one or two threads.
+Machines are played by environments: oneDNN's, MKL's and ATen's instruction sets, OpenBLAS's kernels, one or two
+threads. Half of the files are coded with torch's sums, the other half with numpy's, and read again with either.
 CAECODEC_ALL_MACHINES=1 plays all 72 combinations instead of the six that cover every value and most pairs.
 """
 
@@ -36,6 +37,7 @@ ALL = tuple(
         ("Nehalem", "Haswell", "SkylakeX", "Zen"),
     )
 )
+MKL = {"SSE41": "SSE4_2", "AVX2": "AVX2", "AVX512_CORE": "AVX512"}
 SIZES = (
     (64, 64),
     (96, 128),
@@ -74,6 +76,7 @@ def run(machine: Machine, *arguments: str) -> None:
         "ONEDNN_MAX_CPU_ISA": isa,
         "OMP_NUM_THREADS": threads,
         "OPENBLAS_NUM_THREADS": threads,
+        "MKL_ENABLE_INSTRUCTIONS": MKL[isa],
         "ATEN_CPU_CAPABILITY": capability,
         "OPENBLAS_CORETYPE": kernel,
     }

@@ -29,13 +29,13 @@ def pictures() -> dict[str, tuple[Image.Image, int, str]]:
     tile = Image.fromarray(photograph(32, 32, seed=5))
     stroke = Image.fromarray(photograph(28, 28, seed=6)).convert("L")
     return {
-        "small": (Image.fromarray(photograph(8, 9, seed=3)), 20, "photo-xs"),
-        "one-pixel": (Image.fromarray(np.full((1, 1, 3), (200, 30, 90), np.uint8)), 50, "photo-xs"),
-        "colour": (colour, 60, "photo-xs"),
-        "gray": (colour.convert("L"), 35, "photo-xs"),
-        "alpha": (with_alpha, 80, "photo-xs"),
-        "metadata": (tagged, 1, "photo-xs"),
-        "two-tiles": (Image.fromarray(photograph(24, 1048, seed=4)), 100, "photo-xs"),
+        "small": (Image.fromarray(photograph(8, 9, seed=3)), 20, "photo"),
+        "one-pixel": (Image.fromarray(np.full((1, 1, 3), (200, 30, 90), np.uint8)), 50, "photo"),
+        "colour": (colour, 60, "photo"),
+        "gray": (colour.convert("L"), 35, "photo"),
+        "alpha": (with_alpha, 80, "photo"),
+        "metadata": (tagged, 1, "photo"),
+        "two-tiles": (Image.fromarray(photograph(24, 1048, seed=4)), 100, "photo"),
         "lossless": (
             Image.fromarray(np.tile(np.arange(9, dtype=np.uint8)[:, None, None] * 20, (4, 50, 3))),
             100,
