@@ -48,6 +48,8 @@ for _command in (timing_cli.speed, timing_cli.growth, timing_cli.stages, small_c
     help="Of psnr, ssim, ms-ssim and ssimulacra2, or all; PSNR is always measured.",
 )
 @click.option("--keep", type=click.Path(path_type=Path, file_okay=False), help="Folder for every file made.")
+@click.option("--crop", type=click.IntRange(min=16), metavar="PIXELS", help="Only the square in each picture's middle.")
+@click.option("--time", "timed", is_flag=True, help="Note the seconds of encoding, for `table --efforts`.")
 def rd(
     pictures: tuple[Path, ...],
     codecs: str,
@@ -57,6 +59,8 @@ def rd(
     anchor: str,
     asked: str,
     keep: Path | None,
+    crop: int | None,
+    timed: bool,
 ) -> None:
     """Rate and distortion of codecs on pictures (files, or folders of lossless ones)."""
     for variable in _THREADS:
@@ -75,7 +79,7 @@ def rd(
         click.echo(f"caecodec: warning: {name} does not work here: {why}", err=True)
     if not opened:
         raise UsageError("none of the codecs works here")
-    found = measuring.find_pictures(pictures)
+    found = measuring.find_pictures(pictures, crop)
     if output is None:
         output = Path("results") / f"rd-{pictures[0].resolve().stem}.json"
     with Bar() as bar:
@@ -86,6 +90,7 @@ def rd(
             qualities=grid,
             asked=beside_psnr,
             keep=keep,
+            timed=timed,
             processes=jobs,
             unavailable=missing,
             progress=bar.update,
@@ -101,6 +106,7 @@ def rd(
 @click.option("--bd", "view", flag_value="bd", help="Instead: BD-rate and BD-PSNR of every codec against --anchor.")
 @click.option("--metrics", "view", flag_value="metrics", help="Instead: every metric near round bit rates.")
 @click.option("--overhead", "view", flag_value="overhead", help="Instead: bytes by part of the file.")
+@click.option("--efforts", "view", flag_value="efforts", help="Instead: what each effort of caecodec buys, and costs.")
 @click.option("--anchor", default="jpeg", show_default=True, help="Codec that --bd compares with.")
 @click.option("--codecs", help="Of --metrics and --overhead; names with commas between.  [default: all]")
 @click.option("--published", default="", help="Published curves to set beside --bd; names with commas between.")
@@ -116,7 +122,7 @@ def table(
     curves: Path | None,
 ) -> None:
     """What other codecs need for the PSNR of caecodec at round bit rates."""
-    from caecodec.bench import means, report, results
+    from caecodec.bench import effort, means, report, results
     from caecodec.bench import published as anchors
 
     found = results.load(file)
@@ -126,6 +132,8 @@ def table(
         made = report.comparison_table(found, anchor, beside)
     elif view == "metrics":
         made = means.mean_table(found, chosen)
+    elif view == "efforts":
+        made = effort.effort_table(found)
     elif view == "overhead":
         made = means.overhead_table(found, chosen)
     else:

@@ -49,13 +49,17 @@ _SAVE_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture to measure on: its name in the results, where it is, its size, and a hash of its pixels."""
+    """A picture to measure on: its name in the results, where it is, its size, and a hash of its pixels.
+
+    crop: side in pixels of the square in its middle that is measured; None is all of it.
+    """
 
     name: str
     path: Path
     width: int
     height: int
     sha256: str
+    crop: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,7 @@ class Task:
     picture: Picture
     metrics: tuple[str, ...] = ()  # beside PSNR
     keep: Path | None = None  # folder that the file goes into
+    timed: bool = False  # note how long encoding takes
 
     @property
     def file(self) -> Path | None:
@@ -80,16 +85,25 @@ class Task:
         return self.codec.name, self.quality, self.picture.name
 
 
-def load_pixels(path: Path) -> Pixels:
-    """A picture file -> (H, W, 3) RGB, as stored: no rotation, no colour management. Raises InputImageError."""
+def load_pixels(path: Path, crop: int | None = None) -> Pixels:
+    """A picture file -> (H, W, 3) RGB, as stored: no rotation, no colour management. Raises InputImageError.
+
+    crop: only the square of that side in its middle.
+    """
     try:
         with Image.open(path) as image:
-            return np.array(image.convert("RGB"))
+            pixels = np.array(image.convert("RGB"))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as exc:
         raise InputImageError(f"{path}: {exc}") from exc
+    if crop is None:
+        return pixels
+    top, left = ((side - crop) // 2 for side in pixels.shape[:2])
+    if min(top, left) < 0:
+        raise InputImageError(f"{path}: smaller than the {crop}x{crop} pixels to cut out of it")
+    return pixels[top : top + crop, left : left + crop].copy()
 
 
-def find_pictures(paths: Iterable[Path]) -> list[Picture]:
+def find_pictures(paths: Iterable[Path], crop: int | None = None) -> list[Picture]:
     """Files, and the lossless pictures in folders, by their stems. Raises InputImageError, UsageError."""
     files: list[Path] = []
     for path in paths:
@@ -101,10 +115,10 @@ def find_pictures(paths: Iterable[Path]) -> list[Picture]:
     for path in files:
         if path.stem in found:
             raise UsageError(f"{found[path.stem].path} and {path} would both be called {path.stem} in the results")
-        pixels = load_pixels(path)
+        pixels = load_pixels(path, crop)
         height, width, _ = pixels.shape
         digest = hashlib.sha256(f"{width}x{height}".encode() + pixels.tobytes()).hexdigest()[:16]
-        found[path.stem] = Picture(path.stem, path, width, height, digest)
+        found[path.stem] = Picture(path.stem, path, width, height, digest, crop)
     if not found:
         raise UsageError("no pictures there")
     return list(found.values())
@@ -157,8 +171,10 @@ def measure(task: Task) -> Row:
     codec, picture = task.codec, task.picture
     row = functools.partial(Row, codec.name, codec.version, task.quality, picture.name, picture.width, picture.height)
     try:
-        pixels = _load_cached(picture.path, picture.sha256)
+        pixels = _load_cached(picture.path, picture.crop, picture.sha256)
+        start = time.perf_counter()
         data = codec.encode(pixels, task.quality)
+        seconds = time.perf_counter() - start
         shown = codec.decode(data)
         error = metrics.mse(pixels, shown)
         found: dict[str, Any] = {}
@@ -170,6 +186,7 @@ def measure(task: Task) -> Row:
             psnr=round(metrics.psnr(error), 6),
             mse=round(error, 6),
             parts=parts.of(codec, data),
+            encode_s=round(seconds, 4) if task.timed else None,
             **found,
         )
         if task.file is not None:
@@ -181,8 +198,8 @@ def measure(task: Task) -> Row:
 
 
 @functools.lru_cache(maxsize=2)
-def _load_cached(path: Path, _sha256: str) -> Pixels:
-    return load_pixels(path)
+def _load_cached(path: Path, crop: int | None, _sha256: str) -> Pixels:
+    return load_pixels(path, crop)
 
 
 def run(
@@ -193,6 +210,7 @@ def run(
     qualities: Sequence[int] | None = None,
     asked: tuple[str, ...] = (),
     keep: Path | None = None,
+    timed: bool = False,
     processes: int = 1,
     unavailable: dict[str, str] | None = None,
     progress: Callable[[int, int], None] = lambda done, of: None,
@@ -200,13 +218,13 @@ def run(
     """Measure what `path` does not hold yet, and keep `path` up to date while at it.
 
     `qualities` None takes each codec's grid. `asked` are metrics beside PSNR. `keep` is a folder that every file goes
-    into as CODEC/PICTURE-qQUALITY.EXTENSION. Rows that failed, lack a metric asked for, or whose file is not there, are
-    measured again, and stay until they are. Worker processes take one thread each if the environment says so
-    (OMP_NUM_THREADS), as the command sees to.
+    into as CODEC/PICTURE-qQUALITY.EXTENSION. `timed` notes the seconds of encoding. Rows that failed, lack what was
+    asked for, or whose file is not there, are measured again, and stay until they are. Worker processes take one thread
+    each if the environment says so (OMP_NUM_THREADS), as the command sees to.
     """
     known = results.load(path) if path.exists() else Results()
     wanted = [
-        Task(codec, quality, picture, asked, keep)
+        Task(codec, quality, picture, asked, keep, timed)
         for codec in codecs
         for picture in pictures
         for quality in (qualities or codec.qualities)
@@ -250,7 +268,8 @@ def _still_valid(known: Results, wanted: Sequence[Task]) -> Iterator[Row]:
 
 def _done(row: Row, task: Task) -> bool:
     kept = task.file is None or (task.file.is_file() and task.file.stat().st_size == row.bytes)
-    return row.error is None and not row.lacks(task.metrics) and kept
+    timed = row.encode_s is not None or not task.timed
+    return row.error is None and not row.lacks(task.metrics) and kept and timed
 
 
 def _measure_all(tasks: Sequence[Task], processes: int) -> Iterator[Row]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 
 import pytest
+from support import photograph
 
 from caecodec.bench import breakdown
 from caecodec.errors import UsageError
 from caecodec.pixels import from_array
-from tests.support import photograph
 
 
 def test_stages_add_up_to_the_whole() -> None:

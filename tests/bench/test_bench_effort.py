@@ -1,0 +1,67 @@
+"""What effort buys, from rows measured with a clock."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+from support import photograph
+
+from caecodec.bench import effort, results
+from caecodec.bench.cli import bench
+from caecodec.bench.results import Results, Row
+from caecodec.errors import UsageError
+
+
+def row(codec: str, quality: int, size: int, psnr: float, seconds: float | None) -> Row:
+    return Row(codec, "1", quality, "a", 100, 100, size, psnr, 1.0, encode_s=seconds)
+
+
+def test_rates_are_against_effort_1_and_the_default() -> None:
+    points = ((20, 1000, 30.0), (50, 2000, 35.0), (80, 4000, 40.0))
+    rows = [
+        row(name, quality, round(size * factor), psnr, seconds)
+        for name, factor, seconds in (("caecodec@1", 1.0, 0.01), ("caecodec", 0.9, 0.02), ("caecodec@9", 0.81, 0.5))
+        for quality, size, psnr in points
+    ]
+    table = effort.effort_table(Results(pictures={"a": "x"}, rows=rows))
+    assert table.rows == (
+        ("1", "-", "+11.11 %", "1"),
+        ("2 (default)", "-10.00 %", "-", "2"),
+        ("9", "-19.00 %", "-10.00 %", "50"),
+    )
+    assert "1 pictures of 100x100, qualities 20, 50, 80" in table.notes[0]
+
+
+def test_results_without_efforts_are_refused() -> None:
+    with pytest.raises(UsageError, match="caecodec@1"):
+        effort.effort_table(Results(rows=[row("jpeg", 50, 1000, 30.0, None)]))
+
+
+def test_a_timed_run_on_crops(tmp_path: Path) -> None:
+    Image.fromarray(photograph(80, 120)).save(tmp_path / "a.png")
+    output = tmp_path / "effort.json"
+    command = ["rd", str(tmp_path / "a.png"), "--codecs", "caecodec@1,caecodec@2", "--qualities", "30,80"]
+    done = CliRunner().invoke(bench, [*command, "--crop", "64", "--time", "--metrics", "psnr", "-o", str(output)])
+    assert done.exit_code == 0, done.output
+    rows = results.load(output).rows
+    assert len(rows) == 4
+    assert {(r.width, r.height) for r in rows} == {(64, 64)}
+    assert all(r.encode_s is not None and r.encode_s > 0 for r in rows)
+    shown = CliRunner().invoke(bench, ["table", str(output), "--efforts"])
+    assert shown.exit_code == 0, shown.output
+    assert "2 (default)" in shown.output
+
+
+def test_the_crop_is_the_middle(tmp_path: Path) -> None:
+    from caecodec.bench.rd import load_pixels
+    from caecodec.errors import InputImageError
+
+    picture = photograph(60, 100)
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    assert np.array_equal(load_pixels(tmp_path / "a.png", 40), picture[10:50, 30:70])
+    with pytest.raises(InputImageError, match="smaller"):
+        load_pixels(tmp_path / "a.png", 61)
