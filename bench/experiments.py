@@ -1,7 +1,9 @@
 """Short runs of equal budget, one change at a time: how the photo model came to be as it is.
 
     python -m caecodec.bench.experiments run wide-ga -o runs/experiments --from CHECKPOINT
-    python -m caecodec.bench.experiments table runs/experiments
+    python -m caecodec.bench.experiments cost wide-ga
+    python -m caecodec.bench.experiments collect bench/results/experiments.json
+    python -m caecodec.bench.experiments table bench/results/experiments.json
 
 Every change is written here with what was expected of it before it was run; docs/EXPERIMENTS.md holds the outcome.
 A run is a fixed number of patches, so that it says the same on any machine, however busy. A change that the model does
@@ -264,7 +266,7 @@ EXPERIMENTS = (
     Experiment("crop-128", "crops of 128", "+0.5", {"train.crop": 128}),
     Experiment("crop-256", "crops of 256", "-0.3", {"train.crop": 256}),
     Experiment("no-ema", "no average of weights", "+0.5", {"train.ema": 0.0}),
-    Experiment("warm", "none: the trained model, 600 steps more", "0", warm=True),
+    Experiment("warm", "none: the trained model, 500 steps more", "0", warm=True),
     Experiment("warm-ga", "3 more blocks in g_a, zero at first", "-0.5", {"model.ga_depth": 6}, warm=True),
     Experiment("warm-gs", "4 more blocks in g_s, zero at first", "-0.5", {"model.gs_depth": 8}, warm=True),
     Experiment(
@@ -372,22 +374,40 @@ def cost(experiment: Experiment) -> dict[str, tuple[float, float]]:
     return {"kmacs": kilomacs_per_pixel(model), "ms": milliseconds(model)}
 
 
-def table(folder: Path) -> Iterator[tuple[str, ...]]:
-    """Rows for docs/EXPERIMENTS.md of every run in `folder`, in the order of the list.
+def collect(folder: Path, into: Path) -> None:
+    """Keep what every finished run in `folder` measured in one small file, beside what it holds of other runs."""
+    found = json.loads(into.read_text(encoding="utf-8")) if into.exists() else {}
+    for experiment in EXPERIMENTS:
+        measured, costs = _last(folder / experiment.name), folder / experiment.name / "cost.json"
+        if measured is not None and costs.exists():
+            found[experiment.name] = measured | json.loads(costs.read_text(encoding="utf-8"))
+    lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(values)}" for name, values in found.items())
+    into.write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")
+
+
+def table(results: Path) -> Iterator[tuple[str, ...]]:
+    """Rows for docs/EXPERIMENTS.md from what `collect` wrote, in the order of the list.
 
     Name, change, predicted and measured percent of bits at equal PSNR (held-out pictures, five qualities), the same of
     R + lambda D, kMAC/px and milliseconds of encoder / decoder.
     """
+    found = json.loads(results.read_text(encoding="utf-8"))
     for experiment in EXPERIMENTS:
-        anchor, measured = (_last(folder / name) for name in ("warm" if experiment.warm else "base", experiment.name))
+        anchor, measured = (found.get(name) for name in ("warm" if experiment.warm else "base", experiment.name))
         if anchor is None or measured is None:
             continue
         rate = bd_rate(*(curve(zip(r["bpp"], r["psnr"], strict=True)) for r in (anchor, measured)))
         score = 100 * (2 ** (measured["score"] - anchor["score"]) - 1)
-        costs = json.loads((folder / experiment.name / "cost.json").read_text(encoding="utf-8"))
-        kmacs, ms = ("{:.1f} / {:.1f}".format(*costs[key]) for key in ("kmacs", "ms"))
+        kmacs, ms = ("{:.1f} / {:.1f}".format(*measured[key]) for key in ("kmacs", "ms"))
         bits = "-" if rate is None else f"{rate:+.1f}"
         yield experiment.name, experiment.change, experiment.predicted, bits, f"{score:+.1f}", kmacs, ms
+
+
+def markdown(results: Path) -> str:
+    """`table` as Markdown."""
+    heads = ("run", "change", "predicted %", "bits %", "R + λD %", "kMAC/px enc / dec", "ms g_a / g_s")
+    rules = ("---", "---", *("---:" for _ in heads[2:]))
+    return "\n".join("| " + " | ".join(row) + " |" for row in (heads, rules, *table(results)))
 
 
 def _last(folder: Path) -> dict[str, Any] | None:
@@ -435,13 +455,22 @@ def cost_command(names: tuple[str, ...], folder: Path) -> None:
         subprocess.run([sys.executable, "-m", "caecodec.bench.experiments", *again], check=True)
 
 
+RESULTS = click.argument("results", type=click.Path(path_type=Path, dir_okay=False))
+
+
+@main.command("collect")
+@RESULTS
+@FOLDER
+def collect_command(results: Path, folder: Path) -> None:
+    """Add what finished runs measured to RESULTS, a JSON file."""
+    collect(folder, results)
+
+
 @main.command("table")
-@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
-def table_command(folder: Path) -> None:
-    """Print the outcome as Markdown."""
-    heads = ("run", "change", "predicted %", "bits %", "R + λD %", "kMAC/px enc / dec", "ms g_a / g_s")
-    for row in (heads, ("---",) * len(heads), *table(folder)):
-        click.echo("| " + " | ".join(row) + " |")
+@RESULTS
+def table_command(results: Path) -> None:
+    """Print what RESULTS holds as Markdown."""
+    click.echo(markdown(results))
 
 
 if __name__ == "__main__":

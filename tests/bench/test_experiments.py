@@ -87,12 +87,21 @@ def test_the_table_compares_with_the_right_run(tmp_path: Path) -> None:
     finished("warm", 0.5, -0.5)
     finished("warm-lr", 0.45, -0.6)
     (tmp_path / "adam").mkdir()  # begun, not finished
-    result = CliRunner().invoke(experiments.main, ["table", str(tmp_path)])
+    results = tmp_path / "results.json"
+    collected = CliRunner().invoke(experiments.main, ["collect", str(results), "-o", str(tmp_path)])
+    assert collected.exit_code == 0, collected.output
+    result = CliRunner().invoke(experiments.main, ["table", str(results)])
     assert result.exit_code == 0
     rows = {line.split(" | ")[0].strip("| "): line for line in result.output.splitlines()[2:]}
     assert list(rows) == ["base", "n-192", "warm", "warm-lr"]
     assert rows["n-192"].endswith("| +8 | +10.0 | +7.2 | 10.0 / 11.0 | 20.0 / 21.5 |")
     assert "| -10.0 | -6.7 |" in rows["warm-lr"]
+
+
+def test_the_page_shows_what_was_measured() -> None:
+    root = Path(__file__).parents[2]
+    results = root / "bench" / "results" / "experiments.json"
+    assert experiments.markdown(results) in (root / "docs" / "EXPERIMENTS.md").read_text(encoding="utf-8")
 
 
 def test_an_unknown_experiment_is_refused() -> None:
