@@ -83,6 +83,23 @@ class _Count:
         return symbols
 
 
+class _Tally:
+    """Counts how often every entry of every table is used."""
+
+    def __init__(self, tables: Tables) -> None:
+        self.tables = tables
+        self.counts: NDArray[np.int64] = np.zeros(tables.bits.shape, np.int64)
+
+    def __call__(self, mean: Array, index: Indices, source: Source | None) -> Symbols:
+        assert source is not None
+        symbols = quantise(source, mean, index, self.tables)
+        tail = self.tables.tail[index]
+        entry = np.where(np.abs(symbols) <= tail, symbols + tail, 2 * tail + 1)
+        place = index.astype(np.int64) * self.counts.shape[1] + entry
+        self.counts += np.bincount(place, minlength=self.counts.size).reshape(self.counts.shape)
+        return symbols
+
+
 class _Read:
     def __init__(self, tables: Tables, data: bytes) -> None:
         self.decoder = Decoder(tables, data)
@@ -124,6 +141,12 @@ class LatentCodec:
         counter = _Count(self._tables)
         y_hat = self._walk(y.shape[:2], quality, counter, y, z, weight)
         return counter.bits / 8 + CHECK_BYTES, y_hat
+
+    def tally(self, y: Float, z: Float, quality: int, weight: Float | None = None) -> NDArray[np.int64]:
+        """How often `encode` would use every entry of every table: (64, widest), laid out as `Tables.bits`."""
+        counter = _Tally(self._tables)
+        self._walk(y.shape[:2], quality, counter, y, z, weight)
+        return counter.counts
 
     def decode(self, data: bytes, shape: tuple[int, int], quality: int) -> NDArray[np.int32]:
         """Stream, (h, w) in cells -> y_hat (h, w, N). Raises CorruptFileError where the latents miss their check."""

@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from caecodec import arithmetic
-from caecodec.arithmetic_torch import TorchArithmetic
 from caecodec.engine import PRECISIONS, fast_bfloat16, load_network, memory, pick_device
 from caecodec.errors import ModelError, UsageError
 from caecodec.integer import ONE, QUALITIES
@@ -33,7 +31,6 @@ class _SmallEngine:
         if precision not in PRECISIONS:
             raise UsageError(f"unknown precision {precision!r}: choose {', '.join(PRECISIONS)}")
         self.device = pick_device(device)
-        arithmetic.use(TorchArithmetic())
         fast = fast_bfloat16(self.device) if precision == "auto" else precision == "bfloat16"
         self.body = torch.bfloat16 if fast else torch.float32
         self.tables = {

@@ -1,4 +1,4 @@
-"""What exactness costs: a float model against the integer network and tables made from it, in bits."""
+"""A photo model as it will code: what exactness costs in bits, and tables fitted to the symbols that occur."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from caecodec.container import CHECK_BYTES
 from caecodec.entropy import Tables
 from caecodec.integer import EntropyNetwork
 from caecodec.latents import LatentCodec
+from caecodec.models.integers import Tensors, integer_table
 from caecodec.models.layers import interpolate
 from caecodec.models.photo import PhotoModel, level_of_quality
 
@@ -37,7 +38,7 @@ def cost_of_integers(
     model: PhotoModel, tensors: Mapping[str, NDArray[np.generic]], crops: Tensor, quality: int
 ) -> Cost:
     """crops (P, 3, H, W) uint8, H and W multiples of 64 -> Cost summed over them."""
-    codec = LatentCodec(EntropyNetwork(tensors), Tables.of(tensors["table.frequencies"], tensors["table.tail"]))
+    codec, _ = _codec_of(tensors)
     level = torch.tensor([level_of_quality(quality)])
     gain = interpolate(model.log_gain, level).exp()
     gain_z = interpolate(model.log_gain_z, level).exp()
@@ -51,6 +52,39 @@ def cost_of_integers(
         coded, _ = codec.cost(_array(y * gain), _array(z), quality)
         integer_bits += 8 * (coded - CHECK_BYTES)
     return Cost(quality, float_bits, integer_bits)
+
+
+FITTED_QUALITIES = (1, 5, 12, 20, 30, 40, 50, 60, 70, 80, 90, 100)
+_PRIOR_SYMBOLS = 1e4  # what the Gaussian counts for in each table
+
+
+@torch.inference_mode()
+def fitted_tables(model: PhotoModel, tensors: Mapping[str, NDArray[np.generic]], crops: Tensor) -> Tensors:
+    """The tables of `tensors` fitted to the symbols of crops (P, 3, H, W) uint8, as they are coded at many qualities.
+
+    Each is the Gaussian's and the symbols' mean, weighted by their numbers, and symmetric but for the escape. What
+    rate-distortion optimised rounding does to the distribution is in it.
+    """
+    codec, tables = _codec_of(tensors)
+    counts = np.zeros(tables.bits.shape)
+    gain, gain_z, weight = (np.asarray(tensors[f"float.{key}"], np.float32) for key in ("gain", "gain_z", "weight"))
+    for crop in crops:
+        y = model.g_a((crop[None].float() / 255).contiguous(memory_format=torch.channels_last) - 0.5)
+        z = _array(model.h_a(y * model.normaliser[:, None, None]))
+        for row in (quality - 1 for quality in FITTED_QUALITIES):
+            counts += codec.tally(_array(y) * gain[row], z * gain_z[row], row + 1, weight[row])
+    fitted = []
+    for tail, bits, seen in zip(tables.tail, tables.bits, counts, strict=True):
+        entries = 2 * int(tail) + 2
+        both = seen[:entries].copy()
+        both[:-1] = (both[:-1] + both[-2::-1]) / 2
+        fitted.append(integer_table(both + _PRIOR_SYMBOLS * 2.0 ** -bits[:entries]))
+    return {"table.frequencies": np.concatenate(fitted)}
+
+
+def _codec_of(tensors: Mapping[str, NDArray[np.generic]]) -> tuple[LatentCodec, Tables]:
+    tables = Tables.of(tensors["table.frequencies"], tensors["table.tail"])
+    return LatentCodec(EntropyNetwork(tensors), tables), tables
 
 
 def _array(x: Tensor) -> NDArray[np.float32]:

@@ -21,7 +21,7 @@ from caecodec.errors import UsageError
 from caecodec.files import make_folder, write_atomically
 from caecodec.models import export_autoencoder, export_photo, export_tiny
 from caecodec.models.autoencoder import AutoencoderConfig, AutoencoderModel
-from caecodec.models.check import Cost, cost_of_integers
+from caecodec.models.check import Cost, cost_of_integers, fitted_tables
 from caecodec.models.data import validation_crops
 from caecodec.models.identity import model_id
 from caecodec.models.integers import Tensors
@@ -69,17 +69,20 @@ def export(
     name: str | None = None,
     summary: Mapping[str, str] | None = None,
     overwrite: bool = False,
+    fit: Path | None = None,
 ) -> Path:
     """Write folder/NAME.safetensors and, unless there is one, a card NAME.md; returns the path of the weights.
 
-    summary: one line each on 'data' and 'quality', for `caecodec models`. Raises UsageError, ModelError,
-    FileSystemError.
+    summary: one line each on 'data' and 'quality', for `caecodec models`. fit: photographs that the frequency tables of
+    a photo model are fitted to. Raises UsageError, ModelError, FileSystemError.
     """
     model, record = load_checkpoint(checkpoint)
     if isinstance(model, AutoencoderModel) and model.config.form == "drawn":
         raise UsageError(f"{checkpoint} is of an autoencoder as drawn: only its codec form makes files")
     recipe = tomllib.loads(record["recipe"])
     tensors = tensors_of(model)
+    if fit is not None:
+        tensors |= _fitted(model, tensors, fit)
     name = name or str(recipe["name"])
     runs = record.get("history", [])
     training = {
@@ -127,6 +130,16 @@ def _card(metadata: Mapping[str, str], training: Mapping[str, float], record: Ma
         lines += [f"- Validation, {name}: {values}" for name, values in validation.items() if name != "kind"]
     lines.append(f"- Measured: {summary.get('quality') or 'not stated'}")
     return "\n".join([*lines, "", "## Recipe", "", "```toml", str(record["recipe"]).strip(), "```", ""])
+
+
+def _fitted(model: Model, tensors: Tensors, pictures: Path) -> Tensors:
+    if not isinstance(model, PhotoModel):
+        raise UsageError("--fit is for photo models")
+    try:
+        crops = validation_crops([pictures], 256, torch.device("cpu"))
+    except FileNotFoundError as exc:
+        raise UsageError(str(exc)) from exc
+    return fitted_tables(model, tensors, crops)
 
 
 def check(checkpoint: Path, pictures: Path) -> list[Cost]:

@@ -45,7 +45,6 @@ ALLOWED: dict[str, set[str]] = {
     "allocation": set(),
     "record": {"errors", "limits", "container", "models.zoo"},
     "small_engine": {
-        *("arithmetic", "arithmetic_torch"),
         *("errors", "integer", "engine", "models.autoencoder", "models.layers", "models.tiny", "models.zoo"),
     },
     "factorised": {"errors", "container", "integer", "entropy"},

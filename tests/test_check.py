@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from support import photograph
 
-from caecodec.models.check import cost_of_integers
+from caecodec.entropy import Tables
+from caecodec.integer import EntropyNetwork
+from caecodec.latents import LatentCodec
+from caecodec.models.check import cost_of_integers, fitted_tables
 from caecodec.models.export import tensors_of
 from caecodec.models.photo import PhotoConfig, PhotoModel
 
@@ -38,3 +42,32 @@ def test_the_comparison_can_fail() -> None:
     crops = torch.from_numpy(photograph(256, 256)).permute(2, 0, 1)[None]
     tensors["quality.index"] = tensors["quality.index"] + 3 * 1024
     assert cost_of_integers(model, tensors, crops, 50).growth > 0.02
+
+
+def test_fitted_tables_save_bits_on_other_pictures_and_stay_sound() -> None:
+    model = lively_model()
+    crops = torch.stack([torch.from_numpy(photograph(128, 128, seed=s)).permute(2, 0, 1) for s in range(6)])
+    tensors = tensors_of(model)
+    fitted = tensors | fitted_tables(model, tensors, crops[:4])
+    assert fitted["table.frequencies"].shape == tensors["table.frequencies"].shape
+    assert fitted["table.frequencies"].dtype == tensors["table.frequencies"].dtype
+    Tables.of(fitted["table.frequencies"], fitted["table.tail"])  # raises where one does not sum to 2^24
+    for quality in (10, 50, 90):
+        before, after = (cost_of_integers(model, t, crops[4:], quality).integer_bits for t in (tensors, fitted))
+        assert after < before
+
+
+def test_a_tally_counts_every_symbol_once() -> None:
+    model = lively_model()
+    tensors = tensors_of(model)
+    tables = Tables.of(tensors["table.frequencies"], tensors["table.tail"])
+    codec = LatentCodec(EntropyNetwork(tensors), tables)
+    random = np.random.default_rng(1)
+    y, z = random.normal(0, 0.2, (8, 12, 64)).astype(np.float32), random.normal(0, 0.2, (2, 3, 16)).astype(np.float32)
+    counts = codec.tally(y, z, 40)
+    assert counts.sum() == y.size + z.size
+    used = np.where(np.isfinite(tables.bits), tables.bits, 0.0)
+    escapes = counts[np.arange(64), 2 * tables.tail + 1].sum()
+    bits, _ = codec.cost(y, z, 40)
+    assert escapes == 0
+    assert (counts * used).sum() / 8 + 2 == pytest.approx(bits)
