@@ -11,6 +11,8 @@
     report     rows -> BD-rates and tables; means: every metric near round rates, and the overhead
     speed      codecs in turns, each in a process (worker, processes, launch, cold) -> timings
     growth     time and memory by size and by number of files (mosaic, growth_figure) -> timings
+    breakdown  seconds by stage of encoding and decoding, and of a cold start; effort: what effort of the encoder buys
+    experiments  short training runs of the photo model, one change at a time
     timings    the files of speed and growth; timing_report: their tables
     small      small-picture models on whole test sets; small_report, latents
     page       results -> one HTML file (page_*.py, page/)
