@@ -34,10 +34,14 @@ Float = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What an encoder quantises: `target` (K,), fixed point; `weight` (K,), bits an error of one step^2 is worth."""
+    """What an encoder quantises: `target` (K,), fixed point; `weight` (K,), bits an error of one step^2 is worth.
+
+    strength: how much of the bits that moving a symbol saves its distortion may use up.
+    """
 
     target: Array
     weight: Array | None
+    strength: float = RDO_STRENGTH
 
 
 class SymbolCoder(Protocol):
@@ -57,7 +61,7 @@ def quantise(source: Source, mean: Array, index: Indices, tables: Tables) -> Sym
     some, r = symbols[at], residual[at]
     shrunk = some - np.sign(some)
     added = ((r - shrunk) ** 2 - (r - some) ** 2) * source.weight[at]
-    symbols[at] = np.where(added < RDO_STRENGTH * tables.shrink_saves(some, index[at]), shrunk, some)
+    symbols[at] = np.where(added < source.strength * tables.shrink_saves(some, index[at]), shrunk, some)
     return symbols
 
 
@@ -127,19 +131,24 @@ class LatentCodec:
     def __init__(self, network: EntropyNetwork, tables: Tables) -> None:
         self._network, self._tables = network, tables
 
-    def encode(self, y: Float, z: Float, quality: int, weight: Float | None = None) -> tuple[bytes, NDArray[np.int32]]:
+    def encode(
+        self, y: Float, z: Float, quality: int, weight: Float | None = None, strength: float = RDO_STRENGTH
+    ) -> tuple[bytes, NDArray[np.int32]]:
         """y (h, w, N) and z (ceil(h/4), ceil(w/4), Z), both after their gains -> stream, y_hat (h, w, N).
 
-        weight (N,): bits that an error of one step^2 in each channel is worth; None rounds to nearest.
+        weight (N,): bits that an error of one step^2 in each channel is worth; None rounds to nearest. strength: see
+        `Source`.
         """
         writer = _Write(self._tables)
-        y_hat = self._walk(y.shape[:2], quality, writer, y, z, weight)
+        y_hat = self._walk(y.shape[:2], quality, writer, y, z, weight, strength)
         return check(y_hat) + writer.encoder.finish(), y_hat
 
-    def cost(self, y: Float, z: Float, quality: int, weight: Float | None = None) -> tuple[float, NDArray[np.int32]]:
+    def cost(
+        self, y: Float, z: Float, quality: int, weight: Float | None = None, strength: float = RDO_STRENGTH
+    ) -> tuple[float, NDArray[np.int32]]:
         """Bytes that `encode` would write, less one and 2e-5 a symbol at most, and y_hat; writes nothing."""
         counter = _Count(self._tables)
-        y_hat = self._walk(y.shape[:2], quality, counter, y, z, weight)
+        y_hat = self._walk(y.shape[:2], quality, counter, y, z, weight, strength)
         return counter.bits / 8 + CHECK_BYTES, y_hat
 
     def tally(self, y: Float, z: Float, quality: int, weight: Float | None = None) -> NDArray[np.int64]:
@@ -186,6 +195,7 @@ class LatentCodec:
         y: Float | None = None,
         z: Float | None = None,
         weight: Float | None = None,
+        strength: float = RDO_STRENGTH,
     ) -> NDArray[np.int32]:
         net = self._network
         tables = net.quality(quality)
@@ -218,7 +228,9 @@ class LatentCodec:
                 if weight is not None:
                     weights.append(np.broadcast_to(weight[place[2]], mean.shape).ravel())
             mean_row = np.concatenate(means)
-            source = Source(np.concatenate(targets), np.concatenate(weights) if weights else None) if targets else None
+            source = None
+            if targets:
+                source = Source(np.concatenate(targets), np.concatenate(weights) if weights else None, strength)
             symbols = code(mean_row, np.concatenate(indices), source)
             values = symbols * float(ONE) + mean_row
             start = 0

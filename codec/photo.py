@@ -24,7 +24,7 @@ from caecodec.base import (
 from caecodec.container import Container
 from caecodec.engine import Engine
 from caecodec.entropy import Tables
-from caecodec.integer import EntropyNetwork
+from caecodec.integer import ONE, RDO_STRENGTH, EntropyNetwork
 from caecodec.latents import LatentCodec
 from caecodec.models import zoo
 from caecodec.pixels import Picture, mse
@@ -33,7 +33,39 @@ if TYPE_CHECKING:
     from caecodec.refine import Refiner
 
 Float = NDArray[np.float32]
-REFINING_STEPS = {3: 50, 4: 100, 5: 200, 6: 400, 7: 700, 8: 1200, 9: 2000}  # effort -> steps of gradient descent
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What an encoder does at one effort.
+
+    strength: of rate-distortion optimised rounding, 0 rounds to nearest. steps: of gradient descent on the latents.
+    rounds: of rounding again after a look at what the decoder makes of it, each with `guided_strength`.
+    """
+
+    strength: float = RDO_STRENGTH
+    steps: int = 0
+    rounds: int = 0
+    guided_strength: float = 0.4
+
+    @property
+    def looks(self) -> bool:
+        """Whether it decodes what it codes, again and again."""
+        return self.steps + self.rounds > 0
+
+
+WORK = {
+    1: Work(strength=0.0),
+    2: Work(),
+    3: Work(rounds=1),
+    4: Work(rounds=4, guided_strength=0.45),
+    5: Work(steps=100, rounds=3),
+    6: Work(steps=300, rounds=3),
+    7: Work(steps=700, rounds=3),
+    8: Work(steps=1200, rounds=3),
+    9: Work(steps=2000, rounds=3),
+}
+_GUIDANCE = 0.3  # how far each round goes towards what the decoder would like; 1 would trust the linear part alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +75,16 @@ class Analysed:
     tile: tiling.Tile
     y: Float
     z: Float
-    weigh: bool = True  # rate against distortion while rounding
+    strength: float = RDO_STRENGTH  # of rate against distortion while rounding; 0 is none
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Traded:
+    """A tile, the latents it is coded as, and its R + lambda D in bits."""
+
+    tile: Analysed
+    latents: Latents
+    cost: float
 
 
 class PhotoCodec(Codec):
@@ -70,12 +111,14 @@ class PhotoCodec(Codec):
     def code_tile(self, tile: Analysed, quality: int) -> tuple[bytes, Latents]:
         """Analysed tile -> its stream and y_hat."""
         gain, gain_z, weight = self.engine.gains(quality)
-        return self.latents.encode(tile.y * gain, tile.z * gain_z, quality, weight if tile.weigh else None)
+        how = (weight, tile.strength) if tile.strength else ()
+        return self.latents.encode(tile.y * gain, tile.z * gain_z, quality, *how)
 
     def cost_tile(self, tile: Analysed, quality: int) -> tuple[float, Latents]:
         """Analysed tile -> the bytes its stream would take (see `LatentCodec.cost`), and y_hat."""
         gain, gain_z, weight = self.engine.gains(quality)
-        return self.latents.cost(tile.y * gain, tile.z * gain_z, quality, weight if tile.weigh else None)
+        how = (weight, tile.strength) if tile.strength else ()
+        return self.latents.cost(tile.y * gain, tile.z * gain_z, quality, *how)
 
     def features(self, pictures: Sequence[Picture]) -> list[Float]:
         found = []
@@ -94,12 +137,12 @@ class PhotoCodec(Codec):
         self, picture: Picture, quality: int, progress: Progress = no_progress, effort: Effort = DEFAULT_EFFORT
     ) -> bytes:
         """As `Codec.encode`, but a lossless file where that is the better trade at this quality."""
-        refines = effort.level in REFINING_STEPS
-        quick = DEFAULT_EFFORT if refines else effort
-        data = super().encode(picture, quality, no_progress if refines else progress, quick)
+        looks = WORK[effort.level].looks
+        quick = DEFAULT_EFFORT if looks else effort
+        data = super().encode(picture, quality, no_progress if looks else progress, quick)
         if lossless.promising(picture, len(data)):
             data = self._better(picture, quality, data)
-        if not refines or container.is_lossless(data):
+        if not looks or container.is_lossless(data):
             return data
         return super().encode(picture, quality, progress, effort)
 
@@ -127,33 +170,71 @@ class PhotoCodec(Codec):
                 progress((number + of_tile) / count)
                 return not effort.stop()
 
-            if effort.level in REFINING_STEPS and share(0):
-                yield self._refined(picture, tile, quality, REFINING_STEPS[effort.level], share)
-            else:
-                yield replace(tile, weigh=effort.level > 1)
+            work = WORK[effort.level]
+            tile = replace(tile, strength=work.strength)
+            yield self._improved(picture, tile, quality, work, share) if work.looks and share(0) else tile
             progress((number + 1) / count)
 
-    def _refined(
-        self, picture: Picture, tile: Analysed, quality: int, steps: int, go_on: Callable[[float], bool]
+    def _improved(
+        self, picture: Picture, tile: Analysed, quality: int, work: Work, go_on: Callable[[float], bool]
     ) -> Analysed:
-        """The better of a tile and what gradient descent makes of it, by R + lambda D as it would be coded."""
-        if self._refiner is None:
-            from caecodec.refine import Refiner
-
-            self._refiner = Refiner(self.model, self.engine)
-        inside = tile.tile.region
-        pixels = cut(picture.colour, inside)
-        # a decoder sees the neighbours of a tile and this descent does not: leave what reaches across the border
+        """The best that was found of a tile, by R + lambda D as it would be coded; itself where nothing is better."""
+        pixels = cut(picture.colour, tile.tile.region)
+        # a decoder sees the neighbours of a tile and this does not: leave what reaches across the border
         fixed = border(tile.tile, self.engine.halo_out, tiling.cells(picture.width, picture.height))
-        y, z = self._refiner(pixels, tile.y, tile.z, quality, steps, fixed, go_on)
-        refined = replace(tile, y=y, z=z)
+        rounds_share = work.rounds / (work.rounds + work.steps / 4)  # of the time, about
+        best = self._traded(pixels, tile, quality)
+        if work.steps:
+            if self._refiner is None:
+                from caecodec.refine import Refiner
 
-        def cost(candidate: Analysed) -> float:
-            size_bytes, latents = self.cost_tile(candidate, quality)
-            error = mse(pixels, self.engine.synthesise(latents, quality))
-            return 8 * size_bytes + self._lambda(quality) * error * (pixels.size / 3)
+                self._refiner = Refiner(self.model, self.engine)
 
-        return min(tile, refined, key=cost)
+            def refining(share: float) -> bool:
+                return go_on((1 - rounds_share) * share)
+
+            y, z = self._refiner(pixels, tile.y, tile.z, quality, work.steps, fixed, refining)
+            best = min(best, self._traded(pixels, replace(tile, y=y, z=z), quality), key=lambda traded: traded.cost)
+
+        def guiding(share: float) -> bool:
+            return go_on(1 - rounds_share * (1 - share))
+
+        return self._guided(pixels, best, quality, work, fixed, guiding).tile
+
+    def _guided(
+        self,
+        pixels: Pixels,
+        best: Traded,
+        quality: int,
+        work: Work,
+        fixed: NDArray[np.bool_],
+        go_on: Callable[[float], bool],
+    ) -> Traded:
+        """Round again, each time towards what lowers the error of the picture as it is decoded.
+
+        The error is taken for a parabola in every latent, with the slope found and the curvature of the linear branch
+        (a Gauss-Newton step, damped). What an optimised rounding took away, the others make up for.
+        """
+        gain, _, weight = self.engine.gains(quality)
+        at_first = best.tile.y * gain
+        target, traded = at_first, best
+        for number in range(work.rounds):
+            if not go_on(number / work.rounds):
+                break
+            slope = self.engine.slope(pixels, traded.latents, quality) * (self._lambda(quality) / 3)
+            wanted = traded.latents * np.float32(1 / ONE) - slope / (2 * weight)
+            target = np.clip(target + _GUIDANCE * (wanted - target), at_first - 1, at_first + 1)
+            target[fixed] = at_first[fixed]
+            candidate = replace(best.tile, y=target / gain, strength=work.guided_strength)
+            traded = self._traded(pixels, candidate, quality)
+            best = min(best, traded, key=lambda either: either.cost)
+        return best
+
+    def _traded(self, pixels: Pixels, tile: Analysed, quality: int) -> Traded:
+        """What a tile costs, in bits: its own and those that its error is worth."""
+        size_bytes, latents = self.cost_tile(tile, quality)
+        error = mse(pixels, self.engine.synthesise(latents, quality))
+        return Traded(tile, latents, 8 * size_bytes + self._lambda(quality) * error * (pixels.size / 3))
 
     def allocation(self, parsed: Container) -> BitAllocation:
         _, columns = container.tile_grid(parsed.width, parsed.height)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from support import photograph, run
 
@@ -15,6 +16,7 @@ from caecodec import container, pixels, rate, tiling
 from caecodec.base import Effort, no_progress
 from caecodec.codec import open_codec
 from caecodec.container import TILE
+from caecodec.engine import Engine
 from caecodec.photo import PhotoCodec, border
 from caecodec.refine import Refiner, soft_round
 
@@ -36,13 +38,15 @@ def loss(coder: PhotoCodec, data: bytes, quality: int = QUALITY) -> float:
 
 
 def test_more_effort_is_a_better_trade_of_rate_and_distortion(coder: PhotoCodec) -> None:
-    found = [loss(coder, coder.encode(PICTURE, QUALITY, effort=Effort(level))) for level in (1, 2, 5)]
+    found = [loss(coder, coder.encode(PICTURE, QUALITY, effort=Effort(level))) for level in (1, 2, 3, 4, 6)]
     assert found[1] < 0.995 * found[0]
-    assert found[2] < 0.995 * found[1]
+    assert found[2] < 0.998 * found[1]
+    assert found[3] < found[2]
+    assert found[4] < 0.995 * found[3]
 
 
 def test_any_decoder_takes_the_file(coder: PhotoCodec) -> None:
-    data = coder.encode(PICTURE, 30, effort=Effort(3))
+    data = coder.encode(PICTURE, 30, effort=Effort(5))
     assert caecodec.info(data).model_id == coder.model.info.id.hex()
     assert caecodec.decode(data).size == (PICTURE.width, PICTURE.height)
 
@@ -91,7 +95,28 @@ def test_an_interruption_takes_what_there_is_and_asks_no_more(coder: PhotoCodec)
 def test_a_refinement_that_went_wrong_is_not_taken(coder: PhotoCodec, monkeypatch: pytest.MonkeyPatch) -> None:
     usual = coder.encode(PICTURE, QUALITY)
     monkeypatch.setattr(Refiner, "__call__", lambda self, pixels, y, z, *rest: (y + 1, z))
-    assert coder.encode(PICTURE, QUALITY, effort=Effort(3)) == usual
+    wrong = np.random.default_rng(1).normal(0, 1e6, (6, 8, 320)).astype(np.float32)
+    monkeypatch.setattr(Engine, "slope", lambda self, pixels, y_hat, quality: wrong)
+    for effort in (3, 4, 5):
+        assert coder.encode(PICTURE, QUALITY, effort=Effort(effort)) == usual
+
+
+def test_the_slope_is_how_the_error_grows(coder: PhotoCodec) -> None:
+    tile = next(coder.analyse(PICTURE))
+    _, latents = coder.cost_tile(tile, QUALITY)
+    slope = coder.engine.slope(PHOTO, latents, QUALITY)
+    assert slope.shape == latents.shape
+
+    def error(y_hat: NDArray[np.int32]) -> float:
+        with torch.no_grad():
+            x_hat = coder.engine.decoded(torch.from_numpy(y_hat / 1024).float()[None].permute(0, 3, 1, 2), QUALITY)
+        return float(((x_hat[0].permute(1, 2, 0).double() * 255 - torch.from_numpy(PHOTO)) ** 2).sum())
+
+    for place in ((0, 0, 0), (2, 3, 1), (5, 7, 40)):
+        there, back = latents.copy(), latents.copy()
+        there[place] += 32
+        back[place] -= 32
+        assert slope[place] == pytest.approx((error(there) - error(back)) * 1024 / 64, rel=0.1, abs=2.0)
 
 
 def test_cells_that_reach_into_a_neighbouring_tile_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,7 +140,7 @@ def test_cells_that_reach_into_a_neighbouring_tile_are_left_alone(monkeypatch: p
 @pytest.mark.parametrize("shape", [(17, 40, 3), (33, 16), (1, 1, 3)])
 def test_odd_and_gray_pictures_are_refined_too(coder: PhotoCodec, shape: tuple[int, ...]) -> None:
     array = photograph(*shape[:2]) if len(shape) == 3 else photograph(*shape[:2])[..., 0]
-    data = coder.encode(pixels.from_array(array), 40, effort=Effort(3))
+    data = coder.encode(pixels.from_array(array), 40, effort=Effort(5))
     assert np.asarray(caecodec.decode(data)).shape == array.shape
 
 

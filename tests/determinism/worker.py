@@ -23,7 +23,7 @@ from caecodec.base import Codec, Effort
 from caecodec.codec import open_codec
 from caecodec.pixels import from_array
 
-EFFORTS = {"p1": 1, "p10": 3}  # of an encoder; 2 otherwise
+EFFORTS = {"p1": 1, "p10": 5}  # of an encoder; 2 otherwise
 SMALL = ("tiny", "cifar100", "mnist")  # pictures whose name begins so are for these models
 
 
