@@ -137,12 +137,13 @@ class PhotoCodec(Codec):
         self, picture: Picture, quality: int, progress: Progress = no_progress, effort: Effort = DEFAULT_EFFORT
     ) -> bytes:
         """As `Codec.encode`, but a lossless file where that is the better trade at this quality."""
-        looks = WORK[effort.level].looks
-        quick = DEFAULT_EFFORT if looks else effort
-        data = super().encode(picture, quality, no_progress if looks else progress, quick)
+        # minutes of descent begin once it is known that the picture is not better kept losslessly
+        descends = WORK[effort.level].steps > 0
+        quick = DEFAULT_EFFORT if descends else effort
+        data = super().encode(picture, quality, no_progress if descends else progress, quick)
         if lossless.promising(picture, len(data)):
             data = self._better(picture, quality, data)
-        if not looks or container.is_lossless(data):
+        if not descends or container.is_lossless(data):
             return data
         return super().encode(picture, quality, progress, effort)
 
