@@ -76,8 +76,31 @@ ALLOWED: dict[str, set[str]] = {
     "rate": {"errors", "limits", "container", "pixels", "base", "lossless"},
     "files": {"errors"},
     "terminal": {"errors"},
+    "options": {"limits", "terminal"},
+    "running": {"errors", "files", "terminal"},
+    "coding_cli": {
+        *("errors", "limits", "files", "terminal", "options", "running"),
+        *("base", "batch", "codec", "container", "pixels", "rate", "models.zoo"),
+    },
+    "looking_cli": {
+        *("errors", "limits", "files", "terminal", "options"),
+        *("codec", "container", "pixels", "record", "models.zoo"),
+    },
+    "training_cli": {"options", "models.export", "models.train"},
+    "cli": {
+        *("errors", "terminal", "options", "coding_cli", "looking_cli", "training_cli"),
+        *("bench.cli", "bench.compare_cli"),
+    },
     "__init__": {"errors", "limits", "container", "pixels", "record", "base", "codec", "allocation"},
     "__main__": {"cli"},
+}
+COMMANDS = ("coding_cli", "looking_cli", "training_cli")
+# a part of the command -> the only modules of the whole project that import it, at the top or inside functions
+ONLY_IMPORTERS_OF_THE_COMMAND = {
+    "cli": {"__main__"},
+    **{name: {"cli"} for name in COMMANDS},
+    "options": {"cli", *COMMANDS},
+    "running": {"coding_cli"},
 }
 CLI_MAY_NOT_IMPORT = {
     "refine",
@@ -138,16 +161,15 @@ CODEC_FILES = sorted(CODEC.glob("*.py"))
 
 
 def test_every_module_has_its_place() -> None:
-    assert {path.stem for path in CODEC_FILES} == {*ALLOWED, "cli"}
+    assert {path.stem for path in CODEC_FILES} == set(ALLOWED)
 
 
 @pytest.mark.parametrize("path", CODEC_FILES, ids=lambda path: path.stem)
 def test_a_module_imports_only_from_below(path: Path) -> None:
     used = of_project(imports(path))
-    if path.stem == "cli":
+    assert used <= ALLOWED[path.stem]
+    if path.stem in ONLY_IMPORTERS_OF_THE_COMMAND:
         assert not used & CLI_MAY_NOT_IMPORT
-    else:
-        assert used <= ALLOWED[path.stem]
 
 
 @pytest.mark.parametrize("path", CODEC_FILES, ids=lambda path: path.stem)
@@ -163,7 +185,10 @@ def test_the_borders_are_really_there() -> None:
             assert library in {name.split(".")[0] for name in imports(CODEC / f"{owner}.py")}
 
 
-@pytest.mark.parametrize("name", ["errors", "limits", "container", "files", "record", "terminal", "cli", "__init__"])
+@pytest.mark.parametrize(
+    "name",
+    ["errors", "limits", "container", "files", "record", "terminal", *ONLY_IMPORTERS_OF_THE_COMMAND, "__init__"],
+)
 def test_what_help_and_info_need_imports_nothing_heavy_at_the_top(name: str) -> None:
     used = {n.split(".")[0] for n in imports(CODEC / f"{name}.py", top_only=True, skip_typing=True)}
     assert used <= {*sys.stdlib_module_names, "click", "caecodec"}
@@ -183,12 +208,25 @@ def test_nobody_imports_the_command_the_benchmark_or_the_trainer(name: str) -> N
         assert "caecodec.models.train" not in used
 
 
+@pytest.mark.parametrize("name", sorted(modules()))
+def test_the_parts_of_the_command_are_imported_by_the_command_only(name: str) -> None:
+    used = of_project(imports(modules()[name]))
+    for part, importers in ONLY_IMPORTERS_OF_THE_COMMAND.items():
+        assert part not in used or name.removeprefix("caecodec.") in importers, f"only {importers} import {part}"
+
+
+def test_the_command_has_all_its_parts() -> None:
+    for part, importers in ONLY_IMPORTERS_OF_THE_COMMAND.items():
+        for importer in importers:
+            assert part in of_project(imports(CODEC / f"{importer}.py"))
+
+
 @pytest.mark.parametrize("path", CODEC_FILES, ids=lambda path: path.stem)
 def test_only_the_command_prints_and_exits(path: Path) -> None:
     calls = {ast.unparse(n.func) for n in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(n, ast.Call)}
     speaking = {"print", "click.echo", "sys.stdout.write", "sys.stderr.write", "traceback.print_exc"}
     leaving = {"sys.exit", "exit", "quit", "os._exit"}
-    if path.stem not in ("cli", "terminal"):
+    if path.stem not in ("cli", "looking_cli", "training_cli", "running", "terminal"):
         assert not calls & speaking
     if path.stem != "cli":
         assert not calls & leaving
