@@ -111,28 +111,56 @@ def measure(work: Callable[[], Any], rounds: int) -> tuple[dict[str, float], flo
 def breakdown(
     picture: Picture, quality: int, *, model: str | None = None, threads: int | None = None, rounds: int = 5
 ) -> dict[str, Breakdown]:
-    """'encode' and 'decode' of a picture in memory, with warm networks. Raises UsageError for another family."""
-    coder = codec.open_codec(model)
-    if not isinstance(coder, photo.PhotoCodec):
-        raise UsageError("only photo models are broken down into stages")
+    """'encode' and 'decode' of a picture in memory, with warm networks.
+
+    Raises UsageError for a model of another family, and for a picture that is kept losslessly.
+    """
+    coder = _photo_codec(model)
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
     try:
-        data = coder.encode(picture, quality)
-        parsed = container.parse(data)
+        parsed = _coded(coder, picture, quality)
         found = {}
         for name, stage, work in (
             ("encode", "g_a", lambda: coder.encode(picture, quality)),
             ("decode", "g_s", lambda: coder.decode(parsed)),
         ):
             seconds, total = measure(work, rounds)
-            with FlopCounterMode(display=False) as counter:
-                work()
-            macs = counter.get_total_flops() / 2
-            found[name] = Breakdown(seconds, total, macs / seconds[stage] / 1e9)
+            found[name] = Breakdown(seconds, total, _macs(Engine, STAGES[stage][0][1], work) / seconds[stage] / 1e9)
         return found
     finally:
         torch.set_num_threads(before)
+
+
+def _photo_codec(model: str | None) -> photo.PhotoCodec:
+    coder = codec.open_codec(model)
+    if not isinstance(coder, photo.PhotoCodec):
+        raise UsageError("only photo models are broken down into stages")
+    return coder
+
+
+def _coded(coder: photo.PhotoCodec, picture: Picture, quality: int) -> container.Container:
+    """A file of the network's. Raises UsageError where the picture is better kept losslessly."""
+    data = coder.encode(picture, quality)
+    if container.is_lossless(data):
+        raise UsageError("this picture is kept losslessly: no network codes it")
+    return container.parse(data)
+
+
+def _macs(owner: type, method: str, work: Callable[[], Any]) -> float:
+    """Multiply-accumulates of all calls of one method in `work`."""
+    usual, found = getattr(owner, method), 0.0
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        nonlocal found
+        with FlopCounterMode(display=False) as counter:
+            result = usual(*args, **kwargs)
+        found += counter.get_total_flops() / 2
+        return result
+
+    with mock.patch.object(owner, method, counted):
+        work()
+    return found
 
 
 def alone(network: nn.Module, run: Callable[[], Any], rounds: int = 5) -> float:
@@ -143,9 +171,11 @@ def alone(network: nn.Module, run: Callable[[], Any], rounds: int = 5) -> float:
         for layer in network.modules()
         if isinstance(layer, nn.Conv2d | nn.Linear)
     ]
-    run()
-    for hook in hooks:
-        hook.remove()
+    try:
+        run()
+    finally:
+        for hook in hooks:
+            hook.remove()
     seconds = macs = 0.0
     with torch.inference_mode():
         for layer, args in seen:
@@ -162,10 +192,9 @@ def alone(network: nn.Module, run: Callable[[], Any], rounds: int = 5) -> float:
 
 
 def alone_of(picture: Picture, quality: int, model: str | None = None) -> tuple[float, float]:
-    """(g_a, g_s): what `alone` finds for the networks of a photo model on a picture, on the threads torch has."""
-    coder = codec.open_codec(model)
-    assert isinstance(coder, photo.PhotoCodec)
-    parsed = container.parse(coder.encode(picture, quality))
+    """(g_a, g_s): what `alone` finds for the networks of a photo model, on the threads torch has. Raises UsageError."""
+    coder = _photo_codec(model)
+    parsed = _coded(coder, picture, quality)
     analysis, synthesis = coder.engine.networks
     return (
         alone(analysis, lambda: coder.encode(picture, quality)),

@@ -48,7 +48,12 @@ for _command in (timing_cli.speed, timing_cli.growth, timing_cli.stages, small_c
     help="Of psnr, ssim, ms-ssim and ssimulacra2, or all; PSNR is always measured.",
 )
 @click.option("--keep", type=click.Path(path_type=Path, file_okay=False), help="Folder for every file made.")
-@click.option("--crop", type=click.IntRange(min=16), metavar="PIXELS", help="Only the square in each picture's middle.")
+@click.option(
+    "--crop",
+    type=click.IntRange(min=16),
+    metavar="PIXELS",
+    help="The middle square alone; in a file of its own.",
+)
 @click.option("--time", "timed", is_flag=True, help="Note the seconds of encoding, for `table --efforts`.")
 def rd(
     pictures: tuple[Path, ...],

@@ -14,7 +14,10 @@ DEFAULT = 2
 
 def effort_table(results: Results) -> Table:
     """A row for each effort that was measured. Raises UsageError where there are none, or not effort 1."""
-    names = {effort_of(name): name for name in results.codecs if name.partition("@")[0] == "caecodec"}
+    ours = [name for name in results.codecs if name.partition("@")[0] == "caecodec"]
+    names = {effort_of(name): name for name in ours}
+    if len(names) < len(ours):
+        raise UsageError("caecodec and caecodec@2 are one effort: keep them in different files")
     if len(names) < 2 or 1 not in names:
         raise UsageError("measure efforts first: caecodec bench rd PICTURES --codecs caecodec@1,caecodec@2,...")
     rows = []
@@ -31,8 +34,8 @@ def effort_table(results: Results) -> Table:
     sizes = sorted({f"{row.width}x{row.height}" for row in results.rows})
     qualities = sorted({row.quality for row in results.rows if row.codec in names.values()})
     note = (
-        f"{len(pictures)} pictures of {' and '.join(sizes)}, qualities {', '.join(map(str, qualities))}; one thread; "
-        "seconds are the median of all files."
+        f"Pictures: {len(pictures)} of {' and '.join(sizes)}; qualities {', '.join(map(str, qualities))}. "
+        "Seconds: median of all files, one thread each."
     )
     return Table(("effort", "bits, against 1", "against 2", "s a megapixel"), tuple(rows), (note,))
 

@@ -185,7 +185,8 @@ def _laplace() -> None:
         v = v.abs()
         return -torch.log2((cdf(0.5 - v) - cdf(-0.5 - v)).clamp_min(2.0**-24))
 
-    _put(rate_model, "gaussian_bits", bits)
+    for user in (rate_model, photo):  # of y, and of z
+        _put(user, "gaussian_bits", bits)
 
 
 def _levels_at_random() -> None:
@@ -306,13 +307,15 @@ def recipe_text(experiment: Experiment) -> str:
 def run(experiment: Experiment, folder: Path, start: Path | None) -> dict[str, Any]:
     """Train one experiment into folder/NAME. It replaces parts of the model: one run a process."""
     into = folder / experiment.name
+    if experiment.warm and start is None:
+        raise click.UsageError(f"{experiment.name} starts from a trained model: name it with --from")
+    if into.exists():
+        raise click.UsageError(f"{into} holds a run; remove it or name another folder with -o")
     into.mkdir(parents=True)
     path = into / "experiment.toml"
     path.write_text(recipe_text(experiment), encoding="utf-8")
     if experiment.patch is not None:
         experiment.patch()
-    if experiment.warm and start is None:
-        raise click.UsageError(f"{experiment.name} starts from a trained model: name it with --from")
     from caecodec.models import train
 
     return train.run_recipe(str(path), into, start=start if experiment.warm else None)
@@ -416,7 +419,8 @@ def _last(folder: Path) -> dict[str, Any] | None:
         return None
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     done = [row for row in rows if row["kind"] == "validation"]
-    return done[-1] if done and (folder / "curve.png").exists() else None
+    steps = recipe.load(folder / "experiment.toml").train.steps
+    return done[-1] if done and done[-1]["step"] >= steps else None
 
 
 @click.group(help=__doc__)
@@ -448,6 +452,7 @@ def run_command(names: tuple[str, ...], folder: Path, start: Path | None) -> Non
 def cost_command(names: tuple[str, ...], folder: Path) -> None:
     """Write what each model costs beside its run: on an idle machine, one process each."""
     if len(names) == 1:
+        (folder / names[0]).mkdir(parents=True, exist_ok=True)
         (folder / names[0] / "cost.json").write_text(json.dumps(cost(find(names[0]))), encoding="utf-8")
         return
     for name in names:

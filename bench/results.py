@@ -40,7 +40,7 @@ class Row:
     ms_ssim: float | None = None
     ssimulacra2: float | None = None
     parts: Mapping[str, int] | None = field(default=None, hash=False)  # bytes by part, where known; they sum to `bytes`
-    encode_s: float | None = None  # that one call, in a process of one thread; a process's first loads what it needs
+    encode_s: float | None = None  # that one call, in a process of one thread that is warm
 
     @property
     def key(self) -> tuple[str, int, str]:

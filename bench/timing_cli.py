@@ -169,14 +169,12 @@ def stages(
 ) -> None:
     """Where the time of coding one PICTURE goes, warm and from a cold start, and what its convolutions reach."""
     counts = _positive("--threads", threads, int)
-    from PIL import Image
-
     from caecodec import codec, pixels
     from caecodec.bench import breakdown, mosaic
+    from caecodec.bench.rd import load_pixels
 
-    loaded = pixels.from_image(Image.open(picture))
-    if megapixels is not None:
-        loaded = pixels.from_array(mosaic.mosaic([loaded.colour], *mosaic.sides(megapixels)))
+    array = load_pixels(picture)
+    loaded = pixels.from_array(array if megapixels is None else mosaic.mosaic([array], *mosaic.sides(megapixels)))
     title = f"{loaded.width}x{loaded.height}, quality {quality}; columns: direction, threads; the fastest of {rounds}."
     tables = [(title, breakdown.stage_table(loaded, quality, counts, rounds, model))]
     data = codec.open_codec(model).encode(loaded, quality)

@@ -70,7 +70,7 @@ def encode(
     """A picture -> the bytes of a .cae file.
 
     image: a PIL image of any mode but F, or uint8 (H, W), (H, W, 3) or (H, W, 4). quality: 1..100. effort: 1..9, how
-    hard to try; 3 and above refine latents step by step, up to minutes a picture.
+    hard to try; 3 and above code the picture again and again, up to minutes.
     Raises InputImageError, UsageError, LimitError, ModelError.
     """
     from PIL import Image

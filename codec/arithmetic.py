@@ -54,15 +54,4 @@ class Arithmetic:
         return self.settle(out, -limit, limit)
 
 
-_current = Arithmetic()
-
-
-def current() -> Arithmetic:
-    """What to compute with now."""
-    return _current
-
-
-def use(arithmetic: Arithmetic) -> None:
-    """Compute with this from now on, in the whole process."""
-    global _current
-    _current = arithmetic
+NUMPY = Arithmetic()

@@ -11,7 +11,7 @@ SMALL = 1024  # values
 
 
 class TorchArithmetic(Arithmetic):
-    """See `Arithmetic`. What is too small to be worth a call of torch stays with numpy."""
+    """See `Arithmetic`. Products and scalings too small to be worth a call of torch stay with numpy."""
 
     def product(self, x: Array, weight: Array, bias: Array) -> Array:
         if x.size < SMALL:

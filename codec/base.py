@@ -33,7 +33,8 @@ EFFORTS = range(1, 10)
 class Effort:
     """How hard an encoder tries; a decoder does not see it.
 
-    level: 1 rounds, 2 weighs rate against distortion while rounding, 3 to 9 refine latents in ever more steps.
+    level: 1 rounds, 2 weighs rate against distortion while rounding, 3 and above look at what a decoder makes of it
+    and try again, ever more often.
     stop: asked between steps; once it says so, what has been found is taken.
     """
 

@@ -1,4 +1,4 @@
-"""Pixels -> latents and latents -> pixels: the only importer of torch at run time.
+"""Pixels -> latents and latents -> pixels, by the float networks.
 
 Arrays at the border are (height, width, channels) numpy; inside, tensors are (1, C, H, W) in channels_last memory.
 """
@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from caecodec import arithmetic
-from caecodec.arithmetic_torch import TorchArithmetic
 from caecodec.errors import LimitError, ModelError, UsageError
 from caecodec.integer import ONE
 from caecodec.models.layers import channels_last, depth_to_space, space_to_depth
@@ -54,7 +52,6 @@ class Engine:
         if precision not in PRECISIONS:
             raise UsageError(f"unknown precision {precision!r}: choose {', '.join(PRECISIONS)}")
         self.device = pick_device(device)
-        arithmetic.use(TorchArithmetic())
         fast = fast_bfloat16(self.device) if precision == "auto" else precision == "bfloat16"
         self._body = torch.bfloat16 if fast else torch.float32
         config = PhotoConfig(**model.info.config)  # type: ignore[arg-type]

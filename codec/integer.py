@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from caecodec.arithmetic import Array, current
+from caecodec.arithmetic import NUMPY, Arithmetic, Array
 from caecodec.errors import ModelError
 
 Indices = NDArray[np.uint8]  # scale indices; bytes, so that sorting by them is a radix sort
@@ -65,9 +65,10 @@ class Layer:
     bias: Array
     shift: int
     depthwise: bool = False
+    arithmetic: Arithmetic = NUMPY
 
     @classmethod
-    def of(cls, tensors: Mapping[str, NDArray[np.generic]], name: str) -> Layer:
+    def of(cls, tensors: Mapping[str, NDArray[np.generic]], name: str, arithmetic: Arithmetic = NUMPY) -> Layer:
         """From integer tensors NAME.weight (in, out) or (9, channels), NAME.bias, NAME.shift."""
         weight, bias, shift = (tensors[f"{name}.{part}"] for part in ("weight", "bias", "shift"))
         depthwise = name.endswith("depthwise")
@@ -79,19 +80,22 @@ class Layer:
             raise ModelError(f"layer {name} of the entropy network has a bias over 53 bits: it cannot be exact")
         unit = 2.0 ** -int(shift.item())
         exact_weight = np.ascontiguousarray(weight.astype(np.float64) * unit)
-        return cls(exact_weight, bias.astype(np.float64) * unit + 0.5, int(shift.item()), depthwise)
+        return cls(exact_weight, bias.astype(np.float64) * unit + 0.5, int(shift.item()), depthwise, arithmetic)
 
-    def prove(self, name: str, input_max: float) -> None:
-        """Raise ModelError unless every sum is exact for all inputs up to `input_max` in magnitude."""
+    def prove(self, name: str, input_max: float, added: float = 0.0) -> None:
+        """Raise ModelError unless every sum is exact for all inputs up to `input_max` in magnitude.
+
+        added: what is added to the sum beside the bias.
+        """
         if not np.isfinite(self.weight).all() or not np.isfinite(self.bias).all():
             raise ModelError(f"layer {name} of the entropy network is not finite")
-        largest = (np.abs(self.weight).sum(axis=0) * input_max + np.abs(self.bias) + 1).max()
-        if largest * 2.0**self.shift >= EXACT:
+        largest = (np.abs(self.weight).sum(axis=0) * input_max + np.abs(self.bias) + 1).max() + added
+        if largest * 2.0 ** max(self.shift, 1) >= EXACT:  # the half that rounds is in the sum
             raise ModelError(f"layer {name} of the entropy network could leave 53 bits: it cannot be exact")
 
     def __call__(self, x: Array, relu: bool = False) -> Array:
         """x (..., in) -> (..., out), integers in float64; for a depthwise layer x is (h, w, channels)."""
-        low, arithmetic = 0.0 if relu else -SATURATION, current()
+        low, arithmetic = 0.0 if relu else -SATURATION, self.arithmetic
         if self.depthwise:
             return arithmetic.settle(arithmetic.depthwise(x, self.weight, self.bias), low, SATURATION)
         # one flat product: numpy turns a stack of matrices into many small ones
@@ -110,9 +114,9 @@ class Block:
     project: Layer
 
     @classmethod
-    def of(cls, tensors: Mapping[str, NDArray[np.generic]], name: str) -> Block:
+    def of(cls, tensors: Mapping[str, NDArray[np.generic]], name: str, arithmetic: Arithmetic = NUMPY) -> Block:
         """From the tensors of its five layers."""
-        return cls(*(Layer.of(tensors, f"{name}.{part}") for part in cls.__slots__))
+        return cls(*(Layer.of(tensors, f"{name}.{part}", arithmetic) for part in cls.__slots__))
 
     def prove(self, name: str) -> None:
         """Every layer of a block reads activations within SATURATION."""
@@ -121,7 +125,7 @@ class Block:
 
     def __call__(self, x: Array) -> Array:
         """(h, w, C) -> (h, w, C)."""
-        add = current().add
+        add = self.mix_in.arithmetic.add
         x = add(x, self.mix_out(self.depthwise(self.mix_in(x, relu=True))), SATURATION)
         return add(x, self.project(self.expand(x, relu=True)), SATURATION)
 
@@ -132,9 +136,9 @@ def depth_to_space(x: Array) -> Array:
     return np.ascontiguousarray(x.reshape(h, w, 2, 2, c // 4).transpose(0, 2, 1, 3, 4).reshape(2 * h, 2 * w, c // 4))
 
 
-def multiply(x: Array, table: Array, limit: float) -> Array:
+def multiply(x: Array, table: Array, limit: float, arithmetic: Arithmetic = NUMPY) -> Array:
     """floor(x * table / 2^16 + 1/2) clamped to +-limit; `table` is already divided by 2^16."""
-    return current().scale(x, table, limit)
+    return arithmetic.scale(x, table, limit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +163,10 @@ class Head:
     that far out is clamped to the same end.
     """
 
-    mean: Array
-    mean_bias: Array
-    index: Array
-    index_bias: Array
+    mean: Array  # (C', N/4), multiples of 2^-shift
+    mean_bias: Array  # (N/4,), the rounding half included
+    index: Array  # (C', N/4), multiples of 2^-(shift + 10)
+    index_bias: Array  # (N/4,), both rounding halves included
 
     @classmethod
     def of(cls, layer: Layer) -> Head:
@@ -175,27 +179,31 @@ class Head:
 class EntropyNetwork:
     """h_s and the four context steps, in integers. Built from the `int.*` and `quality.*` tensors of a model."""
 
-    def __init__(self, tensors: Mapping[str, NDArray[np.generic]]) -> None:
+    def __init__(self, tensors: Mapping[str, NDArray[np.generic]], arithmetic: Arithmetic = NUMPY) -> None:
+        self.arithmetic = arithmetic
         try:
-            self.up1, self.up2 = (Layer.of(tensors, f"int.h_s.up{i}") for i in (1, 2))
-            self.block1, self.block2 = (Block.of(tensors, f"int.h_s.block{i}") for i in (1, 2))
-            self.first = Layer.of(tensors, "int.context.first")
-            self.adaptors = [Layer.of(tensors, f"int.context.adaptors.{i}") for i in range(STEPS - 1)]
+            self.up1, self.up2 = (Layer.of(tensors, f"int.h_s.up{i}", arithmetic) for i in (1, 2))
+            self.block1, self.block2 = (Block.of(tensors, f"int.h_s.block{i}", arithmetic) for i in (1, 2))
+            self.first = Layer.of(tensors, "int.context.first", arithmetic)
+            adaptors = [Layer.of(tensors, f"int.context.adaptors.{i}") for i in range(STEPS - 1)]
             depth = sum(key.startswith("int.context.trunk.") and key.endswith(".expand.shift") for key in tensors)
-            self.trunk = [Block.of(tensors, f"int.context.trunk.{i}") for i in range(depth)]
-            self.heads = [[Layer.of(tensors, f"int.context.head.{s}.{g}") for g in range(STEPS)] for s in range(STEPS)]
+            self.trunk = [Block.of(tensors, f"int.context.trunk.{i}", arithmetic) for i in range(depth)]
+            heads = [[Layer.of(tensors, f"int.context.head.{s}.{g}") for g in range(STEPS)] for s in range(STEPS)]
             self._tables = {key[8:]: np.asarray(t) for key, t in tensors.items() if key.startswith("quality.")}
             self.n = int(self._tables["to_u"].shape[1])
             self.z = int(self._tables["z_to_u"].shape[1])
             self._check_tables()
         except (KeyError, IndexError) as exc:
             raise ModelError(f"the model lacks {exc}") from exc
-        self.prove()
-        self._heads = [[Head.of(layer) for layer in row] for row in self.heads]
-        self._near = [self._split(adaptor, step + 1) for step, adaptor in enumerate(self.adaptors)]
+        self._prove(adaptors, heads)
+        self._heads = [[Head.of(layer) for layer in row] for row in heads]
+        self._near = [self._split(adaptor, step + 1) for step, adaptor in enumerate(adaptors)]
 
     def _split(self, adaptor: Layer, step: int) -> tuple[list[Array], Array, Array]:
-        """An adaptor as one matrix for each phase, of the channels known there in the order of coding, and psi's."""
+        """An adaptor as a matrix for each phase, (step*N/4, C'): the channels known there, in the order of coding.
+
+        Beside them psi's matrix (C, C') and the bias (C',).
+        """
         groups = np.split(adaptor.weight[: self.n], STEPS)
         near = [np.concatenate([groups[group_at(s, phase)] for s in range(step)]) for phase in range(len(PHASES))]
         return near, np.ascontiguousarray(adaptor.weight[self.n :]), adaptor.bias
@@ -215,19 +223,21 @@ class EntropyNetwork:
         if self.n % STEPS or self._tables["z_index"].max() >= SCALES or largest_mean > MEAN_MAX:
             raise ModelError("a table of the entropy network holds values out of range")
 
-    def prove(self) -> None:
+    def _prove(self, adaptors: Sequence[Layer], heads: Sequence[Sequence[Layer]]) -> None:
         """Raise ModelError unless no sum in the network can leave what float64 holds exactly."""
         for name in ("up1", "up2", "first"):
             getattr(self, name).prove(name, SATURATION)
         for name in ("block1", "block2"):
             getattr(self, name).prove(name)
-        for i, adaptor in enumerate(self.adaptors):
+        for i, adaptor in enumerate(adaptors):
             adaptor.prove(f"adaptors.{i}", SATURATION)
         for i, block in enumerate(self.trunk):
             block.prove(f"trunk.{i}")
-        for s, row in enumerate(self.heads):
+        # what is added to a head's scale indices before the floor: see Head
+        added = np.abs(self._tables["index"].astype(np.float64)).max() + ONE / 2
+        for s, row in enumerate(heads):
             for g, head in enumerate(row):
-                head.prove(f"head.{s}.{g}", SATURATION)
+                head.prove(f"head.{s}.{g}", SATURATION, added)
         for key, largest_input in (("to_u", VALUE_MAX), ("to_y", SATURATION), ("z_to_u", VALUE_MAX)):
             if np.abs(self._tables[key].astype(np.float64)).max() * largest_input * 2 >= EXACT:
                 raise ModelError(f"table {key} of the entropy network could leave 53 bits: it cannot be exact")
@@ -248,10 +258,10 @@ class EntropyNetwork:
 
     def hyper(self, z_hat: Array, q: Quality) -> Array:
         """z_hat (h, w, Z), fixed point -> psi (4h, 4w, C)."""
-        x = multiply(z_hat, q.z_to_u, SATURATION)
+        x = multiply(z_hat, q.z_to_u, SATURATION, self.arithmetic)
         x = self.block1(depth_to_space(self.up1(x)))
         x = self.block2(depth_to_space(self.up2(x)))
-        return current().add(x, q.psi, SATURATION)
+        return self.arithmetic.add(x, q.psi, SATURATION)
 
     def features(self, step: int, psi: Array, known: Sequence[Array]) -> Array:
         """psi (h, w, C); known: four arrays (h/2, w/2, N) by phase -> (h, w, C'). h, w even.
@@ -261,7 +271,7 @@ class EntropyNetwork:
         """
         if step == 0:
             return self.first(psi, relu=True)
-        arithmetic = current()
+        arithmetic = self.arithmetic
         h, w, _ = psi.shape
         near, of_psi, bias = self._near[step - 1]
         acc = arithmetic.product(psi.reshape(h * w, -1), of_psi, bias).reshape(h, w, -1)
@@ -277,11 +287,11 @@ class EntropyNetwork:
         """features (..., C') of one phase -> mean (..., N/4), fixed point, and scale index (..., N/4) in 0..63."""
         group = group_at(step, phase)
         channels = slice(group * self.n // 4, (group + 1) * self.n // 4)
-        arithmetic = current()
+        arithmetic = self.arithmetic
         rows = np.ascontiguousarray(features).reshape(-1, features.shape[-1])
         head = self._heads[step][group]
         mean = arithmetic.settle(arithmetic.product(rows, head.mean, head.mean_bias), -SATURATION, SATURATION)
-        mean = multiply(mean, q.to_y[channels], MEAN_MAX)
+        mean = multiply(mean, q.to_y[channels], MEAN_MAX, arithmetic)
         bias = head.index_bias + q.index[channels] * (1 / ONE)
         index = arithmetic.settle(arithmetic.product(rows, head.index, bias), 0.0, SCALES - 1.0)
         extent = (*features.shape[:-1], -1)

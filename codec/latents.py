@@ -30,18 +30,19 @@ from caecodec.integer import (
 )
 
 Float = NDArray[np.float32]
+Strength = float | Float
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
     """What an encoder quantises: `target` (K,), fixed point; `weight` (K,), bits an error of one step^2 is worth.
 
-    strength: how much of the bits that moving a symbol saves its distortion may use up.
+    strength: how much of the bits that moving a symbol saves its distortion may use up; one for all, or (K,).
     """
 
     target: Array
     weight: Array | None
-    strength: float = RDO_STRENGTH
+    strength: Strength = RDO_STRENGTH
 
 
 class SymbolCoder(Protocol):
@@ -61,7 +62,8 @@ def quantise(source: Source, mean: Array, index: Indices, tables: Tables) -> Sym
     some, r = symbols[at], residual[at]
     shrunk = some - np.sign(some)
     added = ((r - shrunk) ** 2 - (r - some) ** 2) * source.weight[at]
-    symbols[at] = np.where(added < source.strength * tables.shrink_saves(some, index[at]), shrunk, some)
+    strength = source.strength if isinstance(source.strength, float) else source.strength[at]
+    symbols[at] = np.where(added < strength * tables.shrink_saves(some, index[at]), shrunk, some)
     return symbols
 
 
@@ -132,19 +134,19 @@ class LatentCodec:
         self._network, self._tables = network, tables
 
     def encode(
-        self, y: Float, z: Float, quality: int, weight: Float | None = None, strength: float = RDO_STRENGTH
+        self, y: Float, z: Float, quality: int, weight: Float | None = None, strength: Strength = RDO_STRENGTH
     ) -> tuple[bytes, NDArray[np.int32]]:
         """y (h, w, N) and z (ceil(h/4), ceil(w/4), Z), both after their gains -> stream, y_hat (h, w, N).
 
-        weight (N,): bits that an error of one step^2 in each channel is worth; None rounds to nearest. strength: see
-        `Source`.
+        weight (N,): bits that an error of one step^2 in each channel is worth; None rounds to nearest. strength: as in
+        `Source`, one for all cells or (h, w).
         """
         writer = _Write(self._tables)
         y_hat = self._walk(y.shape[:2], quality, writer, y, z, weight, strength)
         return check(y_hat) + writer.encoder.finish(), y_hat
 
     def cost(
-        self, y: Float, z: Float, quality: int, weight: Float | None = None, strength: float = RDO_STRENGTH
+        self, y: Float, z: Float, quality: int, weight: Float | None = None, strength: Strength = RDO_STRENGTH
     ) -> tuple[float, NDArray[np.int32]]:
         """Bytes that `encode` would write, less one and 2e-5 a symbol at most, and y_hat; writes nothing."""
         counter = _Count(self._tables)
@@ -195,7 +197,7 @@ class LatentCodec:
         y: Float | None = None,
         z: Float | None = None,
         weight: Float | None = None,
-        strength: float = RDO_STRENGTH,
+        strength: Strength = RDO_STRENGTH,
     ) -> NDArray[np.int32]:
         net = self._network
         tables = net.quality(quality)
@@ -213,7 +215,7 @@ class LatentCodec:
         quarter = net.n // 4
         for step in range(STEPS):
             features = net.features(step, psi, known)
-            places, means, indices, targets, weights = [], [], [], [], []
+            places, means, indices, targets, weights, strengths = [], [], [], [], [], []
             for phase, (i, j) in enumerate(PHASES):
                 group = group_at(step, phase)
                 place = (slice(i, h, 2), slice(j, w, 2), slice(group * quarter, (group + 1) * quarter))
@@ -227,10 +229,13 @@ class LatentCodec:
                     targets.append(y[place].ravel().astype(np.float64) * ONE)
                 if weight is not None:
                     weights.append(np.broadcast_to(weight[place[2]], mean.shape).ravel())
+                    if not isinstance(strength, float):
+                        strengths.append(np.broadcast_to(strength[place[:2]][..., None], mean.shape).ravel())
             mean_row = np.concatenate(means)
             source = None
             if targets:
-                source = Source(np.concatenate(targets), np.concatenate(weights) if weights else None, strength)
+                how = strength if isinstance(strength, float) else np.concatenate(strengths)
+                source = Source(np.concatenate(targets), np.concatenate(weights) if weights else None, how)
             symbols = code(mean_row, np.concatenate(indices), source)
             values = symbols * float(ONE) + mean_row
             start = 0
@@ -240,7 +245,7 @@ class LatentCodec:
                 y_hat[place] = part
                 if step + 1 < STEPS:
                     mine = known[phase][: extent[0], : extent[1], step * quarter : (step + 1) * quarter]
-                    mine[:] = multiply(part, tables.to_u[place[2]], SATURATION)
+                    mine[:] = multiply(part, tables.to_u[place[2]], SATURATION, net.arithmetic)
                 start += size
         return y_hat.astype(np.int32)
 

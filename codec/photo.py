@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from caecodec import container, lossless, tiling
 from caecodec.allocation import BitAllocation
+from caecodec.arithmetic_torch import TorchArithmetic
 from caecodec.base import (
     DEFAULT_EFFORT,
     Codec,
@@ -25,7 +26,7 @@ from caecodec.container import Container
 from caecodec.engine import Engine
 from caecodec.entropy import Tables
 from caecodec.integer import ONE, RDO_STRENGTH, EntropyNetwork
-from caecodec.latents import LatentCodec
+from caecodec.latents import LatentCodec, Strength
 from caecodec.models import zoo
 from caecodec.pixels import Picture, mse
 
@@ -65,17 +66,21 @@ WORK = {
     8: Work(steps=1200, rounds=3),
     9: Work(steps=2000, rounds=3),
 }
-_GUIDANCE = 0.3  # how far each round goes towards what the decoder would like; 1 would trust the linear part alone
+# how far each round goes towards what the decoder would like; 1 would trust the curvature of the linear part alone.
+# R + lambda D on validation crops against plain rounding, one round: -2.7, -2.7, -2.0 and -0.6 % at 0.25, 0.5, 0.75 and
+# 1; with strengths 0.3, 0.4, 0.5 and 0.65, three rounds: -3.0, -3.3, -3.35 and -3.3 %
+_GUIDANCE = 0.3
+_STEPS_A_ROUND = 4  # steps of descent that take as long as a round, about
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Analysed:
     """One tile's y and z before their gains: what every quality is made from."""
 
     tile: tiling.Tile
     y: Float
     z: Float
-    strength: float = RDO_STRENGTH  # of rate against distortion while rounding; 0 is none
+    strength: Strength = RDO_STRENGTH  # of rate against distortion while rounding, 0 is none; or of each cell (h, w)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,15 +115,17 @@ class PhotoCodec(Codec):
 
     def code_tile(self, tile: Analysed, quality: int) -> tuple[bytes, Latents]:
         """Analysed tile -> its stream and y_hat."""
-        gain, gain_z, weight = self.engine.gains(quality)
-        how = (weight, tile.strength) if tile.strength else ()
-        return self.latents.encode(tile.y * gain, tile.z * gain_z, quality, *how)
+        return self.latents.encode(*self._scaled(tile, quality))
 
     def cost_tile(self, tile: Analysed, quality: int) -> tuple[float, Latents]:
         """Analysed tile -> the bytes its stream would take (see `LatentCodec.cost`), and y_hat."""
+        return self.latents.cost(*self._scaled(tile, quality))
+
+    def _scaled(self, tile: Analysed, quality: int) -> tuple[Float, Float, int, Float | None, Strength]:
+        """What `LatentCodec` is told of a tile."""
         gain, gain_z, weight = self.engine.gains(quality)
-        how = (weight, tile.strength) if tile.strength else ()
-        return self.latents.cost(tile.y * gain, tile.z * gain_z, quality, *how)
+        rounds = isinstance(tile.strength, float) and not tile.strength
+        return tile.y * gain, tile.z * gain_z, quality, None if rounds else weight, tile.strength
 
     def features(self, pictures: Sequence[Picture]) -> list[Float]:
         found = []
@@ -183,7 +190,7 @@ class PhotoCodec(Codec):
         pixels = cut(picture.colour, tile.tile.region)
         # a decoder sees the neighbours of a tile and this does not: leave what reaches across the border
         fixed = border(tile.tile, self.engine.halo_out, tiling.cells(picture.width, picture.height))
-        rounds_share = work.rounds / (work.rounds + work.steps / 4)  # of the time, about
+        rounds_share = work.rounds / (work.rounds + work.steps / _STEPS_A_ROUND)
         best = self._traded(pixels, tile, quality)
         if work.steps:
             if self._refiner is None:
@@ -217,16 +224,18 @@ class PhotoCodec(Codec):
         (a Gauss-Newton step, damped). What an optimised rounding took away, the others make up for.
         """
         gain, _, weight = self.engine.gains(quality)
+        curvature = 2 * np.maximum(weight, np.finfo(np.float32).tiny)
+        strength = np.where(fixed, np.float32(work.strength), np.float32(work.guided_strength))
         at_first = best.tile.y * gain
         target, traded = at_first, best
         for number in range(work.rounds):
             if not go_on(number / work.rounds):
                 break
             slope = self.engine.slope(pixels, traded.latents, quality) * (self._lambda(quality) / 3)
-            wanted = traded.latents * np.float32(1 / ONE) - slope / (2 * weight)
+            wanted = traded.latents.astype(np.float32) / ONE - slope / curvature
             target = np.clip(target + _GUIDANCE * (wanted - target), at_first - 1, at_first + 1)
             target[fixed] = at_first[fixed]
-            candidate = replace(best.tile, y=target / gain, strength=work.guided_strength)
+            candidate = replace(best.tile, y=target / gain, strength=strength)
             traded = self._traded(pixels, candidate, quality)
             best = min(best, traded, key=lambda either: either.cost)
         return best
@@ -320,4 +329,4 @@ def paste(colour: Pixels, block: Pixels, tile: tiling.Tile, region: tiling.Regio
 def latent_codec(model: zoo.Model) -> LatentCodec:
     """What codes the latents of a photo model, without its float networks."""
     tables = Tables.of(model.tensors["table.frequencies"], model.tensors["table.tail"])
-    return LatentCodec(EntropyNetwork(model.tensors), tables)
+    return LatentCodec(EntropyNetwork(model.tensors, TorchArithmetic()), tables)

@@ -102,20 +102,32 @@ def encode_to_target(
 def _with_effort(
     codec: Codec, picture: Picture, target: Target, found: Found, progress: Progress, effort: Effort
 ) -> Found:
-    """Refined latents take fewer bytes and show more: the target may be met a few qualities away as well."""
-    for away in range(_TRIES):
-        quality = found.quality + (away and 1 if target.psnr is None else away and -1)
-        if not 1 <= quality <= 100 or (away and effort.stop()):
+    """The best of `found` and what more effort makes at qualities near its own.
+
+    At the same quality an improved file is a little larger or smaller, and shows more. Asked for a size, qualities are
+    tried upwards while they fit; asked for a PSNR, downwards while they reach it; and where the first does not, one
+    step the other way.
+    """
+    step = 1 if target.psnr is None else -1
+    best, best_value = found, -math.inf
+    quality, turned = found.quality, False
+    for tried in range(_TRIES):
+        if not 1 <= quality <= 100 or (tried and effort.stop()):
             break
         data = codec.encode(picture, quality, progress, effort)
-        if target.psnr is None:
-            good = len(data) <= target.budget(picture)
-        else:
-            good = len(data) < len(found.data) and _psnr_of(codec, picture, data) >= target.psnr
-        if not good:
+        shown = _psnr_of(codec, picture, data)
+        good = len(data) <= target.budget(picture) if target.psnr is None else shown >= target.psnr
+        if tried == 0:
+            best_value = _psnr_of(codec, picture, found.data) if target.psnr is None else -len(found.data)
+        value = shown if target.psnr is None else -len(data)
+        if good and value > best_value:
+            best, best_value = Found(data, quality), value
+        if turned or (tried and not good):
             break
-        found = Found(data, quality)
-    return found
+        if not good:
+            step, turned = -step, True
+        quality += step
+    return best
 
 
 def _found(codec: Codec, picture: Picture, target: Target, progress: Progress) -> Found:

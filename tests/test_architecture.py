@@ -37,7 +37,7 @@ ALLOWED: dict[str, set[str]] = {
     "tiling": {"errors", "limits", "container"},
     "entropy": {"errors", "limits", "integer"},
     "engine": {
-        *("errors", "limits", "integer", "arithmetic", "arithmetic_torch"),
+        *("errors", "limits", "integer"),
         *("models.layers", "models.photo", "models.zoo"),
     },
     "refine": {"integer", "engine", "models.layers", "models.photo", "models.rate_model", "models.zoo"},
@@ -52,7 +52,7 @@ ALLOWED: dict[str, set[str]] = {
     "base": {"errors", "allocation", "container", "pixels", "models.zoo"},
     "lossless": {"errors", "base", "container", "pixels", "tiling", "models.zoo"},
     "photo": {
-        *("lossless", "refine"),
+        *("lossless", "refine", "arithmetic_torch"),
         *(
             "errors",
             "allocation",

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from caecodec import arithmetic
 from caecodec.arithmetic import Arithmetic, Array
 from caecodec.arithmetic_torch import TorchArithmetic
 from caecodec.errors import ModelError
@@ -29,11 +26,11 @@ M = 1 << 22
 
 
 @pytest.fixture(params=[Arithmetic, TorchArithmetic], autouse=True)
-def _computed_with(request: pytest.FixtureRequest) -> Iterator[None]:
-    before = arithmetic.current()
-    arithmetic.use(request.param())
-    yield
-    arithmetic.use(before)
+def _computed_with(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every layer made without saying so computes with the one, then with the other."""
+    arithmetic = request.param()
+    for function in (Layer.of.__func__, Block.of.__func__, multiply, EntropyNetwork.__init__):
+        monkeypatch.setattr(function, "__defaults__", (arithmetic,))
 
 
 Integers = NDArray[np.int64]

@@ -33,12 +33,15 @@ def test_rates_are_against_effort_1_and_the_default() -> None:
         ("2 (default)", "-10.00 %", "-", "2"),
         ("9", "-19.00 %", "-10.00 %", "50"),
     )
-    assert "1 pictures of 100x100, qualities 20, 50, 80" in table.notes[0]
+    assert "Pictures: 1 of 100x100; qualities 20, 50, 80" in table.notes[0]
 
 
 def test_results_without_efforts_are_refused() -> None:
     with pytest.raises(UsageError, match="caecodec@1"):
         effort.effort_table(Results(rows=[row("jpeg", 50, 1000, 30.0, None)]))
+    both = [row(name, 50, 1000, 30.0, None) for name in ("caecodec@1", "caecodec", "caecodec@2")]
+    with pytest.raises(UsageError, match="one effort"):
+        effort.effort_table(Results(rows=both))
 
 
 def test_a_timed_run_on_crops(tmp_path: Path) -> None:

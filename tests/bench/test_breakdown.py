@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import time
+from pathlib import Path
 
+import numpy as np
 import pytest
-from support import photograph
+from PIL import Image
+from support import photograph, run
 
+from caecodec import container
 from caecodec.bench import breakdown
+from caecodec.codec import open_codec
+from caecodec.engine import Engine
 from caecodec.errors import UsageError
 from caecodec.pixels import from_array
 
@@ -24,18 +29,55 @@ def test_stages_add_up_to_the_whole() -> None:
         assert result.gigamacs > 0
 
 
-def test_a_stage_inside_another_is_charged_to_itself() -> None:
+def test_a_stage_inside_another_is_charged_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+
+    def work(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    monkeypatch.setattr(breakdown.time, "perf_counter", lambda: now)
     clock = breakdown._Clock()
-    inner = clock.timed("g_s", lambda: time.sleep(0.03))
+    inner = clock.timed("g_s", lambda: work(3.0))
 
     def both() -> None:
-        time.sleep(0.01)
+        work(1.0)
         inner()
+        work(0.5)
 
+    work(0.25)
     clock.timed("g_a", both)()
     clock.switch()
-    assert clock.seconds["g_s"] == pytest.approx(0.03, abs=0.01)
-    assert clock.seconds["g_a"] == pytest.approx(0.01, abs=0.008)
+    assert (clock.seconds["g_s"], clock.seconds["g_a"], clock.seconds["the rest"]) == (3.0, 1.5, 0.25)
+
+
+def test_only_the_float_networks_count_for_what_they_reach() -> None:
+    picture = from_array(photograph(64, 128))
+    coder = open_codec()
+    parsed = container.parse(coder.encode(picture, 50))
+    config = coder.model.info.config
+    w, n, d = config["gs_width"], config["n"], config["gs_depth"]
+    cell = n * 4 * w + n * 768 + 4 * (d * (6 * w * w + 9 * w) + 9 * w * 192)  # multiply-accumulates of 16x16 pixels
+    counted = breakdown._macs(Engine, "synthesise", lambda: coder.decode(parsed))
+    assert counted == pytest.approx(cell * 4 * 8, rel=0.001)
+
+
+def test_a_picture_without_a_network_is_refused() -> None:
+    drawing = np.zeros((128, 128, 3), np.uint8)
+    drawing[::8] = 255
+    with pytest.raises(UsageError, match="losslessly"):
+        breakdown.breakdown(from_array(drawing), 90)
+
+
+def test_the_command_shows_stages_and_a_cold_start(tmp_path: Path) -> None:
+    Image.fromarray(photograph(96, 128)).convert("L").save(tmp_path / "a.png")
+    command = ["bench", "stages", tmp_path / "a.png", "--threads", "1", "--rounds", "1", "--megapixels", "0.02"]
+    result = run(*command, "--markdown")
+    assert result.code == 0, result.err
+    for shown in ("integers: context", "MP/s", "import torch", "a second picture", "alone, on all cores"):
+        assert shown.encode() in result.out
+    (tmp_path / "b.png").write_text("no picture")
+    assert run("bench", "stages", tmp_path / "b.png").code == 3
 
 
 def test_only_photo_models_are_broken_down() -> None:
