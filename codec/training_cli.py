@@ -40,7 +40,7 @@ def train(recipe: str, folder: Path | None, data: tuple[str, ...], validation: t
 @click.option("--name", help="Name of the model.  [default: the recipe's]")
 @click.option("--data", default="", help="One line on what it was trained on, for `caecodec models`.")
 @click.option("--measured", default="", help="One line on its measured quality, for `caecodec models`.")
-@click.option("--fit", metavar="PATH", help="Photographs to fit the frequency tables to; not those of --check.")
+@click.option("--fit", metavar="PATH", help="Photographs (256x256 at least) to fit the frequency tables to.")
 @click.option("--check", "check", metavar="PATH", help="Pictures to compare integer and float bits on.")
 @click.option("-f", "--force", is_flag=True, help="Overwrite an existing model.")
 @debug_option
@@ -60,6 +60,6 @@ def export(
     summary, to_fit = {"data": data, "quality": measured}, Path(fit) if fit else None
     path = exporting.export(checkpoint, folder, name, summary, overwrite=force, fit=to_fit)
     click.echo(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
-    for cost in exporting.check(checkpoint, Path(check)) if check else ():
+    for cost in exporting.check(checkpoint, path, Path(check)) if check else ():
         bits = f"{cost.float_bits:.0f} bits in float, {cost.integer_bits:.0f} in integers"
         click.echo(f"quality {cost.quality}: {bits} ({100 * cost.growth:+.3f} %)")

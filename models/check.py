@@ -18,6 +18,10 @@ from caecodec.models.integers import Tensors, integer_table
 from caecodec.models.layers import interpolate
 from caecodec.models.photo import PhotoModel, level_of_quality
 
+FITTED_QUALITIES = (1, 5, 12, 20, 30, 40, 50, 60, 70, 80, 90, 100)
+# what the Gaussian counts for in each table, for symbols that the pictures lack; 10^3 and 10^5 did as well
+_PRIOR_SYMBOLS = 1e4
+
 
 @dataclass(frozen=True, slots=True)
 class Cost:
@@ -54,16 +58,12 @@ def cost_of_integers(
     return Cost(quality, float_bits, integer_bits)
 
 
-FITTED_QUALITIES = (1, 5, 12, 20, 30, 40, 50, 60, 70, 80, 90, 100)
-_PRIOR_SYMBOLS = 1e4  # what the Gaussian counts for in each table
-
-
 @torch.inference_mode()
 def fitted_tables(model: PhotoModel, tensors: Mapping[str, NDArray[np.generic]], crops: Tensor) -> Tensors:
-    """The tables of `tensors` fitted to the symbols of crops (P, 3, H, W) uint8, as they are coded at many qualities.
+    """The tables of `tensors` fitted to the symbols of crops as they are coded at many qualities.
 
-    Each is the Gaussian's and the symbols' mean, weighted by their numbers, and symmetric but for the escape. What
-    rate-distortion optimised rounding does to the distribution is in it.
+    crops (P, 3, H, W) uint8, H and W multiples of 64. Each table is the Gaussian's and the symbols' mean, weighted by
+    their numbers and the same for both signs. What rate-distortion optimised rounding does to symbols is in it.
     """
     codec, tables = _codec_of(tensors)
     counts = np.zeros(tables.bits.shape)

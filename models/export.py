@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.numpy import save
+from safetensors.numpy import load_file, save
 
 from caecodec.errors import UsageError
 from caecodec.files import make_folder, write_atomically
@@ -98,7 +98,7 @@ def export(
         "id": model_id(tensors).hex(),
         "config": json.dumps(model.config.to_dict()),
         "training": json.dumps(training),
-        "summary": json.dumps(dict(summary or {})),
+        "summary": json.dumps(dict(summary or {}) | ({"tables": f"fitted to {fit.name}"} if fit else {})),
     }
     make_folder(folder)
     path = folder / f"{name}.safetensors"
@@ -128,6 +128,8 @@ def _card(metadata: Mapping[str, str], training: Mapping[str, float], record: Ma
         lines.append("- Validation, bpp / PSNR: " + ", ".join(f"{bpp} / {psnr}" for bpp, psnr in points))
     else:
         lines += [f"- Validation, {name}: {values}" for name, values in validation.items() if name != "kind"]
+    if "tables" in summary:
+        lines.append(f"- Frequency tables: {summary['tables']}")
     lines.append(f"- Measured: {summary.get('quality') or 'not stated'}")
     return "\n".join([*lines, "", "## Recipe", "", "```toml", str(record["recipe"]).strip(), "```", ""])
 
@@ -142,11 +144,14 @@ def _fitted(model: Model, tensors: Tensors, pictures: Path) -> Tensors:
     return fitted_tables(model, tensors, crops)
 
 
-def check(checkpoint: Path, pictures: Path) -> list[Cost]:
-    """Cost of exactness at a low, a middle and a high quality, on 256x256 crops of `pictures`."""
+def check(checkpoint: Path, weights: Path, pictures: Path) -> list[Cost]:
+    """Cost of exactness at a low, a middle and a high quality, on 256x256 crops of `pictures`.
+
+    checkpoint: the float model; weights: the file that was exported from it, fitted tables included. Raises UsageError.
+    """
     model, _ = load_checkpoint(checkpoint)
     if not isinstance(model, PhotoModel):
         raise UsageError("--check is for photo models")
-    tensors = tensors_of(model)
+    tensors = load_file(weights)
     crops = validation_crops([pictures], 256, torch.device("cpu"))
     return [cost_of_integers(model, tensors, crops, quality) for quality in (10, 50, 90)]

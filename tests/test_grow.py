@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from caecodec.models import recipe
 from caecodec.models.grow import grown
 from caecodec.models.photo import PhotoConfig, PhotoModel
 
@@ -42,7 +43,7 @@ def test_a_grown_model_does_what_the_small_one_did_and_can_learn(larger: dict[st
     expected, found = (model(x, level, hard=True) for model in (small, large))
     for key in expected:
         assert torch.allclose(found[key], expected[key], atol=1e-4, rtol=1e-4), key
-    # nothing that was added is cut off for ever: a step moves the weights that read it
+    # nothing that was added is cut off for ever: what reads it has a gradient, and the rest follows once that has moved
     found["x_hat"].square().mean().add(found["bits_y"].mean()).backward()
     new = [
         p
@@ -51,7 +52,13 @@ def test_a_grown_model_does_what_the_small_one_did_and_can_learn(larger: dict[st
     ]
     assert new
     assert all(p.grad is not None for p in new)
-    assert sum(bool(p.grad.abs().max() > 0) for p in new if p.grad is not None) >= len(new) / 4
+    moving = {name for name, p in large.named_parameters() if p.grad is not None and p.grad.abs().max() > 0}
+    added = {name for name, p in large.named_parameters() if name not in small.state_dict()}
+    assert {name for name in added if name.endswith(("mix_out.weight", "project.weight"))} <= moving
+    if large.config.gs_width > small.config.gs_width:  # the head reads channels that were not there
+        head = large.g_s.head.weight.grad
+        assert head is not None
+        assert head[:, small.config.gs_width :].abs().max() > 0
 
 
 @pytest.mark.parametrize(
@@ -61,3 +68,9 @@ def test_a_grown_model_does_what_the_small_one_did_and_can_learn(larger: dict[st
 def test_what_cannot_be_grown_is_refused(larger: dict[str, int], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         grown(PhotoModel(SMALL).state_dict(), PhotoModel(replace(SMALL, **larger)).state_dict())
+
+
+@pytest.mark.parametrize("name", ["photo-s", "photo-hq"])
+def test_the_larger_recipes_can_start_from_the_default_one(name: str) -> None:
+    small, large = (PhotoModel(recipe.load(which).model) for which in ("photo", name))  # type: ignore[arg-type]
+    large.load_state_dict(grown(small.state_dict(), large.state_dict()))

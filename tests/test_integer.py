@@ -15,6 +15,7 @@ from caecodec.integer import (
     STEPS,
     Block,
     EntropyNetwork,
+    Head,
     Layer,
     depth_to_space,
     group_at,
@@ -34,6 +35,7 @@ def _computed_with(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
 
 
 Integers = NDArray[np.int64]
+Tensors = dict[str, NDArray[np.generic]]
 
 
 def tensors_of(
@@ -185,6 +187,62 @@ def test_every_group_is_coded_once_in_every_phase_and_once_in_every_step() -> No
     square = [[group_at(step, phase) for phase in range(4)] for step in range(STEPS)]
     assert square == [[0, 1, 2, 3], [1, 0, 3, 2], [2, 3, 0, 1], [3, 2, 1, 0]]
     assert PHASES == ((0, 0), (1, 1), (0, 1), (1, 0))
+
+
+def head_of(random: np.random.Generator, inputs: int, outputs: int, shift: int) -> tuple[Tensors, Layer]:
+    tensors = tensors_of(random, "h", inputs, outputs, shift)
+    return tensors, Layer.of(tensors, "h")
+
+
+@pytest.mark.parametrize("shift", [0, 9, 20])
+def test_a_head_is_a_layer_and_two_floors(shift: int) -> None:
+    """Its scale indices come out of one product; here out of the layer, the table and both floors."""
+    random = np.random.default_rng(shift)
+    _, layer = head_of(random, 24, 16, shift)
+    head = Head.of(layer)
+    x = inputs_of(random, 200, 24)
+    table = random.integers(-(2**22 - 2**16), 2**22 - 2**16 + 1, 8).astype(np.float64)
+    table[0], table[1], table[2] = 2**22 - 2**16, -(2**22) + 2**16, 0
+    out = layer(x)
+    expected = np.clip((out[:, 8:].astype(np.int64) + table.astype(np.int64) + 512) >> 10, 0, 63)
+    index = np.clip(np.floor(x @ head.index + (head.index_bias + table / 1024)), 0, 63)
+    assert np.array_equal(index, expected)
+    assert len(set(expected.ravel().tolist())) > (1 if shift < 20 else 20)
+    assert np.array_equal(np.clip(np.floor(x @ head.mean + head.mean_bias), -M, M), out[:, :8])
+
+
+@pytest.mark.parametrize("shape", [(2, 2), (4, 6), (2, 8)])
+def test_features_are_those_of_the_whole_adaptor(shape: tuple[int, int]) -> None:
+    """Only known channels are multiplied, phase by phase; here everything that is known and the zeros beside it."""
+    model = zoo.load()
+    network = EntropyNetwork(model.tensors)
+    random = np.random.default_rng(shape[1])
+    h, w = shape
+    n, quarter = network.n, network.n // 4
+    psi = inputs_of(random, h, w, len(network.first.weight))
+    for step in range(1, STEPS):
+        u = np.zeros((h, w, n))
+        known = [np.zeros((h // 2, w // 2, n)) for _ in PHASES]
+        for phase, (i, j) in enumerate(PHASES):
+            for earlier in range(step):
+                group = group_at(earlier, phase)
+                values = inputs_of(random, h // 2, w // 2, quarter)
+                u[i::2, j::2, group * quarter : (group + 1) * quarter] = values
+                known[phase][..., earlier * quarter : (earlier + 1) * quarter] = values
+            known[phase][..., step * quarter :] = 7.0  # of a later step: not to be read
+        x = Layer.of(model.tensors, f"int.context.adaptors.{step - 1}")(np.concatenate((u, psi), axis=-1), relu=True)
+        for block in network.trunk:
+            x = block(x)
+        assert np.array_equal(network.features(step, psi, known), x)
+
+
+def test_an_index_table_out_of_range_is_refused() -> None:
+    sound = dict(zoo.load().tensors)
+    for wrong in (2**22 - 2**16 + 1, -(2**22)):
+        entries = np.array(sound["quality.index"])
+        entries[3, 4] = wrong
+        with pytest.raises(ModelError, match="index"):
+            EntropyNetwork(sound | {"quality.index": entries})
 
 
 def test_sums_do_not_depend_on_their_order() -> None:

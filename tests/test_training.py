@@ -15,6 +15,7 @@ import pytest
 import torch
 from PIL import Image
 from support import encoded, photograph
+from support import run as run_command
 
 import caecodec
 from caecodec.errors import FileSystemError, ModelError, UsageError
@@ -183,6 +184,23 @@ def test_export_writes_a_card_and_does_not_overwrite(run: Path, tmp_path: Path) 
         export(run / "run" / "checkpoint.pt", tmp_path, "mine")
     with pytest.raises(UsageError, match="not a whole checkpoint"):
         export(run / "recipe.toml", tmp_path, "other")
+
+
+def test_export_fits_tables_and_checks_what_it_wrote(run: Path, tmp_path: Path) -> None:
+    checkpoint, pictures = run / "run" / "checkpoint.pt", run / "val.png"
+    plain = zoo.load(str(export(checkpoint, tmp_path, "plain"))).tensors
+    result = run_command(
+        "export", checkpoint, "-o", tmp_path, "--name", "fitted", "--fit", pictures, "--check", pictures
+    )
+    assert result.code == 0, result.err
+    assert result.out.count(b"bits in float") == 3
+    fitted = zoo.load(str(tmp_path / "fitted.safetensors")).tensors
+    assert [name for name in plain if not np.array_equal(plain[name], fitted[name])] == ["table.frequencies"]
+    assert "fitted to val.png" in (tmp_path / "fitted.md").read_text()
+    refused = run_command("export", checkpoint, "-o", tmp_path, "--name", "none", "--fit", run / "train" / "0.png")
+    assert refused.code == 2
+    assert "at least 256x256" in refused.err
+    assert not (tmp_path / "none.safetensors").exists()
 
 
 def test_export_is_the_same_every_time(run: Path) -> None:
