@@ -205,9 +205,10 @@ def alone_of(picture: Picture, quality: int, model: str | None = None) -> tuple[
 _COLD = """
 import json, sys, time
 marks = {"python": time.time()}
-import torch
+from caecodec import codec
+codec._load_torch()
 marks["import torch"] = time.time()
-from caecodec import codec, container, photo, pixels
+from caecodec import container, photo, pixels
 marks["import the rest"] = time.time()
 parsed = container.parse(open(sys.argv[1], "rb").read())
 coder = codec.open_codec(parsed.model_id)

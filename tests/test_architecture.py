@@ -115,7 +115,7 @@ CLI_MAY_NOT_IMPORT = {
 }
 ONLY_IMPORTERS_IN_CODEC = {
     "constriction": {"entropy"},
-    "torch": {"arithmetic_torch", "engine", "small_engine", "refine"},
+    "torch": {"arithmetic_torch", "codec", "engine", "small_engine", "refine"},
     "PIL": {"pixels", "__init__"},  # its functions take and give PIL images
     "rich": {"terminal"},
 }
