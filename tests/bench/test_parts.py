@@ -106,7 +106,7 @@ def test_formats_of_unknown_parts_have_none() -> None:
 
 
 def test_a_lossless_file_is_header_and_pixels() -> None:
-    data = caecodec.encode(np.zeros((40, 30, 3), np.uint8))
+    data = caecodec.encode(np.zeros((40, 30, 3), np.uint8), model="lossless")
     found = parts.cae_parts(data)
     assert set(found) == {"header", "pixels", "metadata"}
     assert sum(found.values()) == len(data)
