@@ -20,6 +20,14 @@ from caecodec.options import debug_option
 )
 @click.option("--resume", is_flag=True, help="Continue the run in the folder.")
 @click.option("--from", "start", type=click.Path(path_type=Path), help="Start from the weights of a checkpoint.")
+@click.option(
+    "--branch", type=click.Path(path_type=Path), help="Start where another run stands, its optimiser's state and all."
+)
+@click.option(
+    "--schedule",
+    type=click.Choice(["whole", "constant", "decay"]),
+    help="Learning rate: constant then to zero; constant until stopped; to zero at once.  [default: whole]",
+)
 @click.option("--decoder-only", is_flag=True, help="Keep the encoder, train the rest on latents as they are coded.")
 @click.option("--drawn", is_flag=True, help="Train an autoencoder of the literature as drawn: floats, no codec.")
 @click.option("--without", default="", metavar="CLASS", help="Leave a class of the data set out.")

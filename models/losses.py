@@ -73,10 +73,10 @@ def distortion(kind: str, x_hat: Tensor, x: Tensor) -> Tensor:
     return (1 - ssim(x_hat, x, scales=3 if kind == "ms-ssim" else 1)) * (255**2 / 50)
 
 
-def rate_distortion(bpp: Tensor, mse: Tensor, lam: Tensor, exponent: float) -> Tensor:
-    """Mean over the batch of (R + lambda D) / (lambda / 0.02)^exponent.
+def rate_distortion(bpp: Tensor, error: Tensor, lam: Tensor, exponent: float) -> Tensor:
+    """Mean over the batch of (R + error) / (lambda / 0.02)^exponent; error: lambda D in bits per pixel.
 
     R grows about as lambda^(1/2 .. 2/3); the division keeps low qualities from being drowned by high ones, since what
     counts for a codec is relative rate.
     """
-    return ((bpp + lam * mse) * (lam / 0.02) ** -exponent).mean()
+    return ((bpp + error) * (lam / 0.02) ** -exponent).mean()

@@ -13,12 +13,14 @@ from torch import nn
 
 from caecodec.integer import RDO_STRENGTH
 from caecodec.models import data, losses
+from caecodec.models.eye import EyeDistance, eye_lambda
 from caecodec.models.loader import Loader
 from caecodec.models.photo import PATCH, PhotoConfig, PhotoModel
 from caecodec.models.recipe import PictureData, Recipe
 from caecodec.models.task import Forward, Loss, Place
 
 VALIDATION_LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
+VALIDATION_CROP = 256
 
 
 class PhotoTask:
@@ -33,6 +35,7 @@ class PhotoTask:
         self._decoder_only = decoder_only
         self._mode: dict[str, Any] = {"hard": True, "rdo": RDO_STRENGTH} if decoder_only else {}
         self._crop = recipe.train.crop
+        self._eyes: dict[int, EyeDistance] = {}  # by the side of a crop
 
     def new_model(self) -> PhotoModel:
         model = PhotoModel(self._model)
@@ -54,7 +57,7 @@ class PhotoTask:
         self._raise_failure()
         if not len(self.pool):
             raise ValueError(f"no training picture of at least {min_side}x{min_side} in {', '.join(config.train)}")
-        self._validation = data.validation_crops([Path(p) for p in config.validation], 256, place.device)
+        self._validation = data.validation_crops([Path(p) for p in config.validation], VALIDATION_CROP, place.device)
 
     def initialise(self, model: nn.Module) -> None:
         assert isinstance(model, PhotoModel)
@@ -69,7 +72,9 @@ class PhotoTask:
         # starts far from its own and is measured in steps of scale; at the common rate it was still on its way after
         # 5000 steps
         scales = {"g_a.linear.weight": self._train.linear_lr_scale, "g_s.linear.weight": self._train.linear_lr_scale}
-        return scales | {"z_index": 20.0, "log_gain_z": 5.0, "z_mean": 3.0}
+        scales |= {"z_index": 20.0, "log_gain_z": 5.0, "z_mean": 3.0}
+        # what an eye asks of the steps is far from what MSE asked
+        return scales | {"log_gain": self._train.gain_lr_scale}
 
     def steps_per_validation(self) -> int:
         return 0
@@ -94,8 +99,18 @@ class PhotoTask:
         mse = losses.mse_255(out["x_hat"], x)
         bpp = out["bits_y"] + out["bits_z"]
         low, high = self._model.lambda_min, self._model.lambda_max
-        value = losses.rate_distortion(bpp, mse, low * (high / low) ** level, config.lambda_exponent)
-        return Loss(value, {"bpp": bpp.mean(), "psnr": losses.psnr(mse).mean()}, batch)
+        lam = low * (high / low) ** level
+        error, shown = lam * mse, {"bpp": bpp.mean(), "psnr": losses.psnr(mse).mean()}
+        if config.eye_share:
+            seen = self._eye(self._crop)(out["x_hat"], x)
+            error = (1 - config.eye_share) * error + config.eye_share * eye_lambda(lam) * seen
+            shown["ssimulacra2"] = 100 - seen.mean()
+        return Loss(losses.rate_distortion(bpp, error, lam, config.lambda_exponent), shown, batch)
+
+    def _eye(self, side: int) -> EyeDistance:
+        if side not in self._eyes:
+            self._eyes[side] = EyeDistance(side).to(self._place.device)
+        return self._eyes[side]
 
     def settle(self, model: nn.Module) -> None:
         """Nothing to do: there is no batch normalisation."""
@@ -105,22 +120,31 @@ class PhotoTask:
 
     @torch.no_grad()
     def validate(self, model: nn.Module) -> dict[str, Any]:
-        """Rate and PSNR at five levels, coded as the codec does. `score`: mean log2(R + lambda D)."""
-        record: dict[str, Any] = {"bpp": [], "psnr": []}
-        score = 0.0
+        """Rate, PSNR and SSIMULACRA2 at five levels, coded as the codec does.
+
+        `score`: mean log2(R + lambda D), D in MSE; `eye_score`: the same, D as people see it.
+        """
+        record: dict[str, Any] = {"bpp": [], "psnr": [], "ssimulacra2": []}
+        score = eye_score = 0.0
         for level in VALIDATION_LEVELS:
-            rates, errors = [], []
+            rates, errors, seen = [], [], []
             for chunk in torch.split(self._validation, 8):
                 x = chunk.float().div(255).contiguous(memory_format=torch.channels_last)
                 with _autocast(self._place.device):
                     out = model(x, torch.full((len(x),), level, device=x.device), hard=True, rdo=RDO_STRENGTH)
                 rates.append(out["bits_y"] + out["bits_z"])
-                errors.append(losses.mse_255(out["x_hat"].clamp(0, 1), x))
-            rate, mse = torch.cat(rates), torch.cat(errors)
-            score += float(torch.log2(rate + self._model.lambda_at(level) * mse).mean())
+                x_hat = out["x_hat"].clamp(0, 1)
+                errors.append(losses.mse_255(x_hat, x))
+                seen.append(self._eye(VALIDATION_CROP)(x_hat, x))
+            rate, mse, distance = torch.cat(rates), torch.cat(errors), torch.cat(seen)
+            lam = self._model.lambda_at(level)
+            score += float(torch.log2(rate + lam * mse).mean())
+            eye_score += float(torch.log2(rate + eye_lambda(torch.tensor(lam)) * distance).mean())
             record["bpp"].append(round(float(rate.mean()), 4))
             record["psnr"].append(round(float(losses.psnr(mse).mean()), 3))
-        return record | {"score": round(score / len(VALIDATION_LEVELS), 5)}
+            record["ssimulacra2"].append(round(100 - float(distance.mean()), 2))
+        scores = {"score": score, "eye_score": eye_score}
+        return record | {name: round(value / len(VALIDATION_LEVELS), 5) for name, value in scores.items()}
 
     def close(self, model: nn.Module, folder: Path, *, draw: bool) -> None:
         self._loader.stop()

@@ -74,6 +74,8 @@ class TrainConfig:
     lr: float = 1e-3
     finish_lr: float = 4e-4  # of --decoder-only, which starts from a trained model
     linear_lr_scale: float = 0.2
+    gain_lr_scale: float = 1.0  # of the photo model's quantiser steps
+    eye_share: float = 0.0  # of SSIMULACRA2 in the photo model's distortion; the rest is MSE
     warmup_steps: int = 300
     decay_from: float = 0.6
     ema: float = 0.999

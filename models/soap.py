@@ -24,7 +24,8 @@ class SOAP(Optimizer):
 
     A side longer than `max_side` keeps the identity as its basis. Bases are refreshed by one power iteration and a QR
     every `every` steps, shape after shape, so that no step is slow. Parameters must keep having a gradient, or none,
-    from the first step on.
+    from the first step on. `turn_in`: products with the bases are taken in this type; gradients of bfloat16 autocast
+    carry no more digits than that, and a CPU multiplies it twice as fast. Bases and moments stay in float32.
     """
 
     def __init__(
@@ -35,8 +36,20 @@ class SOAP(Optimizer):
         eps: float = 1e-8,
         every: int = 20,
         max_side: int = 512,
+        turn_in: torch.dtype = torch.float32,
     ) -> None:
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "every": every, "max_side": max_side})
+        for group in self.param_groups:
+            group["momentum_in"] = "eigenbasis"
+        self._turn_in = turn_in
+        self._cast: dict[Tensor, dict[int, Tensor]] = {}  # bases in `turn_in`; not part of the state
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """State of a run that stopped. Raises ValueError for one that kept its momentum in another basis."""
+        if any(group.get("momentum_in") != "eigenbasis" for group in state_dict["param_groups"]):
+            raise ValueError("the optimiser's state is of an older version, which kept its momentum in another basis")
+        self._cast.clear()
+        super().load_state_dict(state_dict)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
@@ -61,14 +74,16 @@ class SOAP(Optimizer):
         state["step"] += 1
         count = int(state["step"])
 
-        state["m"].lerp_(g, 1 - beta1)
-        g_eigen, m_eigen = _rotate(g, state), _rotate(state["m"], state)
+        bases = self._bases(members[0], state)
+        g_eigen = _rotate(g.to(self._turn_in), bases).float()
+        state["m"].lerp_(g_eigen, 1 - beta1)
         state["v"].mul_(beta2).addcmul_(g_eigen, g_eigen, value=1 - beta2)
+        direction = state["m"] / state["v"].sqrt().add_(group["eps"])
+        update = _rotate_back(direction.to(self._turn_in), bases)
         correction = (1 - beta2**count) ** 0.5 / (1 - beta1**count)
-        update = _rotate_back(m_eigen * correction / (state["v"].sqrt() + group["eps"]), state)
         parts = torch.split(update, [_as_matrices(p)[0] for p in members])
         moves = [u.reshape(p.shape).to(p.dtype) for u, p in zip(parts, members, strict=True)]
-        torch._foreach_add_(members, moves, alpha=-group["lr"])
+        torch._foreach_add_(members, moves, alpha=-group["lr"] * correction)
 
         for side in (0, 1):
             if f"gram{side}" not in state:
@@ -77,12 +92,19 @@ class SOAP(Optimizer):
                 state[f"gram{side}"].lerp_(_gram(g, side), 1 - beta2)
             if (count + number) % group["every"] == 0:
                 _refresh(state, side)
+                self._cast.pop(members[0], None)
+
+    def _bases(self, first: Tensor, state: dict[str, Any]) -> dict[int, Tensor]:
+        if first not in self._cast:
+            found = {side: state[f"basis{side}"] for side in (0, 1) if f"basis{side}" in state}
+            self._cast[first] = {side: basis.to(self._turn_in) for side, basis in found.items()}
+        return self._cast[first]
 
     @staticmethod
     def _start(state: dict[str, Any], g: Tensor, group: dict[str, Any]) -> None:
         state["step"] = 0
-        state["m"] = torch.zeros_like(g)  # momentum, in the parameters' own basis
-        state["v"] = torch.zeros_like(g)  # second moment, in the eigenbasis
+        state["m"] = torch.zeros_like(g)  # momentum and second moment, in the eigenbasis
+        state["v"] = torch.zeros_like(g)
         for side, length in enumerate(g.shape[1:]):
             if min(g.shape[1:]) >= SMALLEST_SIDE and length <= group["max_side"]:
                 state[f"gram{side}"] = _gram(g, side)
@@ -109,24 +131,26 @@ def _eigenvectors(gram: Tensor) -> Tensor:
     return vectors.flip(2).contiguous()
 
 
-def _rotate(g: Tensor, state: dict[str, Any]) -> Tensor:
-    if "basis0" in state:
-        g = state["basis0"].mT @ g
-    return g @ state["basis1"] if "basis1" in state else g
+def _rotate(g: Tensor, bases: dict[int, Tensor]) -> Tensor:
+    if 0 in bases:
+        g = bases[0].mT @ g
+    return g @ bases[1] if 1 in bases else g
 
 
-def _rotate_back(g: Tensor, state: dict[str, Any]) -> Tensor:
-    if "basis0" in state:
-        g = state["basis0"] @ g
-    return g @ state["basis1"].mT if "basis1" in state else g
+def _rotate_back(g: Tensor, bases: dict[int, Tensor]) -> Tensor:
+    if 0 in bases:
+        g = bases[0] @ g
+    return g @ bases[1].mT if 1 in bases else g
 
 
 def _refresh(state: dict[str, Any], side: int) -> None:
-    """One step of orthogonal iteration; v is permuted along so that it stays with its eigenvector."""
+    """One step of orthogonal iteration; m is turned to the new basis, v permuted to stay with its eigenvector."""
     basis, gram = state[f"basis{side}"], state[f"gram{side}"]
     product = gram @ basis  # (K, s, s)
     order = torch.argsort((basis * product).sum(1), dim=1, descending=True)  # (K, s)
     index = order[:, :, None] if side == 0 else order[:, None, :]
     state["v"] = state["v"].gather(side + 1, index.expand_as(state["v"]))
     columns = product.gather(2, order[:, None, :].expand_as(product))
-    state[f"basis{side}"] = torch.linalg.qr(columns)[0].contiguous()
+    state[f"basis{side}"] = fresh = torch.linalg.qr(columns)[0].contiguous()
+    turn = fresh.mT @ basis
+    state["m"] = turn @ state["m"] if side == 0 else state["m"] @ turn.mT

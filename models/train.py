@@ -38,10 +38,19 @@ from caecodec.models.task import Forward, Place, Task
 WEIGHT_KEYS = ("step", "patches", "elapsed", "config", "recipe", "history", "validation", "without")
 
 
-def learning_rate_factor(progress: float, step: int, config: TrainConfig) -> float:
-    """Linear warm-up over `warmup_steps`, constant until `decay_from`, then linear to zero."""
-    warm = min(1.0, (step + 1) / max(1, config.warmup_steps))
-    return warm * min(1.0, max(0.0, (1 - progress) / (1 - config.decay_from)))
+SCHEDULES = ("whole", "constant", "decay")
+
+
+def learning_rate_factor(progress: float, step: int, config: TrainConfig, schedule: str = "whole") -> float:
+    """Linear warm-up over `warmup_steps`, constant until `decay_from`, then linear to zero.
+
+    schedule: "whole" is that; "constant" leaves the end out, and "decay" is the end alone.
+    """
+    warm = 1.0 if schedule == "decay" else min(1.0, (step + 1) / max(1, config.warmup_steps))
+    if schedule == "constant":
+        return warm
+    start = 0.0 if schedule == "decay" else config.decay_from
+    return warm * min(1.0, max(0.0, (1 - progress) / (1 - start)))
 
 
 def task_of(recipe: Recipe, place: Place, *, decoder_only: bool = False) -> Task:
@@ -66,8 +75,9 @@ class Trainer:
         compile_model: bool,
         seed: int | None,
         decoder_only: bool = False,
+        schedule: str = "whole",
     ) -> None:
-        self.recipe, self.folder, self.minutes = recipe, folder, minutes
+        self.recipe, self.folder, self.minutes, self.schedule = recipe, folder, minutes, schedule
         self.rank, self.world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
         if self.world > 1 and not dist.is_initialized():
             dist.init_process_group("nccl" if device == "cuda" else "gloo")
@@ -85,7 +95,9 @@ class Trainer:
         self.task = task_of(recipe, place, decoder_only=decoder_only)
         self.model = layers.channels_last(self.task.new_model().to(self.device))
         self.ema = layers.channels_last(self.task.new_model().to(self.device)).eval()
-        self.optimizer = _optimizer(self.model, recipe.train, self.task.lr_scales())
+        half = isinstance(recipe.model, PhotoConfig)  # trained under autocast
+        turn_in = torch.bfloat16 if half else torch.float32
+        self.optimizer = _optimizer(self.model, recipe.train, self.task.lr_scales(), turn_in)
         self.step, self.elapsed = 0, 0.0
         self.patches = 0
         self.history: list[dict[str, Any]] = []  # earlier runs these weights come from
@@ -104,6 +116,8 @@ class Trainer:
     @property
     def progress(self) -> float:
         """Share of the run that is done, 0..1."""
+        if self.minutes is None and self.schedule == "constant":
+            return 0.0  # until it is stopped
         if self.minutes is not None:
             return min(1.0, self.elapsed / (60 * self.minutes))
         return min(1.0, self.step / self.task.total_steps())
@@ -128,6 +142,7 @@ class Trainer:
             "patches": self.patches,
             "elapsed": self.elapsed,
             "minutes": self.minutes,
+            "schedule": self.schedule,
             "config": self.recipe.model.to_dict(),
             "recipe": self.recipe.text,
             "decoder_only": self._decoder_only,
@@ -149,6 +164,7 @@ class Trainer:
         return {
             "recipe": self.recipe.name,
             "decoder_only": self._decoder_only,
+            "schedule": self.schedule,
             "steps": self.step,
             "hours": round(self.elapsed / 3600, 3),
             "device": torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu",
@@ -164,18 +180,33 @@ class Trainer:
         if state["config"] != self.recipe.model.to_dict():
             raise ValueError(f"{self.checkpoint} is of another recipe, or of one with or without --drawn; resume it so")
         self._check_class(self.checkpoint, state)
-        try:
-            self.model.load_state_dict(state["model"])
-            self.ema.load_state_dict(state["ema"])
-            self.optimizer.load_state_dict(state["optimizer"])
-        except (RuntimeError, ValueError) as exc:
-            raise ValueError(f"{self.checkpoint} does not fit this recipe") from exc
+        self._take_whole(self.checkpoint, state)
         self.step, self.elapsed, self.patches = state["step"], state["elapsed"], state["patches"]
         self.history = state.get("history", [])[:-1]
         self._best, self._waited = state.get("best"), state.get("waited", 0)
         self.task.reseed(self._rng_seed + 1000 * self.step)
         if self.minutes is None:
             self.minutes = state["minutes"]
+        self.schedule = state.get("schedule", "whole")
+
+    def _take_whole(self, checkpoint: Path, state: dict[str, Any]) -> None:
+        """Weights, their averages and the optimiser's state. Raises ValueError where they do not fit."""
+        try:
+            self.model.load_state_dict(state["model"])
+            self.ema.load_state_dict(state["ema"])
+            self.optimizer.load_state_dict(state["optimizer"])
+        except (RuntimeError, ValueError, KeyError) as exc:
+            raise ValueError(f"{checkpoint} does not fit this recipe ({exc})") from exc
+
+    def branch_from(self, checkpoint: Path) -> None:
+        """Begin another schedule where another run of the same recipe stands, its optimiser's state and all."""
+        state = _load_state(checkpoint, self.device)
+        self._check_class(checkpoint, state)
+        if "optimizer" not in state or state["config"] != self.recipe.model.to_dict():
+            raise ValueError(f"{checkpoint} is not the checkpoint.pt of a run of this recipe")
+        self._take_whole(checkpoint, state)
+        self.patches, self.history = state["patches"], state["history"]
+        self.task.reseed(self._rng_seed + self.patches)
 
     def _check_class(self, checkpoint: Path, state: dict[str, Any]) -> None:
         """Raise ValueError where weights saw a class that this run leaves out."""
@@ -296,7 +327,7 @@ class Trainer:
         """One step; every tenth reads back what it shows."""
         config = self.recipe.train
         loss = self.task.loss(forward, self.progress)
-        factor = learning_rate_factor(self.progress, self.step, config)
+        factor = learning_rate_factor(self.progress, self.step, config, self.schedule)
         for group in self.optimizer.param_groups:
             group["lr"] = config.lr * factor * group["lr_scale"]
         self.optimizer.zero_grad(set_to_none=True)
@@ -339,7 +370,8 @@ class Trainer:
         since, patches = self._window_start
         self._window_start = now, self.patches
         rate = (self.patches - patches) / (now - since)
-        lr = self.recipe.train.lr * learning_rate_factor(self.progress, self.step, self.recipe.train)
+        factor = learning_rate_factor(self.progress, self.step, self.recipe.train, self.schedule)
+        lr = self.recipe.train.lr * factor
         return {"kind": "train"} | means | {"patches_per_s": round(rate, 1), "lr": lr} | self.task.status()
 
     def _log(self, record: dict[str, Any]) -> None:
@@ -374,14 +406,16 @@ def _status(record: dict[str, Any]) -> str:
     return "  ".join((f"loss {record['loss']:.3f}", *shown))
 
 
-def _optimizer(model: nn.Module, config: TrainConfig, scales: dict[str, float]) -> torch.optim.Optimizer:
+def _optimizer(
+    model: nn.Module, config: TrainConfig, scales: dict[str, float], turn_in: torch.dtype = torch.float32
+) -> torch.optim.Optimizer:
     groups: list[dict[str, Any]] = [{"params": [], "lr_scale": s} for s in sorted({1.0, *scales.values()})]
     by_scale = {group["lr_scale"]: group["params"] for group in groups}
     for name, parameter in model.named_parameters():
         by_scale[scales.get(name, 1.0)].append(parameter)
     groups = [group for group in groups if group["params"]]
     if config.optimizer == "soap":
-        return SOAP(groups, lr=config.lr, every=config.precondition_every)
+        return SOAP(groups, lr=config.lr, every=config.precondition_every, turn_in=turn_in)
     if config.optimizer == "adam":
         return torch.optim.Adam(groups, lr=config.lr, betas=(0.9, 0.99))
     raise ValueError(f"unknown optimizer {config.optimizer!r}; known are 'soap' and 'adam'")
@@ -396,6 +430,8 @@ def run_recipe(
     minutes: float | None = None,
     resume: bool = False,
     start: Path | None = None,
+    branch: Path | None = None,
+    schedule: str | None = None,
     decoder_only: bool = False,
     drawn: bool = False,
     without: str = "",
@@ -413,8 +449,12 @@ def run_recipe(
         folder = folder or Path("runs") / recipe.name
         if device == "cuda" and not torch.cuda.is_available():
             raise UsageError("no CUDA device is available to this torch; use --device cpu")
-        if resume and start is not None:
-            raise UsageError("--resume continues a run and --from starts one: give one of them")
+        if resume + (start is not None) + (branch is not None) > 1:
+            raise UsageError("--resume continues a run, --from and --branch start one: give one of them")
+        if resume and schedule is not None:
+            raise UsageError("--resume keeps the schedule that the run has; --branch begins another")
+        if schedule == "decay" and branch is None:
+            raise UsageError("--schedule decay ends a run that stands: name its checkpoint with --branch")
         if decoder_only and start is None and not resume:
             raise UsageError("--decoder-only keeps the encoder of a trained model: name its checkpoint with --from")
         if (folder / "checkpoint.pt").exists() != resume:
@@ -429,9 +469,12 @@ def run_recipe(
             compile_model=compiled,
             seed=seed,
             decoder_only=decoder_only,
+            schedule=schedule or "whole",
         )
         if resume:
             trainer.resume()
+        elif branch is not None:
+            trainer.branch_from(branch)
         elif start is not None:
             trainer.start_from(start)
         return trainer.run()

@@ -31,6 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "limits": {"errors"},
     "container": {"errors", "limits"},
     "pixels": {"errors", "limits"},
+    "ssimulacra2": set(),
     "arithmetic": set(),
     "arithmetic_torch": {"arithmetic"},
     "integer": {"errors", "arithmetic"},

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -77,3 +78,34 @@ def test_parameters_without_gradient_are_left_alone() -> None:
     optimizer.step()
     assert torch.equal(still, torch.ones(8, 8))
     assert not torch.equal(moving, torch.ones(8, 8))
+
+
+def test_state_with_the_momentum_in_another_basis_is_refused() -> None:
+    weight = nn.Parameter(torch.ones(8, 8))
+    optimizer = SOAP([weight], lr=1e-2)
+    state = optimizer.state_dict()
+    for group in state["param_groups"]:
+        del group["momentum_in"]  # as versions before had it
+    with pytest.raises(ValueError, match="momentum in another basis"):
+        optimizer.load_state_dict(state)
+
+
+def test_products_in_bfloat16_learn_as_well() -> None:
+    losses = {}
+    for kind in (torch.float32, torch.bfloat16):
+        weight = nn.Parameter(torch.zeros(16, 24))
+        losses[kind] = train(SOAP([weight], lr=3e-2, turn_in=kind), weight, 300)
+    assert losses[torch.bfloat16] < 1.5 * losses[torch.float32]
+
+
+def test_momentum_follows_its_bases_when_they_turn() -> None:
+    """In its own basis the momentum is what an average of plain gradients is, however often bases were refreshed."""
+    torch.manual_seed(0)
+    weight, plain = nn.Parameter(torch.randn(8, 12)), torch.zeros(8, 12)
+    optimizer = SOAP([weight], lr=0.0, every=3)
+    for _ in range(20):
+        weight.grad = torch.randn(8, 12)
+        optimizer.step()
+        plain.lerp_(weight.grad, 1 - 0.95)
+    state = optimizer.state[weight]
+    assert torch.allclose(state["basis0"][0] @ state["m"][0] @ state["basis1"][0].T, plain, atol=1e-4)

@@ -93,6 +93,7 @@ def test_a_killed_run_resumes_where_its_checkpoint_stopped(
     monkeypatch.setattr(first, "save", save_and_die)
     with pytest.raises(KeyboardInterrupt):
         first.run()
+    recipe = replace(recipe, train=replace(recipe.train, checkpoint_minutes=4.0))  # no validation after every step
     second = Trainer(recipe, tmp_path, minutes=None, device="cpu", compile_model=False, seed=None)
     second.resume()
     assert second.step == 30
@@ -118,7 +119,9 @@ def crops_after_loading(trainer: Trainer, run: Path) -> torch.Tensor:
 def test_a_larger_recipe_begins_where_the_smaller_one_ended(run: Path, tmp_path: Path) -> None:
     text = (run / "recipe.toml").read_text()
     depth = next(line for line in text.splitlines() if line.startswith("ga_depth"))
+    # one step, so early in the warm-up that it hardly moves anything
     larger = text.replace(depth, "ga_depth = 5").replace("steps = 120", "steps = 1")
+    larger = larger.replace("warmup_steps = 2", "warmup_steps = 1000")
     assert larger.count("ga_depth = 5") == larger.count("steps = 1\n") == 1
     (tmp_path / "larger.toml").write_text(larger)
     ended = json.loads((run / "run" / "metrics.jsonl").read_text().splitlines()[-1])
@@ -298,7 +301,7 @@ def test_a_recipe_with_an_unknown_key_is_refused(tmp_path: Path) -> None:
 
 
 def test_shipped_recipes_load() -> None:
-    assert recipes.load("photo").model.n == recipes.load("photo-s").model.n == 320
+    assert {recipes.load(name).model.n for name in ("photo", "photo-s", "photo-hq")} == {448}
 
 
 def test_the_learning_rate_warms_up_stays_and_ends_at_zero() -> None:
@@ -307,6 +310,60 @@ def test_the_learning_rate_warms_up_stays_and_ends_at_zero() -> None:
     assert learning_rate_factor(0.5, 10_000, config) == 1.0
     assert learning_rate_factor(0.8, 10_000, config) == pytest.approx(0.5)
     assert learning_rate_factor(1.0, 10_000, config) == 0.0
+
+
+def test_a_constant_schedule_never_falls_and_a_decay_begins_at_once() -> None:
+    config = recipes.load("photo").train
+    assert learning_rate_factor(0.0, 0, config, "constant") == pytest.approx(1 / config.warmup_steps)
+    assert learning_rate_factor(0.99, 10_000, config, "constant") == 1.0
+    assert learning_rate_factor(0.0, 0, config, "decay") == 1.0
+    assert learning_rate_factor(0.75, 0, config, "decay") == pytest.approx(0.25)
+
+
+def test_a_decay_branches_off_a_constant_run_with_its_optimiser_and_leaves_it_alone(run: Path, tmp_path: Path) -> None:
+    recipe = recipes.load(run / "recipe.toml")
+    recipe = replace(recipe, train=replace(recipe.train, steps=20))
+    options = {"minutes": None, "device": "cpu", "compile_model": False, "seed": None}
+    constant = Trainer(recipe, tmp_path / "constant", schedule="constant", **options)  # type: ignore[arg-type]
+    constant.start_from(run / "run" / "weights.pt")
+    constant.minutes = 0.05
+    constant.run()
+    kept = constant.checkpoint.read_bytes()
+    whole = torch.load(constant.checkpoint, weights_only=True)
+    decay = Trainer(recipe, tmp_path / "decay", schedule="decay", **options)  # type: ignore[arg-type]
+    decay.branch_from(constant.checkpoint)
+    for name, value in decay.model.state_dict().items():
+        assert torch.equal(value, whole["model"][name]), name
+    steps = {int(state["step"]) for state in decay.optimizer.state_dict()["state"].values()}
+    assert min(steps) == whole["step"] > 0
+    decay.run()
+    assert decay.step == 20
+    assert constant.checkpoint.read_bytes() == kept
+    assert [part["schedule"] for part in torch.load(decay.checkpoint, weights_only=True)["history"]][-2:] == [
+        "constant",
+        "decay",
+    ]
+
+
+def test_schedules_that_make_no_sense_are_refused(run: Path, tmp_path: Path) -> None:
+    recipe, weights = str(run / "recipe.toml"), run / "run" / "weights.pt"
+    with pytest.raises(UsageError, match="name its checkpoint with --branch"):
+        run_recipe(recipe, tmp_path / "a", device="cpu", schedule="decay", start=weights)
+    with pytest.raises(UsageError, match="give one of them"):
+        run_recipe(recipe, tmp_path / "b", device="cpu", branch=weights, start=weights)
+    with pytest.raises(UsageError, match=r"not the checkpoint\.pt of a run"):
+        run_recipe(recipe, tmp_path / "c", device="cpu", branch=weights)
+    with pytest.raises(UsageError, match="keeps the schedule"):
+        run_recipe(recipe, run / "run", device="cpu", resume=True, schedule="constant")
+
+
+def test_training_for_the_eye_logs_and_validates_what_it_sees(run: Path, tmp_path: Path) -> None:
+    text = (run / "recipe.toml").read_text().replace("warmup_steps = 2", "warmup_steps = 2\neye_share = 0.5")
+    (tmp_path / "eye.toml").write_text(text.replace("steps = 120", "steps = 10"))
+    record = run_recipe(str(tmp_path / "eye.toml"), tmp_path / "run", device="cpu")
+    assert len(record["ssimulacra2"]) == len(record["psnr"])
+    assert record["ssimulacra2"] == sorted(record["ssimulacra2"])
+    assert np.isfinite(record["eye_score"])
 
 
 def test_training_needs_no_entropy_coder() -> None:

@@ -124,7 +124,7 @@ def test_shipped_sizes_keep_their_price(name: str, most: float) -> None:
 def test_multiply_accumulates_are_counted_as_by_hand() -> None:
     config = recipe.load("photo").model
     _, decode = kilomacs_per_pixel(PhotoModel(config).eval())  # type: ignore[arg-type]
-    w, n, c, z, depth = 96, 320, 128, 96, 7
+    w, n, c, z, depth = 96, 448, 128, 96, 7
     g_s = (n * 4 * w + n * 768) / 256 + (depth * (6 * w * w + 9 * w) + 9 * w * 192) / 64
     h_s = (z * 4 * c) / 4096 + (6 * c * c + 9 * c + c * 4 * c) / 1024 + (6 * c * c + 9 * c) / 256
     context = (c * c + 3 * ((n + c) * c + 6 * c * c + 9 * c) + 4 * c * n // 2) / 256
