@@ -26,6 +26,9 @@ from caecodec.terminal import ProgressLine, interruptible, warn
 @click.option("--target-size", metavar="SIZE", help="Best quality within this size: 40kB, 1.5MB.")
 @click.option("--target-bpp", type=float, help="Best quality within this many bits per pixel.")
 @click.option("--target-psnr", type=float, help="Smallest file with at least this PSNR in dB.")
+@click.option(
+    "--target-ssimulacra2", type=float, help="Smallest file that looks at least so good: 90 flawless, 70 good, 50 fair."
+)
 @click.option("--effort", type=int, default=2, show_default=True, help="1 (quick) to 9 (minutes a picture).")
 @click.option("--strip", is_flag=True, help="Drop EXIF, ICC and XMP.")
 @click.option("--model", help="Name, id or .safetensors file of the model.")
@@ -37,6 +40,7 @@ def encode(
     target_size: str | None,
     target_bpp: float | None,
     target_psnr: float | None,
+    target_ssimulacra2: float | None,
     effort: int,
     strip: bool,
     model: str | None,
@@ -53,8 +57,9 @@ def encode(
     caecodec encode img.png --effort 6           better quality for the same bytes; Ctrl-C takes the best so far
     caecodec encode - -o - < img.png > img.cae
     """
-    if sum(t is not None for t in (target_size, target_bpp, target_psnr, quality)) > 1:
-        raise UsageError("give one of --quality, --target-size, --target-bpp and --target-psnr")
+    if sum(t is not None for t in (target_size, target_bpp, target_psnr, target_ssimulacra2, quality)) > 1:
+        names = "--quality, --target-size, --target-bpp, --target-psnr and --target-ssimulacra2"
+        raise UsageError(f"give one of {names}")
     if quality is not None and not 1 <= quality <= 100:
         raise UsageError(f"quality {quality}: choose a whole number from 1 to 100")
     if not 1 <= effort <= 9:
@@ -65,8 +70,8 @@ def encode(
     from caecodec import pixels, rate
 
     size = None if target_size is None else rate.parse_size(target_size)
-    aimed = any(t is not None for t in (size, target_bpp, target_psnr))
-    target = rate.Target(size, target_bpp, target_psnr) if aimed else None
+    aimed = any(t is not None for t in (size, target_bpp, target_psnr, target_ssimulacra2))
+    target = rate.Target(size, target_bpp, target_psnr, target_ssimulacra2) if aimed else None
 
     def read(job: files.Job) -> tuple[int, Any]:
         data = files.read_bytes(job.source)

@@ -1,7 +1,7 @@
-"""Quality by target: the best quality that meets a size, a rate or a PSNR.
+"""Quality by target: the best quality that meets a size or a rate, the lowest that meets a PSNR or a SSIMULACRA2.
 
 g_a and h_a run once; every guess reruns only the integer network (whose cost in bits is counted, not written) and, for
-PSNR, g_s. Size and PSNR rise with quality, so a bisection over 1..100 takes seven guesses.
+what is measured on pixels, g_s. Size and measures rise with quality, so a bisection over 1..100 takes seven guesses.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from caecodec import container, lossless
+from caecodec import container, lossless, ssimulacra2
 from caecodec.base import DEFAULT_EFFORT
 from caecodec.errors import UsageError
 from caecodec.pixels import Picture, mse
@@ -24,21 +24,40 @@ _TRIES = 4  # qualities at which latents are refined for one target
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is asked for; one of `size` in bytes, `bpp` of the whole file in bits per pixel, and `psnr` in dB."""
+    """What is asked for, one of them: `size` in bytes, `bpp` of the whole file in bits per pixel, at least so much
+    `psnr` in dB, or at least so much `ssimulacra2` of 100.
+    """
 
     size: int | None = None
     bpp: float | None = None
     psnr: float | None = None
+    ssimulacra2: float | None = None
 
     def __post_init__(self) -> None:
-        values = [v for v in (self.size, self.bpp, self.psnr) if v is not None]
+        values = [v for v in (self.size, self.bpp, self.psnr, self.ssimulacra2) if v is not None]
         if len(values) != 1:
-            raise UsageError("give one of target size, target bpp and target PSNR")
+            raise UsageError("give one of target size, target bpp, target PSNR and target SSIMULACRA2")
         if not math.isfinite(values[0]) or values[0] <= 0:
             raise UsageError(f"a target must be above zero, not {values[0]}")
+        if self.ssimulacra2 is not None and self.ssimulacra2 > 100:
+            raise UsageError(f"SSIMULACRA2 ends at 100, which is the same picture; {self.ssimulacra2:g} cannot be met")
+
+    @property
+    def wanted(self) -> float | None:
+        """The least that the picture must measure; None for a target of bytes."""
+        return self.psnr if self.psnr is not None else self.ssimulacra2
+
+    def measure(self, original: Pixels, decoded: Pixels) -> float:
+        """What a decoded picture has of what is wanted; PSNR for a target of bytes. Raises UsageError."""
+        if self.ssimulacra2 is None:
+            return psnr(original, decoded)
+        try:
+            return ssimulacra2.score(original, decoded)
+        except ValueError as exc:
+            raise UsageError(f"no target SSIMULACRA2 for this picture: {exc}") from exc
 
     def budget(self, picture: Picture) -> int:
-        """Bytes that a file may take, of a target that is no PSNR."""
+        """Bytes that a file may take, of a target of bytes."""
         if self.size is not None:
             return self.size
         assert self.bpp is not None
@@ -91,7 +110,7 @@ def encode_to_target(
 ) -> Found:
     """The best file that meets `target`. Raises UsageError, saying what was reachable, where none does.
 
-    A lossless file is the best one where it fits the size, or is the smallest with the PSNR asked for.
+    A lossless file is the best one where it fits the size, or is the smallest with the measure asked for.
     """
     found = _found(codec, picture, target, progress)
     if effort is None or effort.level <= DEFAULT_EFFORT.level or container.is_lossless(found.data):
@@ -105,21 +124,22 @@ def _with_effort(
     """The best of `found` and what more effort makes at qualities near its own.
 
     At the same quality an improved file is a little larger or smaller, and shows more. Asked for a size, qualities are
-    tried upwards while they fit; asked for a PSNR, downwards while they reach it; and where the first does not, one
+    tried upwards while they fit; asked for a measure, downwards while they reach it; and where the first does not, one
     step the other way.
     """
-    step = 1 if target.psnr is None else -1
+    wanted = target.wanted
+    step = 1 if wanted is None else -1
     best, best_value = found, -math.inf
     quality, turned = found.quality, False
     for tried in range(_TRIES):
         if not 1 <= quality <= 100 or (tried and effort.stop()):
             break
         data = codec.encode(picture, quality, progress, effort)
-        shown = _psnr_of(codec, picture, data)
-        good = len(data) <= target.budget(picture) if target.psnr is None else shown >= target.psnr
+        shown = _measured(codec, picture, data, target)
+        good = len(data) <= target.budget(picture) if wanted is None else shown >= wanted
         if tried == 0:
-            best_value = _psnr_of(codec, picture, found.data) if target.psnr is None else -len(found.data)
-        value = shown if target.psnr is None else -len(data)
+            best_value = _measured(codec, picture, found.data, target) if wanted is None else -len(found.data)
+        value = shown if wanted is None else -len(data)
         if good and value > best_value:
             best, best_value = Found(data, quality), value
         if turned or (tried and not good):
@@ -131,8 +151,8 @@ def _with_effort(
 
 
 def _found(codec: Codec, picture: Picture, target: Target, progress: Progress) -> Found:
-    if target.psnr is not None:
-        found = _for_psnr(codec, picture, list(codec.analyse(picture, progress)), target.psnr)
+    if target.wanted is not None:
+        found = _for_measure(codec, picture, list(codec.analyse(picture, progress)), target, target.wanted)
         if found is not None and not lossless.promising(picture, len(found.data)):
             return found
         exact = lossless.LosslessCodec().encode(picture)
@@ -143,10 +163,10 @@ def _found(codec: Codec, picture: Picture, target: Target, progress: Progress) -
     return _for_size(codec, picture, list(codec.analyse(picture, progress)), budget)
 
 
-def _psnr_of(codec: Codec, picture: Picture, data: bytes) -> float:
+def _measured(codec: Codec, picture: Picture, data: bytes, target: Target) -> float:
     if container.is_lossless(data):
         return math.inf
-    return psnr(picture.colour, codec.decode(container.parse(data)).colour)
+    return target.measure(picture.colour, codec.decode(container.parse(data)).colour)
 
 
 def _for_size(codec: Codec, picture: Picture, tiles: list[Any], budget: int) -> Found:
@@ -181,7 +201,7 @@ def _for_size(codec: Codec, picture: Picture, tiles: list[Any], budget: int) -> 
     raise UsageError(f"{budget} bytes cannot be met: quality 1 takes {smallest} bytes{without}")
 
 
-def _for_psnr(codec: Codec, picture: Picture, tiles: list[Any], wanted: float) -> Found | None:
+def _for_measure(codec: Codec, picture: Picture, tiles: list[Any], target: Target, wanted: float) -> Found | None:
     from caecodec.base import sections_of
 
     reached: dict[int, float] = {}
@@ -189,7 +209,7 @@ def _for_psnr(codec: Codec, picture: Picture, tiles: list[Any], wanted: float) -
     def too_low(quality: int) -> bool:
         latents = (codec.cost_tile(tile, quality)[1] for tile in tiles)
         colour = codec.synthesise(picture.width, picture.height, picture.gray, quality, latents)
-        reached[quality] = psnr(picture.colour, colour)
+        reached[quality] = target.measure(picture.colour, colour)
         return reached[quality] < wanted
 
     quality = highest(too_low) + 1

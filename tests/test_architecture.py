@@ -74,7 +74,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "codec": {"errors", "limits", "container", "pixels", "base", "lossless", "photo", "small", "models.zoo"},
     "batch": {"base", "container", "pixels"},
-    "rate": {"errors", "limits", "container", "pixels", "base", "lossless"},
+    "rate": {"errors", "limits", "container", "pixels", "base", "lossless", "ssimulacra2"},
     "files": {"errors"},
     "terminal": {"errors"},
     "options": {"limits", "terminal"},

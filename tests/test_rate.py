@@ -11,6 +11,7 @@ from caecodec import codec, rate
 from caecodec.errors import UsageError
 from caecodec.pixels import Picture, from_array
 from caecodec.rate import Target, highest, parse_size, psnr
+from caecodec.ssimulacra2 import score
 
 
 @pytest.mark.parametrize(
@@ -63,7 +64,7 @@ def test_a_target_is_exactly_one_wish(values: dict[str, float]) -> None:
 
 
 @pytest.mark.parametrize("value", [0, -1, math.nan, math.inf])
-@pytest.mark.parametrize("name", ["size", "bpp", "psnr"])
+@pytest.mark.parametrize("name", ["size", "bpp", "psnr", "ssimulacra2"])
 def test_a_target_is_finite_and_above_zero(name: str, value: float) -> None:
     with pytest.raises(UsageError, match="above zero"):
         Target(**{name: value})  # type: ignore[arg-type]
@@ -121,6 +122,23 @@ def test_a_target_psnr_is_reached_by_what_is_decoded(coder: codec.PhotoCodec, qu
     assert psnr(PICTURE.colour, codec.decode(found.data).colour) >= wanted
     lower = codec.decode(coder.encode(PICTURE, found.quality - 1)).colour
     assert psnr(PICTURE.colour, lower) < wanted
+
+
+@pytest.mark.parametrize("quality", [40, 70])
+def test_a_target_ssimulacra2_is_reached_by_what_is_decoded(coder: codec.PhotoCodec, quality: int) -> None:
+    wanted = score(PICTURE.colour, codec.decode(coder.encode(PICTURE, quality)).colour) - 0.05
+    found = rate.encode_to_target(coder, PICTURE, Target(ssimulacra2=wanted), codec.no_progress)
+    assert score(PICTURE.colour, codec.decode(found.data).colour) >= wanted
+    lower = codec.decode(coder.encode(PICTURE, found.quality - 1)).colour
+    assert score(PICTURE.colour, lower) < wanted
+
+
+def test_a_ssimulacra2_that_cannot_be_is_refused(coder: codec.PhotoCodec) -> None:
+    with pytest.raises(UsageError, match="ends at 100"):
+        Target(ssimulacra2=101)
+    tiny = from_array(PICTURE.colour[:5, :40].copy())
+    with pytest.raises(UsageError, match="at least 8 pixels"):
+        rate.encode_to_target(coder, tiny, Target(ssimulacra2=50), codec.no_progress)
 
 
 def test_an_impossible_size_says_what_was_reachable(coder: codec.PhotoCodec) -> None:
