@@ -7,8 +7,9 @@
     results    the rows of a run, and their JSON
     rd         (codec x quality x picture) -> rows
     bdrate     curves -> BD-rate, BD-PSNR, rate at a PSNR
-    published  curves of others, with their sources
-    report     rows -> BD-rates and tables; means: every metric near round rates, and the overhead
+    published  curves of others, with their sources; claims: what they say of codecs without a curve
+    report     rows -> tables; means: every metric near round rates, and the overhead
+    bd_tables  codecs against an anchor, or one directly against each of the others, by one metric or by several
     speed      codecs in turns, each in a process (worker, processes, launch, cold) -> timings
     growth     time and memory by size and by number of files (mosaic, growth_figure) -> timings
     breakdown  seconds by stage of encoding and decoding, and of a cold start; effort: what effort of the encoder buys

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from caecodec.bench import small_cli, timing_cli
+from caecodec.bench import small_cli, timing_cli, words_cli
 from caecodec.bench.terminal import Bar, names_of, print_table
 from caecodec.errors import BatchError, UsageError
 
@@ -26,6 +26,7 @@ def bench() -> None:
 
 for _command in (timing_cli.speed, timing_cli.growth, timing_cli.stages, small_cli.small, small_cli.latents):
     bench.add_command(_command)
+bench.add_command(words_cli.words)
 
 
 @bench.command()
@@ -43,9 +44,9 @@ for _command in (timing_cli.speed, timing_cli.growth, timing_cli.stages, small_c
 @click.option(
     "--metrics",
     "asked",
-    default="psnr,ssim,ms-ssim",
+    default="all",
     show_default=True,
-    help="Of psnr, ssim, ms-ssim and ssimulacra2, or all; PSNR is always measured.",
+    help="Only these of psnr, ssim, ms_ssim and ssimulacra2; PSNR is always measured.",
 )
 @click.option("--keep", type=click.Path(path_type=Path, file_okay=False), help="Folder for every file made.")
 @click.option(
@@ -72,8 +73,8 @@ def rd(
         os.environ[variable] = "1"  # before torch and numpy are imported, and for worker processes
     from caecodec.bench import bdrate, metrics
     from caecodec.bench import rd as measuring
+    from caecodec.bench.bd_tables import comparison_table
     from caecodec.bench.codecs import open_codecs
-    from caecodec.bench.report import comparison_table
 
     bdrate.require_bjontegaard()  # now, not after the measurements
     grid = None if qualities is None else _whole_numbers(qualities)
@@ -112,29 +113,54 @@ def rd(
 @click.option("--metrics", "view", flag_value="metrics", help="Instead: every metric near round bit rates.")
 @click.option("--overhead", "view", flag_value="overhead", help="Instead: bytes by part of the file.")
 @click.option("--efforts", "view", flag_value="efforts", help="Instead: what each effort of caecodec buys, and costs.")
+@click.option("--direct", metavar="CODEC", help="Instead: BD-rates of CODEC directly against each of the others.")
 @click.option("--anchor", default="jpeg", show_default=True, help="Codec that --bd compares with.")
-@click.option("--codecs", help="Of --metrics and --overhead; names with commas between.  [default: all]")
-@click.option("--published", default="", help="Published curves to set beside --bd; names with commas between.")
+@click.option(
+    "--metric",
+    "asked",
+    multiple=True,
+    metavar="METRIC",
+    help="psnr, ssim, ms_ssim or ssimulacra2. Of --bd and --direct several, one --metric each, or all: all but ssim."
+    "  [default: psnr; of --direct all]",
+)
+@click.option("--codecs", help="Of --direct, --metrics and --overhead; names with commas between.  [default: all]")
+@click.option("--published", default="", help="Published curves for --bd and --direct; names with commas between.")
 @click.option("--curves", type=click.Path(path_type=Path), help="File of published curves.  [default: what ships]")
 def table(
     file: Path,
     markdown: bool,
     against: str,
     view: str | None,
+    direct: str | None,
     anchor: str,
+    asked: tuple[str, ...],
     codecs: str | None,
     published: str,
     curves: Path | None,
 ) -> None:
-    """What other codecs need for the PSNR of caecodec at round bit rates."""
-    from caecodec.bench import effort, means, report, results
+    """What other codecs need for the quality of caecodec at round bit rates."""
+    from caecodec.bench import bd_tables, claims, effort, means, metrics, report, results
     from caecodec.bench import published as anchors
 
+    if direct is not None:
+        if view is not None:
+            raise UsageError(f"--direct and --{view} are two tables: ask for one")
+        view = "direct"
+    of = metrics.chosen(asked or (("all",) if view == "direct" else ("psnr",)))
+    if asked and view not in (None, "bd", "direct"):
+        raise UsageError(f"--metric is not for --{view}")
+    if view is None and len(of) > 1:
+        raise UsageError("this table is by one metric; --bd and --direct take several")
     found = results.load(file)
     chosen = None if codecs is None else names_of(codecs)
-    if view == "bd":
-        beside = anchors.select(names_of(published), found.pictures, curves or anchors.FILE)
-        made = report.comparison_table(found, anchor, beside)
+    beside = anchors.select(names_of(published), found.pictures, curves or anchors.FILE)
+    below = None
+    if direct is not None:
+        made, below = bd_tables.direct_table(found, direct, of, chosen, beside), claims.table()
+    elif view == "bd" and len(of) > 1:
+        made = bd_tables.metrics_table(found, of, anchor, beside)
+    elif view == "bd":
+        made = bd_tables.comparison_table(found, anchor, beside, of[0])
     elif view == "metrics":
         made = means.mean_table(found, chosen)
     elif view == "efforts":
@@ -142,11 +168,13 @@ def table(
     elif view == "overhead":
         made = means.overhead_table(found, chosen)
     else:
-        made = report.rate_table(found, names_of(against))
+        made = report.rate_table(found, names_of(against), metric=of[0])
     if markdown:
-        click.echo(made.markdown())
-    else:
-        print_table(made, str(file))
+        click.echo(made.markdown() + (f"\n\n{claims.TITLE}:\n\n{below.markdown()}" if below else ""))
+        return
+    print_table(made, str(file))
+    if below:
+        print_table(below, claims.TITLE)
 
 
 @bench.command()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("original", metavar="ORIGINAL")
 @click.argument("others", nargs=-1, required=True, metavar="OTHER...")
-@click.option("--ssimulacra2", is_flag=True, help="SSIMULACRA2 too; it takes its time.")
+@click.option("--ssimulacra2", is_flag=True, help="SSIMULACRA2 too; large pictures take a while.")
 @click.option("--html", "html", metavar="PAGE.html", help="Write a page that shows them under a slider.")
 @click.option("-f", "--force", is_flag=True, help="Overwrite an existing page.")
 @click.option("--max-pixels", type=click.IntRange(min=1), default=DEFAULT_LIMITS.pixels, help="Refuse larger pictures.")

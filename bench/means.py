@@ -20,7 +20,7 @@ def mean_table(results: Results, codecs: Iterable[str] | None = None) -> Table:
     bytes of 24-bit RGB; "ratio" the other way round, raw bytes / bytes. Raises UsageError for a codec without rows.
     """
     rows = []
-    for codec in _chosen(results, codecs):
+    for codec in results.named(codecs):
         pictures = results.complete(codec)
         points = results.mean_points(codec, pictures)
         nearest = {p.quality: p for target in BPP_TARGETS if (p := near(points, target)) and _is_near(p, target)}
@@ -34,7 +34,7 @@ def overhead_table(results: Results, codecs: Iterable[str] | None = None) -> Tab
     Raises UsageError where none of them has, and for a codec without rows.
     """
     found: list[tuple[str, MeanPoint]] = []
-    for codec in _chosen(results, codecs):
+    for codec in results.named(codecs):
         points = results.mean_points(codec, results.complete(codec))
         places = sorted({0, len(points) // 2, len(points) - 1}) if points else []
         found += [(codec, points[place]) for place in places if points[place].parts]
@@ -43,14 +43,6 @@ def overhead_table(results: Results, codecs: Iterable[str] | None = None) -> Tab
     names = tuple(dict.fromkeys(name for _, point in found for name in point.parts or ()))
     rows = [(f"{codec}, {p.quality}", f"{p.bytes:,.0f}", *(_part(p, name) for name in names)) for codec, p in found]
     return Table(("codec, quality", "bytes", *names), tuple(rows), failure_notes(results))
-
-
-def _chosen(results: Results, codecs: Iterable[str] | None) -> list[str]:
-    chosen = results.codecs if codecs is None else list(codecs)
-    unknown = [codec for codec in chosen if codec not in results.codecs]
-    if unknown:
-        raise UsageError(f"no rows of {', '.join(unknown)}; there are {', '.join(results.codecs)}")
-    return chosen
 
 
 def _is_near(point: MeanPoint, bpp: float) -> bool:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 
-from caecodec.bench import means, published, report
+from caecodec.bench import bd_tables, means, published, report
+from caecodec.bench.metrics import METRICS, PSNR, Metric
 from caecodec.bench.page_cells import Cell, Json, Styles, number, table, titled
 from caecodec.bench.report import NOTHING
 from caecodec.bench.results import MeanPoint, Results, Row
@@ -22,42 +22,38 @@ _MEANS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """A field of `Row` that can be plotted. scale: 'linear', or 'nines' for what nears 1."""
-
-    key: str
-    label: str
-    unit: str
-    decimals: int
-    scale: str
-
-
-METRICS = (
-    Metric("psnr", "PSNR", "dB", 2, "linear"),
-    Metric("ssim", "SSIM", "", 4, "nines"),
-    Metric("ms_ssim", "MS-SSIM", "", 4, "nines"),
-    Metric("ssimulacra2", "SSIMULACRA2", "", 1, "linear"),
-)
-
-
 def section(results: Results) -> Json:
     """Curves, comparisons of every codec with every other, overhead, and what failed."""
     styles, codecs = Styles(), results.codecs
     metrics = [m for m in METRICS if any(getattr(row, m.key) is not None for row in results.rows)]
-    comparisons = {anchor: [report.compare(results, c, anchor) for c in codecs if c != anchor] for anchor in codecs}
+    by_psnr = {anchor: _comparisons(results, anchor, PSNR) for anchor in codecs}
     return {
         "pictures": sorted(results.pictures or {row.picture: "" for row in results.rows}),
-        "metrics": [asdict(metric) for metric in metrics],
+        "metrics": [_described(metric) for metric in metrics],
         "series": [_series(results, codec, metrics, styles) for codec in codecs],
-        "anchors": [{"name": anchor, "table": _comparison_table(found)} for anchor, found in comparisons.items()],
-        "tiles": _tiles(comparisons),
+        "anchors": [
+            {
+                "name": anchor,
+                "tables": {
+                    m.key: _comparison_table(by_psnr[anchor] if m is PSNR else _comparisons(results, anchor, m), m)
+                    for m in metrics
+                },
+            }
+            for anchor in codecs
+        ],
+        "tiles": _tiles(by_psnr),
         "published": _published(results),
         "means": titled([(_MEANS, means.mean_table(results))]),
         "overhead": _overhead(results),
         "failures": [[row.codec, str(row.quality), row.picture, str(row.error)] for row in results.failures],
         "unavailable": [list(pair) for pair in results.unavailable.items()],
     }
+
+
+def _described(metric: Metric) -> Json:
+    """What the page draws a metric by. note: what its BD-rates are over, where that is not the metric itself."""
+    keys = ("key", "label", "unit", "decimals", "scale")
+    return {key: getattr(metric, key) for key in keys} | {"note": " ".join(report.level_notes([metric]))}
 
 
 def _series(results: Results, codec: str, metrics: Sequence[Metric], styles: Styles) -> Json:
@@ -99,32 +95,37 @@ def _finite(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else value
 
 
-def _comparison_table(found: Sequence[report.Comparison]) -> Json:
+def _comparisons(results: Results, anchor: str, metric: Metric) -> list[bd_tables.Comparison]:
+    """Every other codec against the anchor."""
+    return [bd_tables.compare(results, codec, anchor, metric) for codec in results.codecs if codec != anchor]
+
+
+def _comparison_table(found: Sequence[bd_tables.Comparison], metric: Metric) -> Json:
     rows: list[list[Cell]] = []
     for c in sorted(found, key=lambda c: math.inf if c.bd_rate is None else c.bd_rate):
-        span, worst = c.psnr_range, c.worst
+        span, worst = c.span, c.worst
         rows.append(
             [
                 c.codec,
                 number(c.bd_rate, "{:+.1f} %"),
-                number(c.bd_psnr, "{:+.2f} dB"),
-                NOTHING if span is None else {"t": f"{span[0]:.1f} to {span[1]:.1f} dB", "v": span[0]},
+                NOTHING if c.bd_level is None else {"t": report.gain(c.bd_level, metric), "v": c.bd_level},
+                NOTHING if span is None else {"t": report.over(span, metric), "v": span[0]},
                 number(c.median, "{:+.1f} %"),
                 NOTHING if worst is None else {"t": f"{worst[1]:+.1f} % ({worst[0]})", "v": worst[1]},
                 number(c.pictures, "{}"),
             ]
         )
-    columns = ("codec", "BD-rate", "BD-PSNR", "over", "median picture", "worst picture", "pictures")
+    columns = ("codec", "BD-rate", f"BD-{metric.label}", "over", "median picture", "worst picture", "pictures")
     return table(columns, rows)
 
 
-def _tiles(comparisons: Mapping[str, Sequence[report.Comparison]]) -> list[Json]:
+def _tiles(comparisons: Mapping[str, Sequence[bd_tables.Comparison]]) -> list[Json]:
     made = []
     for anchor in TILES:
         for c in comparisons.get(anchor, ()):
-            if c.codec == report.OURS and c.bd_rate is not None and c.psnr_range is not None:
-                low, high = c.psnr_range
-                about = f"BD-rate of {c.codec} against {anchor}, {low:.1f} to {high:.1f} dB, {c.pictures} pictures"
+            if c.codec == report.OURS and c.bd_rate is not None:
+                span = report.over(c.span, PSNR)
+                about = f"BD-rate of {c.codec} against {anchor}, {span}, {c.pictures} pictures"
                 made.append({"value": f"{c.bd_rate:+.1f} %", "about": about})
     return made
 

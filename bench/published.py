@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from caecodec.bench import bdrate
+from caecodec.bench.metrics import PSNR, Metric
 from caecodec.errors import FileSystemError, UsageError
 
 KODAK = frozenset(f"kodim{number:02}" for number in range(1, 25))
@@ -34,9 +35,11 @@ class Published:
         """The name as tables have it."""
         return f"{self.name} (published)"
 
-    @property
-    def curve(self) -> bdrate.Curve:
-        return bdrate.curve(zip(self.bpp, self.psnr, strict=True))
+    def curve(self, metric: Metric = PSNR) -> bdrate.Curve:
+        """By a metric; empty where they did not give it."""
+        given = {"psnr": self.psnr, "ms_ssim": self.ms_ssim}.get(metric.key)
+        points = () if given is None else zip(self.bpp, map(metric.level, given), strict=True)
+        return bdrate.curve((bpp, level) for bpp, level in points if level is not None)
 
 
 def load(path: Path = FILE) -> dict[str, Published]:

@@ -1,6 +1,7 @@
 """Run codecs over pictures: every (codec, quality, picture) becomes a row of a results file.
 
-A run picks up where the last one ended: what is in the file, of the same codec version and the same pixels, stays.
+A run picks up where the last one ended: what is in the file, of the same codec version and the same pixels, stays. A
+metric that another implementation measured (`metrics.Metric.stored`) counts as not measured.
 """
 
 from __future__ import annotations
@@ -42,7 +43,6 @@ PACKAGES = (
     "pyjpegli",
     "pytorch-msssim",
     "pyvips-binary",
-    "ssimulacra2",
 )
 _SAVE_SECONDS = 5.0
 
@@ -182,7 +182,7 @@ def measure(task: Task) -> Row:
         found: dict[str, Any] = {}
         for name in task.metrics:
             value = metrics.measure(name, pixels, shown)
-            found[metrics.ASKABLE[name][0]] = None if value is None else round(value, 6)
+            found[name] = None if value is None else round(value, 6)
         made = row(
             bytes=len(data),
             psnr=round(metrics.psnr(error), 6),

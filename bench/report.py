@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-import statistics
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
 from caecodec.bench import bdrate
-from caecodec.bench.published import Published, fits
-from caecodec.bench.results import MeanPoint, Results
+from caecodec.bench.metrics import PSNR, Metric
+from caecodec.bench.results import MeanPoint, Results, curve_of
 from caecodec.errors import UsageError
 
 OURS = "caecodec"
-ANCHOR = "jpeg"
 BPP_TARGETS = (0.1, 0.25, 0.5, 1.0, 2.0)
 BEATEN = "jpeg-progressive"
 BEATEN_QUALITIES = (25, 50, 90)
@@ -35,77 +33,6 @@ class Table:
         return "\n".join([*lines, *([""] if self.notes else []), *(f"- {note}" for note in self.notes)])
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """One codec against the anchor, by mean curves over `pictures` pictures and picture by picture."""
-
-    codec: str
-    pictures: int
-    psnr_range: tuple[float, float] | None
-    bd_rate: float | None
-    bd_psnr: float | None
-    by_picture: dict[str, float]  # BD-rates, of the pictures that have one
-
-    @property
-    def median(self) -> float | None:
-        return statistics.median(self.by_picture.values()) if self.by_picture else None
-
-    @property
-    def worst(self) -> tuple[str, float] | None:
-        """Picture and BD-rate."""
-        return max(self.by_picture.items(), key=lambda item: item[1]) if self.by_picture else None
-
-
-def compare(results: Results, codec: str, anchor: str = ANCHOR) -> Comparison:
-    """BD-rates over the pictures that both have measured at every quality of theirs."""
-    shared = results.complete(codec) & results.complete(anchor)
-    of_anchor, of_codec = results.mean_curve(anchor, shared), results.mean_curve(codec, shared)
-    anchor_rows, codec_rows = results.by_picture(anchor), results.by_picture(codec)
-    by_picture = {}
-    for picture in sorted(shared):
-        rate = bdrate.bd_rate(
-            bdrate.curve(row.point for row in anchor_rows[picture]),
-            bdrate.curve(row.point for row in codec_rows[picture]),
-        )
-        if rate is not None:
-            by_picture[picture] = rate
-    return Comparison(
-        codec,
-        len(shared),
-        bdrate.common_range(of_anchor, of_codec),
-        bdrate.bd_rate(of_anchor, of_codec),
-        bdrate.bd_psnr(of_anchor, of_codec),
-        by_picture,
-    )
-
-
-def comparison_table(results: Results, anchor: str = ANCHOR, beside: Sequence[Published] = ()) -> Table:
-    """Every codec of a file against the anchor, the best first; then published curves, against its mean curve."""
-    columns = ("codec", f"BD-rate vs {anchor}", "BD-PSNR", "PSNR range", "median picture", "worst picture", "pictures")
-    compared = [compare(results, codec, anchor) for codec in results.codecs]
-    compared.sort(key=lambda c: math.inf if c.bd_rate is None else c.bd_rate)
-    rows = []
-    for c in compared:
-        worst = NOTHING if c.worst is None else f"{c.worst[1]:+.1f} % ({c.worst[0]})"
-        curve_cells = _curve_cells(c.bd_rate, c.bd_psnr, c.psnr_range)
-        rows.append((c.codec, *curve_cells, _percent(c.median), worst, str(c.pictures)))
-    complete = results.complete(anchor)
-    own = results.mean_curve(anchor, complete if fits(complete) else ())  # the same pictures as theirs, or dashes
-    for one in beside:
-        theirs = one.curve
-        deltas = bdrate.bd_rate(own, theirs), bdrate.bd_psnr(own, theirs)
-        cells = _curve_cells(*deltas, bdrate.common_range(own, theirs))
-        rows.append((one.label, *cells, NOTHING, NOTHING, NOTHING))
-    sources = tuple(f"{one.label}: {one.source}" for one in beside)
-    return Table(columns, tuple(rows), failure_notes(results) + sources)
-
-
-def _curve_cells(rate: float | None, psnr: float | None, span: tuple[float, float] | None) -> tuple[str, str, str]:
-    """BD-rate, BD-PSNR and the range of the first."""
-    gain = NOTHING if psnr is None else f"{psnr:+.2f} dB"
-    return _percent(rate), gain, NOTHING if span is None else f"{span[0]:.1f} to {span[1]:.1f} dB"
-
-
 def failure_notes(results: Results, codecs: Container[str] | None = None) -> tuple[str, ...]:
     """One sentence for each codec that is missing, and for each picture that one failed on: where, and why.
 
@@ -119,34 +46,41 @@ def failure_notes(results: Results, codecs: Container[str] | None = None) -> tup
     return tuple(note for c, note in told if codecs is None or c in codecs)
 
 
-def rate_table(results: Results, against: Sequence[str], ours: str = OURS) -> Table:
-    """Measured qualities of `ours` nearest to round bit rates, and what others need for the same mean PSNR.
+def level_notes(metrics: Iterable[Metric]) -> tuple[str, ...]:
+    """One sentence for each metric whose ranges and BD-rates are in dB though its values are not."""
+    of = [metric.label for metric in metrics if metric.level_unit != metric.unit]
+    return tuple(f"BD-rates by {label} are over dB: -10 log10(1 - {label})" for label in of)
+
+
+def rate_table(results: Results, against: Sequence[str], ours: str = OURS, metric: Metric = PSNR) -> Table:
+    """Measured qualities of `ours` nearest to round bit rates, and what others need for the same mean by a metric.
 
     All means are over the pictures that every codec named has measured in full. The last rows are BD-rates of `ours`.
-    Raises UsageError where a codec has no such picture.
+    Raises UsageError where a codec has no such picture, and where `ours` was not measured by the metric.
     """
     shared = set.intersection(*(results.complete(codec) for codec in (ours, *against)))
     if not shared:
         raise UsageError(f"no picture is measured in full by all of {', '.join((ours, *against))}")
-    points = results.mean_points(ours, shared)
-    curves = {codec: results.mean_curve(codec, shared) for codec in against}
+    points = [point for point in results.mean_points(ours, shared) if getattr(point, metric.key) is not None]
+    if not points:
+        raise UsageError(f"{metric.label} of {ours} is not measured: caecodec bench rd PICTURES --codecs {ours}")
+    own = curve_of(points, metric)
+    curves = {codec: results.mean_curve(codec, shared, metric) for codec in against}
     nearest = {point.quality: point for target in BPP_TARGETS if (point := near(points, target))}
     rows = [
         (
             f"quality {point.quality}",
-            f"{point.psnr:.2f} dB",
+            metric.shown(getattr(point, metric.key)),
             f"{point.bpp:.3f} bpp",
-            *(_needed(curves[codec], point.psnr) for codec in against),
+            *(_needed(curves[codec], metric.level(getattr(point, metric.key))) for codec in against),
         )
         for point in nearest.values()
     ]
-    own = results.mean_curve(ours, shared)
-    rates = (_percent(bdrate.bd_rate(curves[codec], own)) for codec in against)
+    rates = (percent(bdrate.bd_rate(curves[codec], own)) for codec in against)
     rows.append((f"BD-rate of {ours}", "", "", *rates))
-    spans = (bdrate.common_range(curves[codec], own) for codec in against)
-    rows.append(("over", "", "", *(NOTHING if s is None else f"{s[0]:.1f} to {s[1]:.1f} dB" for s in spans)))
-    columns = (f"{len(shared)} pictures", "PSNR", ours, *(f"{codec}, same PSNR" for codec in against))
-    return Table(columns, tuple(rows), failure_notes(results, (ours, *against)))
+    rows.append(("over", "", "", *(over(bdrate.common_range(curves[codec], own), metric) for codec in against)))
+    columns = (f"{len(shared)} pictures", metric.label, ours, *(f"{codec}, same {metric.label}" for codec in against))
+    return Table(columns, tuple(rows), level_notes([metric]) + failure_notes(results, (ours, *against)))
 
 
 def near(points: Sequence[MeanPoint], bpp: float) -> MeanPoint | None:
@@ -154,14 +88,14 @@ def near(points: Sequence[MeanPoint], bpp: float) -> MeanPoint | None:
     return min(points, key=lambda p: abs(math.log(p.bpp / bpp)), default=None)
 
 
-def _needed(of: bdrate.Curve, psnr: float) -> str:
-    rate = bdrate.rate_at_psnr(of, psnr)
+def _needed(of: bdrate.Curve, level: float | None) -> str:
+    rate = None if level is None else bdrate.rate_at(of, level)
     if rate is not None:
         return f"{rate:.3f} bpp"
-    if not of.rates:
+    if level is None or not of.rates:
         return NOTHING
     # outside its curve: its smallest file is better than asked for, or its largest is worse
-    return f"at most {of.rates[0]:.3f} bpp" if psnr < of.psnrs[0] else f"over {of.rates[-1]:.3f} bpp"
+    return f"at most {of.rates[0]:.3f} bpp" if level < of.levels[0] else f"over {of.rates[-1]:.3f} bpp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,8 +126,8 @@ def duels(results: Results, ours: str = OURS, rival: str = BEATEN) -> list[Duel]
         for row in rival_rows[picture]:
             if row.quality in BEATEN_QUALITIES and row.bytes is not None:
                 psnr = row.point[1]
-                below = bool(sizes.psnrs) and psnr < sizes.psnrs[0]
-                size = sizes.rates[0] if below else bdrate.rate_at_psnr(sizes, psnr)
+                below = bool(sizes.levels) and psnr < sizes.levels[0]
+                size = sizes.rates[0] if below else bdrate.rate_at(sizes, psnr)
                 found.append(Duel(picture, row.quality, psnr, row.bytes, size))
     return found
 
@@ -225,5 +159,16 @@ def _cell(duel: Duel | None) -> str:
     return f"{100 * (duel.our_bytes / duel.rival_bytes - 1):+.1f} %"
 
 
-def _percent(value: float | None) -> str:
-    return NOTHING if value is None else f"{value:+.1f} %"
+def percent(value: float | None) -> str:
+    """A difference of rates; what rounds to nothing is +0.0."""
+    return NOTHING if value is None else f"{round(value, 1) + 0.0:+.1f} %"
+
+
+def over(span: tuple[float, float] | None, metric: Metric) -> str:
+    """The range of levels that two curves share: '24.0 to 42.2 dB'."""
+    return NOTHING if span is None else f"{span[0]:.1f} to {span[1]:.1f} {metric.level_unit}".strip()
+
+
+def gain(level: float | None, metric: Metric) -> str:
+    """A difference of levels."""
+    return NOTHING if level is None else f"{level:+.2f} {metric.level_unit}".strip()

@@ -12,18 +12,21 @@ from typing import Any
 
 from caecodec.bench import metrics
 from caecodec.bench.bdrate import Curve, curve
+from caecodec.bench.metrics import PSNR, Metric
 from caecodec.errors import FileSystemError, UsageError
 
 FORMAT = 2
 KIND = "rd"  # of results: there are other files of the same format
 _READ = (1, FORMAT)  # 1 had no kind, and no metric but PSNR
+_STORED = {metric.key: metric.stored for metric in metrics.METRICS}  # field of a row -> its name in the file
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """One picture by one codec at one quality. A failure has an `error` and no measurements.
 
-    A metric is None where it was not asked for, or the picture is too small for it.
+    A metric is None where it was not asked for, or the picture is too small for it, or it was measured by another
+    implementation than today's (`Metric.stored`).
     """
 
     codec: str
@@ -60,10 +63,7 @@ class Row:
 
     def lacks(self, asked: Iterable[str]) -> bool:
         """Whether a metric of these (`metrics.ASKABLE`) is missing that the picture is large enough for."""
-        return any(
-            getattr(self, metrics.ASKABLE[name][0]) is None and metrics.defined(name, self.width, self.height)
-            for name in asked
-        )
+        return any(getattr(self, name) is None and metrics.defined(name, self.width, self.height) for name in asked)
 
     @property
     def point(self) -> tuple[float, float]:
@@ -92,9 +92,9 @@ class Results:
     def by_picture(self, codec: str) -> dict[str, list[Row]]:
         """The rows of one codec that did not fail, for each picture, by rising quality."""
         found: dict[str, list[Row]] = {}
-        for row in sorted(self.rows, key=lambda r: (r.picture, r.quality)):
-            if row.codec == codec and row.error is None:
-                found.setdefault(row.picture, []).append(row)
+        rows = (row for row in self.rows if row.codec == codec and row.error is None)
+        for row in sorted(rows, key=lambda r: (r.picture, r.quality)):
+            found.setdefault(row.picture, []).append(row)
         return found
 
     def complete(self, codec: str) -> set[str]:
@@ -111,9 +111,17 @@ class Results:
                     by_quality.setdefault(row.quality, []).append(row)
         return [_mean_point(quality, rows) for quality, rows in sorted(by_quality.items())]
 
-    def mean_curve(self, codec: str, pictures: Container[str]) -> Curve:
-        """The curve through `mean_points`."""
-        return curve((point.bpp, point.psnr) for point in self.mean_points(codec, pictures))
+    def mean_curve(self, codec: str, pictures: Container[str], metric: Metric = PSNR) -> Curve:
+        """The curve through `mean_points`, of levels of the mean values: of qualities that no picture lacks it at."""
+        return curve_of(self.mean_points(codec, pictures), metric)
+
+    def named(self, codecs: Iterable[str] | None) -> list[str]:
+        """The codecs, or all of them for None. Raises UsageError for one without rows."""
+        chosen = self.codecs if codecs is None else list(codecs)
+        unknown = [codec for codec in chosen if codec not in self.codecs]
+        if unknown:
+            raise UsageError(f"no rows of {', '.join(unknown)}; there are {', '.join(self.codecs)}")
+        return chosen
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +142,12 @@ class MeanPoint:
     ms_ssim: float | None
     ssimulacra2: float | None
     parts: Mapping[str, float] | None = field(hash=False)
+
+
+def curve_of(points: Iterable[Row | MeanPoint], metric: Metric = PSNR) -> Curve:
+    """The curve through those of the points that have the metric."""
+    levels = ((point.bpp, metric.level(getattr(point, metric.key))) for point in points)
+    return curve((bpp, level) for bpp, level in levels if level is not None)
 
 
 def _mean_point(quality: int, rows: Sequence[Row]) -> MeanPoint:
@@ -197,15 +211,15 @@ def save(results: Results, path: Path) -> None:
 
 
 def _values(row: Row) -> Mapping[str, Any]:
-    values = {key: value for key, value in asdict(row).items() if value is not None}
+    values = {_STORED.get(key, key): value for key, value in asdict(row).items() if value is not None}
     if row.error is None and row.psnr in (None, math.inf):
         values["psnr"] = None
     return values
 
 
 def _row(values: Mapping[str, Any]) -> Row:
-    known = {f.name for f in fields(Row)}
-    row = {key: value for key, value in values.items() if key in known}
+    known = {_STORED.get(f.name, f.name): f.name for f in fields(Row)}
+    row = {known[key]: value for key, value in values.items() if key in known}
     if row.get("error") is None and row["psnr"] is None:
         row["psnr"] = math.inf
     return Row(**row)

@@ -18,16 +18,16 @@ from caecodec.files import make_folder
 
 def bytes_at(of: bdrate.Curve, psnr: float) -> float | None:
     """Bytes a picture at a PSNR, their logarithm linear between measured points; None outside the curve."""
-    if not of.psnrs or not of.psnrs[0] <= psnr <= of.psnrs[-1]:
+    if not of.levels or not of.levels[0] <= psnr <= of.levels[-1]:
         return None
-    return float(np.exp(np.interp(psnr, of.psnrs, np.log(of.rates))))
+    return float(np.exp(np.interp(psnr, of.levels, np.log(of.rates))))
 
 
 def psnr_at(of: bdrate.Curve, size: float) -> float | None:
     """PSNR in dB at bytes a picture, the inverse; None outside the curve."""
     if not of.rates or not of.rates[0] <= size <= of.rates[-1]:
         return None
-    return float(np.interp(math.log(size), np.log(of.rates), of.psnrs))
+    return float(np.interp(math.log(size), np.log(of.rates), of.levels))
 
 
 def tables(results: SmallResults) -> list[tuple[str, Table]]:
@@ -119,7 +119,7 @@ def _needed(of: bdrate.Curve, psnr: float) -> str:
     if not of.rates:
         return NOTHING
     # outside its curve: its smallest file is better than asked for, or its largest is worse
-    return f"at most {of.rates[0]:,.1f}" if psnr < of.psnrs[0] else "not reached"
+    return f"at most {of.rates[0]:,.1f}" if psnr < of.levels[0] else "not reached"
 
 
 def _given(of: bdrate.Curve, size: float) -> str:
@@ -128,7 +128,7 @@ def _given(of: bdrate.Curve, size: float) -> str:
         return f"{psnr:.2f} dB"
     if not of.rates:
         return NOTHING
-    return f"cannot: smallest is {of.rates[0]:,.0f} bytes" if size < of.rates[0] else f"over {of.psnrs[-1]:.2f} dB"
+    return f"cannot: smallest is {of.rates[0]:,.0f} bytes" if size < of.rates[0] else f"over {of.levels[-1]:.2f} dB"
 
 
 def _asked_table(results: SmallResults, asked: Sequence[Row]) -> Table:
@@ -181,7 +181,7 @@ def _draw_set(panel: Any, results: SmallResults, small_set: str) -> None:
     for codec, curve, colour, label, style in curves:
         if curve.rates:
             width = 2.4 if codec == OURS else 1.4
-            panel.plot(curve.rates, curve.psnrs, style, color=colour, label=label, linewidth=width)
+            panel.plot(curve.rates, curve.levels, style, color=colour, label=label, linewidth=width)
             left, right = min(left, curve.rates[0] / 1.2), max(right, 1.2 * curve.rates[-1])
     for number, name in enumerate(names):
         for row in results.of("operating", name, small_set):

@@ -48,7 +48,7 @@ function rateAndDistortion(plot) {
     for (const id of ["rd", "bd", "means"]) byId(id).hidden = false;
     byId("rd-note").textContent =
       `Means over ${set.pictures.length} pictures (${set.name}), whole files counted. Hover, or focus the plot and use the arrow keys.`;
-    choices(byId("metric"), set.metrics.map((metric) => [metric.key, metric.label]));
+    for (const id of ["metric", "bd-metric"]) choices(byId(id), set.metrics.map((metric) => [metric.key, metric.label]));
     choices(byId("picture"), [["", `the mean of ${set.pictures.length} pictures`], ...set.pictures.map((name) => [name, name])]);
     choices(byId("anchor"), set.anchors.map(({ name }) => [name, name]));
     if (set.anchors.some(({ name }) => name === "jpeg")) byId("anchor").value = "jpeg";
@@ -117,8 +117,10 @@ function rateAndDistortion(plot) {
   const measured = (on) => set.series.map(({ id }) => id).filter((id) => hidden.has(id) === on);
 
   function drawTable() {
-    const { name, table: rows } = set.anchors.find((anchor) => anchor.name === byId("anchor").value);
-    byId("bd-table").replaceChildren(table(rows, `BD-rates against ${name}`));
+    const { name, tables } = set.anchors.find((anchor) => anchor.name === byId("anchor").value);
+    const { key, label, note } = set.metrics.find((metric) => metric.key === byId("bd-metric").value);
+    byId("bd-table").replaceChildren(table(tables[key], `BD-rates against ${name} by ${label}`));
+    byId("bd-note").textContent = note;
   }
 
   function drawFailures() {
@@ -151,7 +153,7 @@ function rateAndDistortion(plot) {
 
   byId("set").addEventListener("change", () => start(Number(byId("set").value)));
   for (const id of ["metric", "picture"]) byId(id).addEventListener("change", drawPlot);
-  byId("anchor").addEventListener("change", drawTable);
+  for (const id of ["anchor", "bd-metric"]) byId(id).addEventListener("change", drawTable);
   byId("show-all").addEventListener("click", () => turn(...measured(true)));
   byId("show-none").addEventListener("click", () => turn(...measured(false)));
   byId("log").addEventListener("click", () => {

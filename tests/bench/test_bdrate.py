@@ -13,7 +13,7 @@ ANCHOR = bdrate.curve([(0.1, 27.0), (0.3, 30.0), (0.7, 33.5), (1.5, 37.0), (3.0,
 
 
 def scaled(factor: float) -> bdrate.Curve:
-    return bdrate.Curve(tuple(rate * factor for rate in ANCHOR.rates), ANCHOR.psnrs)
+    return bdrate.Curve(tuple(rate * factor for rate in ANCHOR.rates), ANCHOR.levels)
 
 
 @pytest.mark.parametrize("factor", [0.8, 0.5, 1.0, 1.25])
@@ -21,9 +21,9 @@ def test_a_rate_scaled_by_a_factor_has_that_bd_rate(factor: float) -> None:
     assert bdrate.bd_rate(ANCHOR, scaled(factor)) == pytest.approx(100 * (factor - 1), abs=1e-9)
 
 
-def test_a_psnr_raised_by_a_constant_has_that_bd_psnr() -> None:
-    better = bdrate.Curve(ANCHOR.rates, tuple(psnr + 1.5 for psnr in ANCHOR.psnrs))
-    assert bdrate.bd_psnr(ANCHOR, better) == pytest.approx(1.5, abs=1e-9)
+def test_a_level_raised_by_a_constant_has_that_bd_level() -> None:
+    better = bdrate.Curve(ANCHOR.rates, tuple(psnr + 1.5 for psnr in ANCHOR.levels))
+    assert bdrate.bd_level(ANCHOR, better) == pytest.approx(1.5, abs=1e-9)
 
 
 def test_curves_with_other_numbers_of_points_are_compared_over_what_they_share() -> None:
@@ -38,7 +38,7 @@ def test_curves_without_a_common_range_have_no_bd_rate() -> None:
     high = bdrate.curve([(4.0, 45.0), (5.0, 47.0)])
     assert bdrate.common_range(ANCHOR, high) is None
     assert bdrate.bd_rate(ANCHOR, high) is None
-    assert bdrate.bd_psnr(ANCHOR, high) is None
+    assert bdrate.bd_level(ANCHOR, high) is None
     assert bdrate.bd_rate(ANCHOR, bdrate.curve([(1.0, 30.0)])) is None
 
 
@@ -47,13 +47,13 @@ def test_a_curve_leaves_out_points_that_cost_more_for_less_and_lossless_ones() -
     assert bdrate.curve(points) == bdrate.Curve((1.0, 2.0), (35.0, 36.0))
 
 
-def test_rate_at_psnr_meets_the_points_and_is_monotone_between_and_none_outside() -> None:
-    for rate, psnr in zip(ANCHOR.rates, ANCHOR.psnrs, strict=True):
-        assert bdrate.rate_at_psnr(ANCHOR, psnr) == pytest.approx(rate)
-    between = [bdrate.rate_at_psnr(ANCHOR, 30 + step / 10) for step in range(36)]
+def test_rate_at_meets_the_points_and_is_monotone_between_and_none_outside() -> None:
+    for rate, psnr in zip(ANCHOR.rates, ANCHOR.levels, strict=True):
+        assert bdrate.rate_at(ANCHOR, psnr) == pytest.approx(rate)
+    between = [bdrate.rate_at(ANCHOR, 30 + step / 10) for step in range(36)]
     assert all(a is not None and b is not None and a < b for a, b in itertools.pairwise(between))
-    assert bdrate.rate_at_psnr(ANCHOR, 26.9) is None
-    assert bdrate.rate_at_psnr(ANCHOR, 41.1) is None
+    assert bdrate.rate_at(ANCHOR, 26.9) is None
+    assert bdrate.rate_at(ANCHOR, 41.1) is None
 
 
 def test_without_bjontegaard_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -206,7 +206,8 @@ def test_ssim_of_flat_pictures_is_its_luminance_term() -> None:
 
 
 def test_a_metric_is_none_where_the_picture_is_too_small() -> None:
-    for name, (_, side) in metrics.ASKABLE.items():
+    for name, metric in metrics.ASKABLE.items():
+        side = metric.smallest_side
         too_small = photograph(side - 1, side + 20)
         large = photograph(side, side + 20)
         assert metrics.measure(name, too_small, too_small) is None
@@ -215,20 +216,37 @@ def test_a_metric_is_none_where_the_picture_is_too_small() -> None:
 
 def test_metrics_are_named_with_commas_between() -> None:
     assert metrics.names("psnr") == ()
-    assert metrics.names("ms-ssim, ssim") == ("ssim", "ms-ssim")
-    assert metrics.names("all") == ("ssim", "ms-ssim", "ssimulacra2")
-    with pytest.raises(UsageError, match="no metric 'vmaf'"):
+    assert metrics.names("ms_ssim, ssim") == metrics.names("ms-ssim,ssim") == ("ssim", "ms_ssim")
+    assert metrics.names("all") == ("ssim", "ms_ssim", "ssimulacra2")
+    with pytest.raises(UsageError, match="no metric 'vmaf'; choose from psnr, ssim, ms_ssim, ssimulacra2 or all"):
         metrics.names("psnr,vmaf")
 
 
-@pytest.mark.parametrize(("name", "package"), [("ssim", "pytorch_msssim"), ("ssimulacra2", "ssimulacra2")])
-def test_a_metric_without_its_package_says_what_to_install(
-    name: str, package: str, monkeypatch: pytest.MonkeyPatch
+def test_metrics_to_compare_by_are_in_the_order_given_and_all_is_three_of_them() -> None:
+    assert metrics.chosen(["ssimulacra2", "psnr", "ssimulacra2"]) == (metrics.SSIMULACRA2, metrics.PSNR)
+    assert metrics.chosen(["all"]) == (metrics.PSNR, metrics.MS_SSIM, metrics.SSIMULACRA2)
+    assert metrics.chosen(["ms-ssim", "all"])[0] is metrics.MS_SSIM
+    with pytest.raises(UsageError, match="no metric 'vmaf'; choose from psnr, ssim, ms_ssim, ssimulacra2 or all"):
+        metrics.chosen(["psnr", "vmaf"])
+
+
+def test_levels_are_decibels_of_what_nears_one_and_else_the_value() -> None:
+    for value, level in ((0.9, 10), (0.99, 20), (0.0, 0), (1.0, math.inf), (1.0000001, math.inf)):
+        assert metrics.MS_SSIM.level(value) == pytest.approx(level)
+    assert metrics.SSIM.level_unit == metrics.MS_SSIM.level_unit == metrics.PSNR.level_unit == "dB"
+    assert (metrics.PSNR.level(31.5), metrics.SSIMULACRA2.level(-12.0)) == (31.5, -12.0)
+    assert metrics.SSIMULACRA2.level_unit == ""
+    assert metrics.MS_SSIM.level(None) is None
+
+
+def test_a_metric_without_its_package_says_what_to_install_and_ssimulacra2_needs_none(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(sys.modules, package, None)
-    metrics.require(())
+    for package in ("pytorch_msssim", "ssimulacra2"):
+        monkeypatch.setitem(sys.modules, package, None)
+    metrics.require(("ssimulacra2",))
     with pytest.raises(UsageError, match=r"pip install caecodec\[bench\]"):
-        metrics.require((name,))
+        metrics.require(("ssim",))
 
 
 def test_the_best_file_within_a_size_is_the_largest_that_fits() -> None:

@@ -139,7 +139,6 @@ def test_metrics_whose_package_is_missing_leave_a_dash_and_a_note(
 
 def test_all_metrics_are_measured_where_the_picture_is_large_enough(tmp_path: Path) -> None:
     pytest.importorskip("pytorch_msssim")
-    pytest.importorskip("ssimulacra2")
     pixels = photograph(170, 180)
     original, other = tmp_path / "o.png", tmp_path / "o.jpg"
     Image.fromarray(pixels).save(original)

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from caecodec.bench import means, report
+from caecodec.bench import bd_tables, means, report
 from caecodec.bench.results import Results, Row
 from caecodec.errors import UsageError
 
@@ -55,7 +55,7 @@ def test_a_failure_is_a_note_and_not_in_the_means() -> None:
     assert table.markdown().endswith(
         "|\n\n- vvc could not be measured: no binary\n- webp failed on b at quality 50, 60: RuntimeError: broken"
     )
-    assert report.comparison_table(MADE).notes == table.notes
+    assert bd_tables.comparison_table(MADE).notes == table.notes
     assert report.failure_notes(MADE, ["jpeg", "webp"]) == table.notes[1:]
 
 

@@ -22,8 +22,9 @@ from page_files import (
 from PIL import Image
 from support import photograph
 
-from caecodec.bench import page, page_view, published, report, results, timing_report
+from caecodec.bench import bd_tables, page, page_view, published, results, timing_report
 from caecodec.bench.cli import bench
+from caecodec.bench.metrics import MS_SSIM
 from caecodec.errors import FileSystemError, UsageError
 
 
@@ -78,16 +79,35 @@ def test_bd_tables_are_those_of_the_report_for_every_anchor(rd: Any) -> None:
     measured = rd_results()
     assert [anchor["name"] for anchor in rd["anchors"]] == list(FACTORS)
     for anchor in rd["anchors"]:
-        assert {row[0] for row in anchor["table"]["rows"]} == FACTORS.keys() - {anchor["name"]}
-        for codec, rate, gain, span, median, worst, pictures in anchor["table"]["rows"]:
-            c = report.compare(measured, codec, anchor["name"])
-            assert (rate["v"], gain["v"], median["v"], pictures["v"]) == (c.bd_rate, c.bd_psnr, c.median, c.pictures)
+        assert {row[0] for row in anchor["tables"]["psnr"]["rows"]} == FACTORS.keys() - {anchor["name"]}
+        for codec, rate, gain, span, median, worst, pictures in anchor["tables"]["psnr"]["rows"]:
+            c = bd_tables.compare(measured, codec, anchor["name"])
+            assert (rate["v"], gain["v"], median["v"], pictures["v"]) == (c.bd_rate, c.bd_level, c.median, c.pictures)
             assert rate["t"] == f"{c.bd_rate:+.1f} %"
             assert c.worst is not None
-            assert c.psnr_range is not None
+            assert c.span is not None
             assert worst["t"] == f"{c.worst[1]:+.1f} % ({c.worst[0]})"
-            assert span["t"] == f"{c.psnr_range[0]:.1f} to {c.psnr_range[1]:.1f} dB"
+            assert span["t"] == f"{c.span[0]:.1f} to {c.span[1]:.1f} dB"
             assert rate["v"] == pytest.approx(100 * (FACTORS[codec] / FACTORS[anchor["name"]] - 1), abs=0.2)
+
+
+def test_bd_tables_are_there_by_every_metric_measured_and_say_what_levels_in_db_are(rd: Any) -> None:
+    measured = rd_results()
+    assert {metric["key"]: metric["note"] for metric in rd["metrics"]} == {
+        "psnr": "",
+        "ssim": "BD-rates by SSIM are over dB: -10 log10(1 - SSIM)",
+        "ms_ssim": "BD-rates by MS-SSIM are over dB: -10 log10(1 - MS-SSIM)",
+    }
+    for anchor in rd["anchors"]:
+        assert list(anchor["tables"]) == ["psnr", "ssim", "ms_ssim"]
+        table = anchor["tables"]["ms_ssim"]
+        assert table["columns"][:4] == ["codec", "BD-rate", "BD-MS-SSIM", "over"]
+        for codec, rate, gain, span, *_ in table["rows"]:
+            c = bd_tables.compare(measured, codec, anchor["name"], MS_SSIM)
+            assert c.span is not None
+            assert (rate["v"], gain["v"], span["v"]) == (c.bd_rate, c.bd_level, c.span[0])
+            # 26 dB of PSNR are 1 - 1 / 26 ** 1.6 of MS-SSIM, 22.6 dB
+            assert span["t"] == "22.6 to 25.3 dB"
 
 
 def test_failures_and_missing_codecs_are_in_the_page_with_their_reasons(html: str, rd: Any) -> None:
@@ -256,7 +276,7 @@ def test_command_writes_the_page_whole(tmp_path: Path) -> None:
     data = data_of(target.read_text(encoding="utf-8"))
     assert [view["codec"] for view in data["view"]] == ["jpeg", "webp"]
     assert data["bits"] == []
-    assert [text_of(row[0]) for row in data["rd"][0]["anchors"][0]["table"]["rows"]] == ["caecodec", "webp"]
+    assert [text_of(row[0]) for row in data["rd"][0]["anchors"][0]["tables"]["psnr"]["rows"]] == ["caecodec", "webp"]
 
 
 def test_command_refuses_a_view_without_pictures(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from page_files import EVIL, data_of, rd_results, text_of, written
 from PIL import Image
 from support import photograph
 
-from caecodec.bench import page, page_view, published, report, results
+from caecodec.bench import bd_tables, page, page_view, published, results
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -152,11 +152,20 @@ def test_the_anchor_changes_the_table_and_its_text_is_that_of_the_comparison(sho
     for anchor in rd["anchors"]:
         shown.select_option("#anchor", anchor["name"])
         tables.append(cells(shown, "#bd-table"))
-        assert tables[-1] == [[text_of(cell) for cell in row] for row in anchor["table"]["rows"]]
+        assert tables[-1] == [[text_of(cell) for cell in row] for row in anchor["tables"]["psnr"]["rows"]]
         for row in tables[-1]:
-            c = report.compare(measured, row[0], anchor["name"])
-            assert row[1:3] == [f"{c.bd_rate:+.1f} %", f"{c.bd_psnr:+.2f} dB"]
+            c = bd_tables.compare(measured, row[0], anchor["name"])
+            assert row[1:3] == [f"{c.bd_rate:+.1f} %", f"{c.bd_level:+.2f} dB"]
     assert len({str(table) for table in tables}) == 3
+
+
+def test_the_metric_changes_the_table_and_says_what_its_decibels_are(shown: Any, file: Path) -> None:
+    tables = data_of(file.read_text(encoding="utf-8"))["rd"][0]["anchors"][0]["tables"]
+    for key, said in (("ms_ssim", "over dB: -10 log10(1 - MS-SSIM)"), ("psnr", "")):
+        shown.select_option("#anchor", "jpeg")
+        shown.select_option("#bd-metric", key)
+        assert cells(shown, "#bd-table") == [[text_of(cell) for cell in row] for row in tables[key]["rows"]]
+        assert (shown.locator("#bd-note").text_content() or "").endswith(said)
 
 
 def test_a_head_of_the_table_sorts_by_number(shown: Any) -> None:
@@ -275,6 +284,7 @@ def test_tab_reaches_every_control_and_focus_is_seen(shown: Any) -> None:
         "show-all",
         "show-none",
         "anchor",
+        "bd-metric",
         "cae-left",
         "cae-range",
         "map",

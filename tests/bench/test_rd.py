@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -165,7 +166,7 @@ def test_metrics_are_in_the_rows_where_the_picture_is_large_enough(pictures: lis
         pixels = rd.load_pixels(picture.path)
         shown = open_codec("jpeg").decode(open_codec("jpeg").encode(pixels, 50))
         assert row.ssim == pytest.approx(metrics.ssim(pixels, shown), abs=1e-6)
-        assert row.ssimulacra2 == pytest.approx(metrics.ssimulacra2(pixels, shown), abs=1e-6)
+        assert row.ssimulacra2 == pytest.approx(metrics.measure("ssimulacra2", pixels, shown), abs=1e-6)
         assert row.ms_ssim is None  # 16 pixels high
     assert '"ms_ssim"' not in (tmp_path / "r.json").read_text()
     assert results.load(tmp_path / "r.json").rows == made.rows
@@ -180,9 +181,32 @@ def test_a_row_without_a_metric_asked_for_is_measured_again_and_others_are_not(
     with_ssim = rd.run([counting], pictures, path, asked=("ssim",))
     assert calls(counting) == 12
     assert all(row.ssim is not None for row in with_ssim.rows)
-    assert rd.run([counting], pictures, path, asked=("ssim", "ms-ssim")).rows == with_ssim.rows  # too small for it
+    assert rd.run([counting], pictures, path, asked=("ssim", "ms_ssim")).rows == with_ssim.rows  # too small for it
     assert rd.run([counting], pictures, path).rows == with_ssim.rows
     assert calls(counting) == 12
+
+
+def test_a_metric_of_an_earlier_implementation_is_not_read_and_its_row_measured_again_when_it_is_asked_for(
+    pictures: list[rd.Picture], counting: Counting, tmp_path: Path
+) -> None:
+    path = tmp_path / "r.json"
+    rd.run([counting], pictures, path, asked=("ssim", "ssimulacra2"))
+    measured = path.read_text()
+    assert measured.count('"ssimulacra2.1":') == 6
+    # as rows have it that the package ssimulacra2 measured
+    path.write_text(re.sub(r'"ssimulacra2\.1":[-\d.]+', '"ssimulacra2":12.5', measured))
+    outdated = results.load(path)
+    assert [row.ssimulacra2 for row in outdated.rows] == [None] * 6
+    assert all(row.lacks(("ssimulacra2",)) and not row.lacks(("ssim",)) for row in outdated.rows)
+    before = calls(counting)
+    rd.run([counting], pictures, path, asked=("ssim",))
+    assert calls(counting) == before  # the rows stand
+    rd.run([counting], pictures, path, asked=("ssim", "ssimulacra2"))
+    assert calls(counting) == before + 6
+    assert results.load(path).rows == [
+        *rd.run([counting], pictures, tmp_path / "new.json", asked=("ssim", "ssimulacra2")).rows
+    ]
+    assert '"ssimulacra2":' not in path.read_text()
 
 
 def test_kept_files_have_the_sizes_of_the_rows(pictures: list[rd.Picture], counting: Counting, tmp_path: Path) -> None:
@@ -238,7 +262,7 @@ def test_results_of_the_first_format_are_read_and_of_another_kind_refused(tmp_pa
     path.write_text(json.dumps(head | {"rows": [row]}))
     (read,) = results.load(path).rows
     assert (read.psnr, read.ssim, read.parts) == (30.0, None, None)
-    assert not read.lacks(("ms-ssim", "ssim"))
+    assert not read.lacks(("ms_ssim", "ssim"))
     path.write_text(json.dumps(head | {"format": 2, "kind": "speed", "codecs": []}))
     with pytest.raises(UsageError, match="results of speed format 2, not rd format 2"):
         results.load(path)

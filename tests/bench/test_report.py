@@ -3,71 +3,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from rd_rows import GRIDS, PSNRS, made, of_metrics, row, without
 
 from caecodec.bench import bdrate, report, results
-from caecodec.bench.results import Results, Row
+from caecodec.bench.metrics import MS_SSIM, SSIMULACRA2
+from caecodec.bench.results import Results
 from caecodec.errors import UsageError
-
-PSNRS = {1: 26.0, 20: 29.0, 40: 32.0, 60: 35.0, 80: 38.0}
-GRIDS = {"jpeg": 1.0, "webp": 0.8, "avif": 0.5}
-
-
-def row(codec: str, quality: int, picture: str, size: int | None, psnr: float | None) -> Row:
-    error = None if size is not None else "RuntimeError: broken"
-    return Row(codec, "1", quality, picture, 100, 80, size, psnr, None if size is None else 1.0, error)
-
-
-def made(**sizes: float) -> Results:
-    """Codecs whose sizes are those of `jpeg` times a factor, on two pictures, with the same PSNRs."""
-    rows = [
-        row(codec, quality, picture, round(factor * scale * 500 * 10 ** ((psnr - 26) / 10)), psnr)
-        for codec, factor in sizes.items()
-        for picture, scale in (("a", 1), ("b", 2))
-        for quality, psnr in PSNRS.items()
-    ]
-    return Results(rows=rows)
-
-
-def test_comparison_has_the_known_bd_rate_for_the_mean_and_each_picture() -> None:
-    c = report.compare(made(jpeg=1.0, caecodec=0.8), "caecodec")
-    assert c.bd_rate == pytest.approx(-20, abs=0.1)
-    assert c.median == pytest.approx(-20, abs=0.1)
-    assert c.worst is not None
-    assert c.worst[1] == pytest.approx(-20, abs=0.1)
-    assert c.psnr_range == (26.0, 38.0)
-    assert c.pictures == 2
-
-
-def test_a_picture_that_failed_once_is_left_out_of_both_means() -> None:
-    whole = made(jpeg=1.0, caecodec=0.8)
-    rows = [
-        row(r.codec, r.quality, r.picture, None, None)
-        if (r.codec, r.quality, r.picture) == ("caecodec", 40, "b")
-        else r
-        for r in whole.rows
-    ]
-    c = report.compare(Results(rows=rows), "caecodec")
-    assert c.pictures == 1
-    assert c.bd_rate == pytest.approx(-20, abs=0.1)
-    assert list(c.by_picture) == ["a"]
-
-
-def test_the_best_codec_is_first_and_one_without_a_bd_rate_last() -> None:
-    whole = made(jpeg=1.0, webp=0.8, avif=0.5)
-    failed = [row("vvc", 40, picture, None, None) for picture in ("a", "b")]
-    table = report.comparison_table(Results(rows=[*failed, *whole.rows]), "webp")
-    assert [cells[0] for cells in table.rows] == ["avif", "webp", "jpeg", "vvc"]
-    assert [cells[1] for cells in table.rows] == ["-37.5 %", "+0.0 %", "+25.0 %", "-"]
-    assert table.rows[-1][-1] == "0"
-    assert table.notes == (
-        "vvc failed on a at quality 40: RuntimeError: broken",
-        "vvc failed on b at quality 40: RuntimeError: broken",
-    )
-
-
-def test_an_anchor_that_was_not_measured_leaves_dashes() -> None:
-    table = report.comparison_table(made(caecodec=0.8))
-    assert table.rows == (("caecodec", "-", "-", "-", "-", "-", "0"),)
 
 
 def test_table_numbers_equal_the_json(tmp_path: Path) -> None:
@@ -86,7 +27,7 @@ def test_table_numbers_equal_the_json(tmp_path: Path) -> None:
         assert cells[1] == f"{PSNRS[quality]:.2f} dB"
         assert cells[2] == f"{bpp:.3f} bpp"
         for cell, name in zip(cells[3:], GRIDS, strict=True):
-            assert cell == f"{bdrate.rate_at_psnr(curves[name], PSNRS[quality]):.3f} bpp"
+            assert cell == f"{bdrate.rate_at(curves[name], PSNRS[quality]):.3f} bpp"
     assert table.rows[-2][3:] == ("-60.0 %", "-50.0 %", "-20.0 %")
     assert table.rows[-1][3:] == ("26.0 to 38.0 dB",) * 3
     assert table.columns[0] == "2 pictures"
@@ -105,6 +46,28 @@ def test_table_says_where_the_other_codec_has_no_such_psnr() -> None:
     cells = {r[0]: r[3] for r in table.rows}
     assert cells["quality 1"].startswith("at most ")
     assert cells["quality 80"].startswith("over ")
+
+
+def test_table_by_a_metric_has_its_values_and_the_rates_at_the_same_of_it() -> None:
+    measured = of_metrics(jpeg=(10.0, 10.0, 10.0), caecodec=(1.0, 0.5, 2.0))  # 0.5 bpp at 26 dB
+    table = report.rate_table(measured, ["jpeg"], metric=MS_SSIM)
+    assert table.columns == ("2 pictures", "MS-SSIM", "caecodec", "jpeg, same MS-SSIM")
+    # 26 dB are 10 dB of MS-SSIM for jpeg, 13 for caecodec, for which jpeg needs 20 times as much
+    assert table.rows[0] == ("quality 1", "0.9500", "0.500 bpp", "10.000 bpp")
+    assert table.rows[-2:] == (("BD-rate of caecodec", "", "", "-95.0 %"), ("over", "", "", "13.0 to 22.0 dB"))
+    assert table.notes == ("BD-rates by MS-SSIM are over dB: -10 log10(1 - MS-SSIM)",)
+    table = report.rate_table(measured, ["jpeg"], metric=SSIMULACRA2)
+    assert table.rows[0][1] == "-5.1"
+    assert table.rows[-2:] == (("BD-rate of caecodec", "", "", "-80.0 %"), ("over", "", "", "10.0 to 54.9"))
+    assert table.notes == ()
+
+
+def test_table_by_a_metric_that_was_not_measured_is_refused_and_of_another_codec_a_dash() -> None:
+    measured = of_metrics(jpeg=(10.0, 10.0, 10.0), caecodec=(1.0, 0.5, 2.0))
+    with pytest.raises(UsageError, match="SSIMULACRA2 of caecodec is not measured: caecodec bench rd"):
+        report.rate_table(without(measured, "caecodec", SSIMULACRA2), ["jpeg"], metric=SSIMULACRA2)
+    table = report.rate_table(without(measured, "jpeg", SSIMULACRA2), ["jpeg"], metric=SSIMULACRA2)
+    assert {cells[3] for cells in table.rows} == {"-"}
 
 
 def test_table_without_a_shared_picture_is_refused() -> None:
