@@ -41,7 +41,8 @@ def residual_basis(model: PhotoModel, crops: Tensor, k: int) -> tuple[Tensor, Te
     colour_weight = torch.eye(3) + (_BRIGHTNESS - 1) * torch.outer(brightness, brightness)
     weight = torch.kron(torch.eye(PATCH * PATCH), colour_weight)  # channels are innermost in a patch
     top = torch.tensor([1.0])
-    patches, left = [], []
+    patches: list[Tensor] = []
+    left: list[Tensor] = []
     for crop in crops:
         x = (crop[None].float() / 255 - 0.5).contiguous(memory_format=torch.channels_last)
         gain_out = interpolate(model.log_gain_out, top).exp()
