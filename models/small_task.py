@@ -126,7 +126,8 @@ class SmallTask:
             return Loss(distortion.mean() / 255**2, shown, len(x))
         bpp = out["bits"] / (x.shape[2] * x.shape[3])
         low, high = self._model.lambda_min, self._model.lambda_max
-        value = losses.rate_distortion(bpp, distortion, low * (high / low) ** level, config.lambda_exponent)
+        lam = low * (high / low) ** level
+        value = losses.rate_distortion(bpp, lam * distortion, lam, config.lambda_exponent)
         return Loss(value, shown | {"bpp": bpp.mean()}, len(x))
 
     def status(self) -> dict[str, Any]:

@@ -55,3 +55,9 @@ def test_ssim_is_one_for_equal_pictures_and_multi_scale_takes_tiny_ones() -> Non
     assert torch.allclose(losses.ssim(x, x), torch.ones(2), atol=1e-5)
     small = losses.ssim(noisy[..., :28, :28], x[..., :28, :28], scales=3)
     assert ((small > 0) & (small < 1)).all()
+
+
+def test_rate_distortion_adds_bits_to_bits_and_weighs_qualities_by_their_lambda() -> None:
+    bpp, error, lam = torch.tensor([1.0, 2.0]), torch.tensor([3.0, 5.0]), torch.tensor([0.02, 0.08])
+    # (1 + 3) * 1 and (2 + 5) / 4^(1/2), averaged
+    assert losses.rate_distortion(bpp, error, lam, 0.5).item() == pytest.approx((4 + 3.5) / 2)
