@@ -37,7 +37,7 @@ def word_table(results: WordResults, codecs: Sequence[str] | None = None, anchor
             compared = NOTHING if name == against else _compared(ours, theirs)
             lines.append((f"{name}, {bpp:g} bpp", *_cells(list(ours.values())), compared))
             if missed := sum(not row.on_target for row in ours.values()):
-                off.append(f"{name} at {bpp:g} bpp of {missed} pictures")
+                off.append(f"{name} at {bpp:g} bpp ({missed} of {len(of_all)} pictures)")
     words = sum(len(results.words[picture]) for picture in of_all)
     columns = (
         f"{len(of_all)} pictures, {words:,} words",

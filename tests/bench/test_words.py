@@ -232,7 +232,9 @@ def test_pictures_whose_file_misses_the_rate_are_named_and_not_compared() -> Non
     ]
     made = words_report.word_table(results)
     assert made.rows[1] == ("theirs, 0.5 bpp", "0.530", "8 (66.7 %)", "60.0 %", "0, 0, 1")
-    assert made.notes[1].startswith("No file within a tenth of the rate asked for: theirs at 0.5 bpp of 1 pictures.")
+    assert made.notes[1].startswith(
+        "No file within a tenth of the rate asked for: theirs at 0.5 bpp (1 of 2 pictures)."
+    )
 
 
 def test_the_table_is_of_pictures_that_all_of_its_codecs_have() -> None:
