@@ -20,6 +20,7 @@ from PIL import Image, features
 
 import caecodec
 from caecodec.bench import peers, vvc
+from caecodec.effort import Tune
 from caecodec.errors import UsageError
 from caecodec.models import zoo
 
@@ -73,10 +74,11 @@ class CaecodecCodec:
     qualities: tuple[int, ...] = _CAECODEC_GRID
     model: str | None = None
     effort: int = 2
+    tune: Tune = "eye"
     extension: str = "cae"
 
     def encode(self, array: Pixels, quality: int) -> bytes:
-        return caecodec.encode(array, quality, model=self.model, effort=self.effort)
+        return caecodec.encode(array, quality, model=self.model, effort=self.effort, tune=self.tune)
 
     def decode(self, data: bytes) -> Pixels:
         return np.asarray(caecodec.decode(data).convert("RGB"))
@@ -123,16 +125,16 @@ def _decibels(quality: int) -> Mapping[str, Any]:
 
 
 Maker = Callable[[str], BenchCodec]  # called with the codec's name; raises what keeps it from working
-_OURS = re.compile(r"caecodec(?::(?P<model>[^@]+))?(?:@(?P<effort>[1-9]))?")
+_OURS = re.compile(r"caecodec(?::(?P<model>[^@]+))?(?:@(?P<effort>[1-9]))?(?:@(?P<tune>psnr))?")
 
 
 def _caecodec(name: str) -> BenchCodec:
     asked = _OURS.fullmatch(name)
     assert asked is not None
     found = zoo.find(asked["model"])
-    effort = int(asked["effort"] or 2)
+    effort, tune = int(asked["effort"] or 2), asked["tune"] or "eye"
     version = f"{caecodec.__version__}, model {found.name} {found.id.hex()}"
-    return CaecodecCodec(name, version, model=asked["model"], effort=effort)
+    return CaecodecCodec(name, version, model=asked["model"], effort=effort, tune=tune)
 
 
 def _pillow(
@@ -186,7 +188,7 @@ def options_of_caecodec(name: str) -> tuple[str, ...] | None:
     asked = _OURS.fullmatch(name)
     if asked is None:
         return None
-    return tuple(part for key in ("model", "effort") if asked[key] for part in (f"--{key}", asked[key]))
+    return tuple(part for key in ("model", "effort", "tune") if asked[key] for part in (f"--{key}", asked[key]))
 
 
 def of_caecodec(name: str) -> bool:
@@ -197,7 +199,8 @@ def of_caecodec(name: str) -> bool:
 def open_codecs(names: Sequence[str]) -> tuple[list[BenchCodec], dict[str, str]]:
     """Names -> the codecs that work here, and why each of the others does not.
 
-    'all' stands for all of `CODECS`; 'caecodec:NAME' is caecodec with another model, 'caecodec@6' with another effort.
+    'all' stands for all of `CODECS`; 'caecodec:NAME' is caecodec with another model, 'caecodec@6' with another effort,
+    'caecodec@psnr' and 'caecodec@6@psnr' with --tune psnr.
     Raises UsageError for a name that is neither.
     """
     every = [one for name in names for one in (CODECS if name == "all" else [name])]

@@ -1,7 +1,7 @@
 """caecodec: a learned image codec.
 
     import caecodec
-    data = caecodec.encode(image, quality=50)   # PIL.Image or uint8 array -> bytes of a .cae file
+    data = caecodec.encode(image, quality=75)   # PIL.Image or uint8 array -> bytes of a .cae file
     image = caecodec.decode(data)               # -> PIL.Image
     caecodec.info(data)                         # -> frozen record, nothing decoded
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from caecodec.effort import DEFAULT_QUALITY, Effort, Tune
 from caecodec.errors import (
     BatchError,
     CaecodecError,
@@ -58,10 +59,11 @@ __all__ = [
 
 def encode(
     image: Image.Image | NDArray[np.uint8],
-    quality: int = 50,
+    quality: int = DEFAULT_QUALITY,
     *,
     model: str | None = None,
     effort: int = 2,
+    tune: Tune = "eye",
     keep_metadata: bool = True,
     device: str = "auto",
     precision: str = "auto",
@@ -69,19 +71,20 @@ def encode(
 ) -> bytes:
     """A picture -> the bytes of a .cae file.
 
-    image: a PIL image of any mode but F, or uint8 (H, W), (H, W, 3) or (H, W, 4). quality: 1..100. effort: 1..9, how
-    hard to try; 3 and above code the picture again and again, up to minutes.
+    image: a PIL image of any mode but F, or uint8 (H, W), (H, W, 3) or (H, W, 4). quality: 1..100, about
+    the SSIMULACRA2 of a photograph. effort: 1..9, how hard to try; 3 and above code the picture again and again, up to
+    minutes. tune: 'eye' gives bits for what people see, 'psnr' for squared error alone.
     Raises InputImageError, UsageError, LimitError, ModelError.
     """
     from PIL import Image
 
-    from caecodec import base, codec, pixels
+    from caecodec import codec, pixels
 
     if isinstance(image, Image.Image):
         picture = pixels.from_image(image, limits, keep_metadata=keep_metadata)
     else:
         picture = pixels.from_array(image, limits)
-    return codec.open_codec(model, device, precision).encode(picture, quality, effort=base.Effort(effort))
+    return codec.open_codec(model, device, precision).encode(picture, quality, effort=Effort(effort, tune=tune))
 
 
 def decode(

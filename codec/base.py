@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from caecodec import container, pixels
 from caecodec.allocation import BitAllocation
 from caecodec.container import Container
+from caecodec.effort import DEFAULT_EFFORT, Effort
 from caecodec.errors import UsageError
 from caecodec.models import zoo
 from caecodec.pixels import Picture
@@ -24,29 +24,6 @@ Progress = Callable[[float], None]  # share done, 0..1
 
 def no_progress(_share: float) -> None:
     """The default: tell nobody."""
-
-
-EFFORTS = range(1, 10)
-
-
-@dataclass(frozen=True, slots=True)
-class Effort:
-    """How hard an encoder tries; a decoder does not see it.
-
-    level: 1 rounds, 2 weighs rate against distortion while rounding, 3 and above look at what a decoder makes of it
-    and try again, ever more often.
-    stop: asked between steps; once it says so, what has been found is taken.
-    """
-
-    level: int = 2
-    stop: Callable[[], bool] = lambda: False
-
-    def __post_init__(self) -> None:
-        if isinstance(self.level, bool) or self.level not in EFFORTS:
-            raise UsageError(f"effort {self.level!r}: choose a whole number from 1 to 9")
-
-
-DEFAULT_EFFORT = Effort()
 
 
 class Codec(ABC):
@@ -96,16 +73,20 @@ class Codec(ABC):
         streams = [self.code_tile(tile, quality)[0] for tile in tiles]
         return self.wrap(picture, quality, streams, sections_of(picture))
 
+    def ready(self, tile: Any, effort: Effort) -> Any:
+        """Analysed tile -> what `effort` makes of it at once, at any quality. The default leaves it as it is."""
+        return tile
+
     def prepared(
         self, picture: Picture, tiles: Iterable[Any], quality: int, progress: Progress, effort: Effort
     ) -> Iterator[Any]:
         """Analysed tiles -> tiles as they are to be coded at one quality, with what `effort` allows to improve them.
 
-        The default leaves them as they are: only photo models know how.
+        The default only makes them `ready`: only photo models know more.
         """
         count = tile_count(picture)
         for number, tile in enumerate(tiles):
-            yield tile
+            yield self.ready(tile, effort)
             progress((number + 1) / count)
 
     def encode_many(self, pictures: Sequence[Picture], quality: int) -> list[bytes]:

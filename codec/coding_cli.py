@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from caecodec import files
+from caecodec.effort import DEFAULT_QUALITY, TUNES, Effort, Tune
 from caecodec.errors import CaecodecError, UsageError
 from caecodec.limits import Limits
 from caecodec.options import machine_options, many_files_options, reporting_options
@@ -22,7 +23,12 @@ from caecodec.terminal import ProgressLine, interruptible, warn
 
 @click.command()
 @many_files_options
-@click.option("-q", "--quality", type=int, help="1 (smallest) to 100 (best).  [default: 50]")
+@click.option(
+    "-q",
+    "--quality",
+    type=int,
+    help=f"1 (smallest) to 100 (best); about SSIMULACRA2.  [default: {DEFAULT_QUALITY}]",
+)
 @click.option("--target-size", metavar="SIZE", help="Best quality within this size: 40kB, 1.5MB.")
 @click.option("--target-bpp", type=float, help="Best quality within this many bits per pixel.")
 @click.option("--target-psnr", type=float, help="Smallest file with at least this PSNR in dB.")
@@ -30,6 +36,9 @@ from caecodec.terminal import ProgressLine, interruptible, warn
     "--target-ssimulacra2", type=float, help="Smallest file that looks at least so good: 90 flawless, 70 good, 50 fair."
 )
 @click.option("--effort", type=int, default=2, show_default=True, help="1 (quick) to 9 (minutes a picture).")
+@click.option(
+    "--tune", type=click.Choice(TUNES), default="eye", show_default=True, help="What errors are measured with."
+)
 @click.option("--strip", is_flag=True, help="Drop EXIF, ICC and XMP.")
 @click.option("--model", help="Name, id or .safetensors file of the model.")
 @machine_options
@@ -42,6 +51,7 @@ def encode(
     target_psnr: float | None,
     target_ssimulacra2: float | None,
     effort: int,
+    tune: Tune,
     strip: bool,
     model: str | None,
     device: str,
@@ -118,8 +128,6 @@ def encode(
             yield from together(coder, rest) if target is None and coder.batch > 1 else one_by_one(coder, rest)
 
     def one_by_one(coder: Any, readings: Iterable[tuple[files.Job, Any]]) -> Iterator[Outcome]:
-        from caecodec import base
-
         for job, reading in readings:
             start = time.perf_counter()
             try:
@@ -128,12 +136,12 @@ def encode(
                 size, picture = reading
                 line = ProgressLine(job.source, enabled=not batch["quiet"])
                 with line as progress, interruptible(enabled=effort > 2) as interrupted:
-                    how = base.Effort(effort, interrupted)
+                    how = Effort(effort, interrupted, tune)
                     if target is not None:
                         found = rate.encode_to_target(coder, picture, target, progress.update, how)
                         encoded, used = found.data, found.quality
                     else:
-                        used = quality or 50
+                        used = quality or DEFAULT_QUALITY
                         encoded = coder.encode(picture, used, progress.update, how)
             except Exception as exc:
                 yield job, exc, {}
@@ -158,7 +166,7 @@ def encode(
                     yield (job, reading[0]), reading[1]
 
         start = time.perf_counter()
-        used, count = quality or 50, 0
+        used, count = quality or DEFAULT_QUALITY, 0
         for (job, size), picture, made in batches.encoded(coder, pictures(), used):
             if isinstance(made, Exception):
                 yield job, made, {}

@@ -91,10 +91,10 @@ class Engine:
             z = self._h_a(F.pad(u, (0, beside, 0, below), mode="replicate"))
             return _array(y), _array(z)
 
-    def gains(self, quality: int) -> tuple[Float, Float, Float]:
-        """What y (N,) and z (Z,) are multiplied by before rounding, and what errors in y are worth (N,)."""
-        gain, gain_z, weight = (self._tables[k][quality - 1].cpu().numpy() for k in ("gain", "gain_z", "weight"))
-        return gain, gain_z, weight
+    def gains(self, quality: int) -> tuple[Float, Float]:
+        """What y (N,) and z (Z,) are multiplied by before rounding."""
+        gain, gain_z = (self._tables[k][quality - 1].cpu().numpy() for k in ("gain", "gain_z"))
+        return gain, gain_z
 
     def synthesise(self, y_hat: NDArray[np.int32], quality: int) -> NDArray[np.uint8]:
         """y_hat (h, w, N) in fixed point -> pixels (16h, 16w, 3). Raises LimitError."""
@@ -104,18 +104,6 @@ class Engine:
             modulation = self._tables["modulation"][quality - 1][None, :, None, None].to(self._body)
             x = self._decoded(y, modulation)
             return _array(torch.floor((x + 0.5) * 255 + 0.5).clamp(0, 255).to(torch.uint8))
-
-    def slope(self, pixels: NDArray[np.uint8], y_hat: NDArray[np.int32], quality: int) -> Float:
-        """How the summed squared error of 8-bit samples grows with each latent, per quantiser step: (h, w, N).
-
-        pixels (16h, 16w, 3) are what y_hat (h, w, N), in fixed point, should become. Raises LimitError.
-        """
-        with memory(self.device), torch.enable_grad():
-            steps = (self._tensor(y_hat).float() / ONE).requires_grad_()
-            error = self.decoded(steps, quality) * 255 - self._tensor(pixels).float()
-            error.square().sum().backward()  # type: ignore[no-untyped-call]
-            assert steps.grad is not None
-            return _array(steps.grad)
 
     def decoded(self, y_hat: Tensor, quality: int) -> Tensor:
         """y_hat (1, N, h, w) in quantiser steps -> x_hat (1, 3, 16h, 16w) in about [0, 1], unrounded, with gradient."""

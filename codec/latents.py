@@ -153,10 +153,12 @@ class LatentCodec:
         y_hat = self._walk(y.shape[:2], quality, counter, y, z, weight, strength)
         return counter.bits / 8 + CHECK_BYTES, y_hat
 
-    def tally(self, y: Float, z: Float, quality: int, weight: Float | None = None) -> NDArray[np.int64]:
+    def tally(
+        self, y: Float, z: Float, quality: int, weight: Float | None = None, strength: Strength = RDO_STRENGTH
+    ) -> NDArray[np.int64]:
         """How often `encode` would use every entry of every table: (64, widest), laid out as `Tables.bits`."""
         counter = _Tally(self._tables)
-        self._walk(y.shape[:2], quality, counter, y, z, weight)
+        self._walk(y.shape[:2], quality, counter, y, z, weight, strength)
         return counter.counts
 
     def decode(self, data: bytes, shape: tuple[int, int], quality: int) -> NDArray[np.int32]:

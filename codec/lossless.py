@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caecodec import pixels, tiling
-from caecodec.base import DEFAULT_EFFORT, Codec, Effort, Pixels, Progress, no_progress
+from caecodec.base import Codec, Pixels, Progress, no_progress
 from caecodec.container import CHECK_BYTES, LOSSLESS_ID, Container
+from caecodec.effort import DEFAULT_EFFORT, Effort
 from caecodec.errors import CorruptFileError, UsageError
 from caecodec.models import zoo
 from caecodec.pixels import Picture

@@ -13,9 +13,7 @@ from caecodec import container, lossless, tiling
 from caecodec.allocation import BitAllocation
 from caecodec.arithmetic_torch import TorchArithmetic
 from caecodec.base import (
-    DEFAULT_EFFORT,
     Codec,
-    Effort,
     Latents,
     Pixels,
     Progress,
@@ -23,15 +21,17 @@ from caecodec.base import (
     tile_count,
 )
 from caecodec.container import Container
+from caecodec.effort import DEFAULT_EFFORT, Effort, Tune
 from caecodec.engine import Engine
 from caecodec.entropy import Tables
-from caecodec.integer import ONE, RDO_STRENGTH, EntropyNetwork
+from caecodec.integer import RDO_STRENGTH, EntropyNetwork
 from caecodec.latents import LatentCodec, Strength
 from caecodec.models import zoo
-from caecodec.pixels import Picture, mse
+from caecodec.pixels import Picture
+from caecodec.trade import Trade, activity, trade
 
 if TYPE_CHECKING:
-    from caecodec.refine import Refiner
+    from caecodec.rounds import Rounds
 
 Float = NDArray[np.float32]
 
@@ -40,37 +40,25 @@ Float = NDArray[np.float32]
 class Work:
     """What an encoder does at one effort.
 
-    strength: of rate-distortion optimised rounding, 0 rounds to nearest. steps: of gradient descent on the latents.
-    rounds: of rounding again after a look at what the decoder makes of it, each with `guided_strength`.
+    strength: of rate-distortion optimised rounding, 0 rounds to nearest. rounds: of choosing all symbols again, each
+    with what they cost later on (see `caecodec.rounds`).
     """
 
     strength: float = RDO_STRENGTH
-    steps: int = 0
     rounds: int = 0
-    guided_strength: float = 0.4
-
-    @property
-    def looks(self) -> bool:
-        """Whether it decodes what it codes, again and again."""
-        return self.steps + self.rounds > 0
 
 
 WORK = {
     1: Work(strength=0.0),
     2: Work(),
     3: Work(rounds=1),
-    4: Work(rounds=4, guided_strength=0.45),
-    5: Work(steps=100, rounds=3),
-    6: Work(steps=300, rounds=3),
-    7: Work(steps=700, rounds=3),
-    8: Work(steps=1200, rounds=3),
-    9: Work(steps=2000, rounds=3),
+    4: Work(rounds=3),
+    5: Work(rounds=6),
+    6: Work(rounds=12),
+    7: Work(rounds=24),
+    8: Work(rounds=60),
+    9: Work(rounds=240),
 }
-# how far each round goes towards what the decoder would like; 1 would trust the curvature of the linear part alone.
-# R + lambda D on validation crops against plain rounding, one round: -2.7, -2.7, -2.0 and -0.6 % at 0.25, 0.5, 0.75 and
-# 1; with strengths 0.3, 0.4, 0.5 and 0.65, three rounds: -3.0, -3.3, -3.35 and -3.3 %
-_GUIDANCE = 0.3
-_STEPS_A_ROUND = 4  # steps of descent that take as long as a round, about
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,16 +68,9 @@ class Analysed:
     tile: tiling.Tile
     y: Float
     z: Float
-    strength: Strength = RDO_STRENGTH  # of rate against distortion while rounding, 0 is none; or of each cell (h, w)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Traded:
-    """A tile, the latents it is coded as, and its R + lambda D in bits."""
-
-    tile: Analysed
-    latents: Latents
-    cost: float
+    activity: Float  # (h, w), see `caecodec.trade.activity`
+    strength: float = RDO_STRENGTH  # of rate against distortion while rounding; 0 is none
+    tune: Tune = "eye"
 
 
 class PhotoCodec(Codec):
@@ -98,8 +79,9 @@ class PhotoCodec(Codec):
     def __init__(self, model: zoo.Model, device: str = "auto", precision: str = "auto") -> None:
         self.model = model
         self.engine = Engine(model, device, precision)
+        self.tables = tables_of(model)
         self.latents = latent_codec(model)
-        self._refiner: Refiner | None = None  # made when it is first needed
+        self._rounds: Rounds | None = None  # made when it is first needed
 
     def analyse(self, picture: Picture, progress: Progress = no_progress) -> Iterator[Analysed]:
         """y and z of every tile, in raster order, one at a time."""
@@ -109,8 +91,9 @@ class PhotoCodec(Codec):
             region = tiling.with_halo(tile, self.engine.halo_in, extent)
             inner_rows = slice(region.inner_top, region.inner_top + tile.shape[0])
             inner_columns = slice(region.inner_left, region.inner_left + tile.shape[1])
-            y, z = self.engine.analyse(cut(picture.colour, region), (inner_rows, inner_columns))
-            yield Analysed(tile, y, z)
+            pixels = cut(picture.colour, region)
+            y, z = self.engine.analyse(pixels, (inner_rows, inner_columns))
+            yield Analysed(tile, y, z, activity(pixels)[inner_rows, inner_columns])
             progress((number + 1) / len(tiles))
 
     def code_tile(self, tile: Analysed, quality: int) -> tuple[bytes, Latents]:
@@ -123,9 +106,19 @@ class PhotoCodec(Codec):
 
     def _scaled(self, tile: Analysed, quality: int) -> tuple[Float, Float, int, Float | None, Strength]:
         """What `LatentCodec` is told of a tile."""
-        gain, gain_z, weight = self.engine.gains(quality)
-        rounds = isinstance(tile.strength, float) and not tile.strength
-        return tile.y * gain, tile.z * gain_z, quality, None if rounds else weight, tile.strength
+        gain, gain_z = self.engine.gains(quality)
+        y, z = tile.y * gain, tile.z * gain_z
+        if not tile.strength:
+            return y, z, quality, None, tile.strength
+        worth = self.trade(quality, tile.tune)
+        return y, z, quality, worth.weight, worth.strength(tile.strength, tile.activity)
+
+    def trade(self, quality: int, tune: Tune) -> Trade:
+        """What bits are given for at a quality."""
+        return trade(self.model.tensors, quality, tune)
+
+    def ready(self, tile: Analysed, effort: Effort) -> Analysed:
+        return replace(tile, strength=WORK[effort.level].strength, tune=effort.tune)
 
     def features(self, pictures: Sequence[Picture]) -> list[Float]:
         found = []
@@ -144,29 +137,23 @@ class PhotoCodec(Codec):
         self, picture: Picture, quality: int, progress: Progress = no_progress, effort: Effort = DEFAULT_EFFORT
     ) -> bytes:
         """As `Codec.encode`, but a lossless file where that is the better trade at this quality."""
-        # minutes of descent begin once it is known that the picture is not better kept losslessly
-        descends = WORK[effort.level].steps > 0
-        quick = DEFAULT_EFFORT if descends else effort
-        data = super().encode(picture, quality, no_progress if descends else progress, quick)
+        # minutes of searching begin once it is known that the picture is not better kept losslessly
+        searches = WORK[effort.level].rounds > 0
+        quick = replace(effort, level=DEFAULT_EFFORT.level) if searches else effort
+        data = super().encode(picture, quality, no_progress if searches else progress, quick)
         if lossless.promising(picture, len(data)):
-            data = self._better(picture, quality, data)
-        if not descends or container.is_lossless(data):
+            data = self._better(picture, quality, data, effort.tune)
+        if not searches or container.is_lossless(data):
             return data
         return super().encode(picture, quality, progress, effort)
 
-    def _better(self, picture: Picture, quality: int, data: bytes) -> bytes:
+    def _better(self, picture: Picture, quality: int, data: bytes, tune: Tune) -> bytes:
         """Of two files the one with less R + lambda D; the lossless one has D = 0 and any R."""
         exact = lossless.LosslessCodec().encode(picture)
         if len(exact) <= len(data):
             return exact
         colour = self.decode(container.parse(data)).colour
-        saved_bpp = 8 * (len(exact) - len(data)) / (picture.width * picture.height)
-        return exact if saved_bpp < self._lambda(quality) * mse(picture.colour, colour) else data
-
-    def _lambda(self, quality: int) -> float:
-        """What training minimised at this quality: bits per pixel + lambda * MSE of 8-bit samples."""
-        low, high = (self.model.info.config[key] for key in ("lambda_min", "lambda_max"))
-        return float(low * (high / low) ** ((quality - 1) / 99))
+        return exact if 8 * (len(exact) - len(data)) < self.trade(quality, tune).cost(picture.colour, colour) else data
 
     def prepared(
         self, picture: Picture, tiles: Iterable[Analysed], quality: int, progress: Progress, effort: Effort
@@ -178,73 +165,36 @@ class PhotoCodec(Codec):
                 progress((number + of_tile) / count)
                 return not effort.stop()
 
-            work = WORK[effort.level]
-            tile = replace(tile, strength=work.strength)
-            yield self._improved(picture, tile, quality, work, share) if work.looks and share(0) else tile
+            rounds = WORK[effort.level].rounds
+            ready = self.ready(tile, effort)
+            yield self._searched(picture, ready, quality, rounds, share) if rounds and share(0) else ready
             progress((number + 1) / count)
 
-    def _improved(
-        self, picture: Picture, tile: Analysed, quality: int, work: Work, go_on: Callable[[float], bool]
+    def _searched(
+        self, picture: Picture, tile: Analysed, quality: int, rounds: int, go_on: Callable[[float], bool]
     ) -> Analysed:
         """The best that was found of a tile, by R + lambda D as it would be coded; itself where nothing is better."""
         pixels = cut(picture.colour, tile.tile.region)
+        worth = self.trade(quality, tile.tune)
+        if self._rounds is None:
+            from caecodec.rounds import Rounds
+
+            self._rounds = Rounds(self.model, self.engine, self.tables)
+        from caecodec.rounds import Task
+
         # a decoder sees the neighbours of a tile and this does not: leave what reaches across the border
         fixed = border(tile.tile, self.engine.halo_out, tiling.cells(picture.width, picture.height))
-        rounds_share = work.rounds / (work.rounds + work.steps / _STEPS_A_ROUND)
-        best = self._traded(pixels, tile, quality)
-        if work.steps:
-            if self._refiner is None:
-                from caecodec.refine import Refiner
+        strength = worth.strength(tile.strength, tile.activity)
+        y = self._rounds(Task(pixels, tile.y, tile.z, quality, worth, strength, fixed), rounds, go_on)
+        # these are the symbols themselves: nothing is left to weigh
+        found = replace(tile, y=y, strength=0.0)
+        return min(tile, found, key=lambda either: self._cost(pixels, either, quality))
 
-                self._refiner = Refiner(self.model, self.engine)
-
-            def refining(share: float) -> bool:
-                return go_on((1 - rounds_share) * share)
-
-            y, z = self._refiner(pixels, tile.y, tile.z, quality, work.steps, fixed, refining)
-            best = min(best, self._traded(pixels, replace(tile, y=y, z=z), quality), key=lambda traded: traded.cost)
-
-        def guiding(share: float) -> bool:
-            return go_on(1 - rounds_share * (1 - share))
-
-        return self._guided(pixels, best, quality, work, fixed, guiding).tile
-
-    def _guided(
-        self,
-        pixels: Pixels,
-        best: Traded,
-        quality: int,
-        work: Work,
-        fixed: NDArray[np.bool_],
-        go_on: Callable[[float], bool],
-    ) -> Traded:
-        """Round again, each time towards what lowers the error of the picture as it is decoded.
-
-        The error is taken for a parabola in every latent, with the slope found and the curvature of the linear branch
-        (a Gauss-Newton step, damped). What an optimised rounding took away, the others make up for.
-        """
-        gain, _, weight = self.engine.gains(quality)
-        curvature = 2 * np.maximum(weight, np.finfo(np.float32).tiny)
-        strength = np.where(fixed, np.float32(work.strength), np.float32(work.guided_strength))
-        at_first = best.tile.y * gain
-        target, traded = at_first, best
-        for number in range(work.rounds):
-            if not go_on(number / work.rounds):
-                break
-            slope = self.engine.slope(pixels, traded.latents, quality) * (self._lambda(quality) / 3)
-            wanted = traded.latents.astype(np.float32) / ONE - slope / curvature
-            target = np.clip(target + _GUIDANCE * (wanted - target), at_first - 1, at_first + 1)
-            target[fixed] = at_first[fixed]
-            candidate = replace(best.tile, y=target / gain, strength=strength)
-            traded = self._traded(pixels, candidate, quality)
-            best = min(best, traded, key=lambda either: either.cost)
-        return best
-
-    def _traded(self, pixels: Pixels, tile: Analysed, quality: int) -> Traded:
-        """What a tile costs, in bits: its own and those that its error is worth."""
+    def _cost(self, pixels: Pixels, tile: Analysed, quality: int) -> float:
+        """What a tile costs, in bits: its own and those that its errors are worth."""
         size_bytes, latents = self.cost_tile(tile, quality)
-        error = mse(pixels, self.engine.synthesise(latents, quality))
-        return Traded(tile, latents, 8 * size_bytes + self._lambda(quality) * error * (pixels.size / 3))
+        decoded = self.engine.synthesise(latents, quality)
+        return 8 * size_bytes + self.trade(quality, tile.tune).cost(pixels, decoded)
 
     def allocation(self, parsed: Container) -> BitAllocation:
         _, columns = container.tile_grid(parsed.width, parsed.height)
@@ -328,5 +278,9 @@ def paste(colour: Pixels, block: Pixels, tile: tiling.Tile, region: tiling.Regio
 
 def latent_codec(model: zoo.Model) -> LatentCodec:
     """What codes the latents of a photo model, without its float networks."""
-    tables = Tables.of(model.tensors["table.frequencies"], model.tensors["table.tail"])
-    return LatentCodec(EntropyNetwork(model.tensors, TorchArithmetic()), tables)
+    return LatentCodec(EntropyNetwork(model.tensors, TorchArithmetic()), tables_of(model))
+
+
+def tables_of(model: zoo.Model) -> Tables:
+    """The probabilities of a photo model's symbols."""
+    return Tables.of(model.tensors["table.frequencies"], model.tensors["table.tail"])

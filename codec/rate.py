@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from caecodec import container, lossless, ssimulacra2
-from caecodec.base import DEFAULT_EFFORT
+from caecodec.effort import DEFAULT_EFFORT, Effort, Tune
 from caecodec.errors import UsageError
 from caecodec.pixels import Picture, mse
 
 if TYPE_CHECKING:  # targets are checked before torch is imported
-    from caecodec.base import Codec, Effort, Pixels, Progress
+    from caecodec.base import Codec, Pixels, Progress
 
 _TRIES = 4  # qualities at which latents are refined for one target
 
@@ -47,9 +47,15 @@ class Target:
         """The least that the picture must measure; None for a target of bytes."""
         return self.psnr if self.psnr is not None else self.ssimulacra2
 
-    def measure(self, original: Pixels, decoded: Pixels) -> float:
-        """What a decoded picture has of what is wanted; PSNR for a target of bytes. Raises UsageError."""
-        if self.ssimulacra2 is None:
+    def measure(self, original: Pixels, decoded: Pixels, tune: Tune = "eye") -> float:
+        """What a decoded picture has of what is wanted; for a target of bytes, of what `tune` looks at.
+
+        Raises UsageError.
+        """
+        if self.wanted is None:
+            seen = tune == "eye" and min(original.shape[:2]) >= ssimulacra2.SMALLEST_SIDE
+            return (ssimulacra2.score if seen else psnr)(original, decoded)
+        if self.psnr is not None:
             return psnr(original, decoded)
         try:
             return ssimulacra2.score(original, decoded)
@@ -112,8 +118,9 @@ def encode_to_target(
 
     A lossless file is the best one where it fits the size, or is the smallest with the measure asked for.
     """
-    found = _found(codec, picture, target, progress)
-    if effort is None or effort.level <= DEFAULT_EFFORT.level or container.is_lossless(found.data):
+    effort = effort or DEFAULT_EFFORT
+    found = _found(codec, picture, target, progress, effort)
+    if effort.level <= DEFAULT_EFFORT.level or container.is_lossless(found.data):
         return found
     return _with_effort(codec, picture, target, found, progress, effort)
 
@@ -135,10 +142,10 @@ def _with_effort(
         if not 1 <= quality <= 100 or (tried and effort.stop()):
             break
         data = codec.encode(picture, quality, progress, effort)
-        shown = _measured(codec, picture, data, target)
+        shown = _measured(codec, picture, data, target, effort)
         good = len(data) <= target.budget(picture) if wanted is None else shown >= wanted
         if tried == 0:
-            best_value = _measured(codec, picture, found.data, target) if wanted is None else -len(found.data)
+            best_value = _measured(codec, picture, found.data, target, effort) if wanted is None else -len(found.data)
         value = shown if wanted is None else -len(data)
         if good and value > best_value:
             best, best_value = Found(data, quality), value
@@ -150,9 +157,15 @@ def _with_effort(
     return best
 
 
-def _found(codec: Codec, picture: Picture, target: Target, progress: Progress) -> Found:
+def _found(codec: Codec, picture: Picture, target: Target, progress: Progress, effort: Effort) -> Found:
+    # more effort looks at few qualities, once these are known
+    quick = replace(effort, level=min(effort.level, DEFAULT_EFFORT.level))
+
+    def tiles() -> list[Any]:
+        return [codec.ready(tile, quick) for tile in codec.analyse(picture, progress)]
+
     if target.wanted is not None:
-        found = _for_measure(codec, picture, list(codec.analyse(picture, progress)), target, target.wanted)
+        found = _for_measure(codec, picture, tiles(), target, target.wanted)
         if found is not None and not lossless.promising(picture, len(found.data)):
             return found
         exact = lossless.LosslessCodec().encode(picture)
@@ -160,13 +173,13 @@ def _found(codec: Codec, picture: Picture, target: Target, progress: Progress) -
     budget = target.budget(picture)
     if lossless.promising(picture, budget) and len(exact := lossless.LosslessCodec().encode(picture)) <= budget:
         return Found(exact, lossless.QUALITY)
-    return _for_size(codec, picture, list(codec.analyse(picture, progress)), budget)
+    return _for_size(codec, picture, tiles(), budget)
 
 
-def _measured(codec: Codec, picture: Picture, data: bytes, target: Target) -> float:
+def _measured(codec: Codec, picture: Picture, data: bytes, target: Target, effort: Effort) -> float:
     if container.is_lossless(data):
         return math.inf
-    return target.measure(picture.colour, codec.decode(container.parse(data)).colour)
+    return target.measure(picture.colour, codec.decode(container.parse(data)).colour, effort.tune)
 
 
 def _for_size(codec: Codec, picture: Picture, tiles: list[Any], budget: int) -> Found:

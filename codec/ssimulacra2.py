@@ -111,6 +111,13 @@ def score_of(total: float) -> float:
     return 100.0 - 10.0 * x**0.6276336467831387 if x > 0 else 100.0
 
 
+def lightness(picture: NDArray[np.uint8]) -> Plane:
+    """(H, W, 3) or (H, W) uint8 sRGB -> Y of XYB, (H, W)."""
+    cones = np.tensordot(OPSIN[:2].astype(np.float32), _linear(picture), 1)
+    found: Plane = np.cbrt(cones + np.float32(OPSIN_BIAS)).sum(0) * np.float32(0.5)
+    return found - np.float32(OPSIN_BIAS ** (1 / 3) - 0.01)
+
+
 def _linear(picture: NDArray[np.uint8]) -> Plane:
     """(H, W, 3) or (H, W) uint8 sRGB -> (3, H, W) linear light."""
     planes = np.broadcast_to(picture[None], (3, *picture.shape)) if picture.ndim == 2 else picture.transpose(2, 0, 1)

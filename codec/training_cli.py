@@ -48,8 +48,8 @@ def train(recipe: str, folder: Path | None, data: tuple[str, ...], validation: t
 @click.option("--name", help="Name of the model.  [default: the recipe's]")
 @click.option("--data", default="", help="One line on what it was trained on, for `caecodec models`.")
 @click.option("--measured", default="", help="One line on its measured quality, for `caecodec models`.")
-@click.option("--fit", metavar="PATH", help="Photographs (256x256 at least) to fit the frequency tables to.")
-@click.option("--check", "check", metavar="PATH", help="Pictures to compare integer and float bits on.")
+@click.option("--fit", metavar="PATH", help="Photographs (256x256 at least) to fit tables and qualities to.")
+@click.option("--check", "check", metavar="PATH", help="Pictures to compare integer and float bits and SSIMULACRA2 on.")
 @click.option("-f", "--force", is_flag=True, help="Overwrite an existing model.")
 @debug_option
 def export(
@@ -71,3 +71,6 @@ def export(
     for cost in exporting.check(checkpoint, path, Path(check)) if check else ():
         bits = f"{cost.float_bits:.0f} bits in float, {cost.integer_bits:.0f} in integers"
         click.echo(f"quality {cost.quality}: {bits} ({100 * cost.growth:+.3f} %)")
+    for quality, scores in exporting.check_qualities(path, Path(check)).items() if check and fit else ():
+        error = f"{scores.mean() - quality:+.1f} on average, {abs(scores - quality).mean():.1f} a picture"
+        click.echo(f"quality {quality}: SSIMULACRA2 {scores.mean():.1f} ({error})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,11 +13,12 @@ from torch import Tensor
 
 from caecodec.container import CHECK_BYTES
 from caecodec.entropy import Tables
-from caecodec.integer import EntropyNetwork
+from caecodec.integer import RDO_STRENGTH, EntropyNetwork
 from caecodec.latents import LatentCodec
 from caecodec.models.integers import Tensors, integer_table
 from caecodec.models.layers import interpolate
-from caecodec.models.photo import PhotoModel, level_of_quality
+from caecodec.models.photo import PhotoModel
+from caecodec.trade import activity, trade
 
 FITTED_QUALITIES = (1, 5, 12, 20, 30, 40, 50, 60, 70, 80, 90, 100)
 # what the Gaussian counts for in each table, for symbols that the pictures lack; 10^3 and 10^5 did as well
@@ -43,7 +45,7 @@ def cost_of_integers(
 ) -> Cost:
     """crops (P, 3, H, W) uint8, H and W multiples of 64 -> Cost summed over them."""
     codec, _ = _codec_of(tensors)
-    level = torch.tensor([level_of_quality(quality)])
+    level = torch.tensor([level_of(model, float(tensors["float.lambda"][quality - 1]))])
     gain = interpolate(model.log_gain, level).exp()
     gain_z = interpolate(model.log_gain_z, level).exp()
     float_bits = integer_bits = 0.0
@@ -67,12 +69,15 @@ def fitted_tables(model: PhotoModel, tensors: Mapping[str, NDArray[np.generic]],
     """
     codec, tables = _codec_of(tensors)
     counts = np.zeros(tables.bits.shape)
-    gain, gain_z, weight = (np.asarray(tensors[f"float.{key}"], np.float32) for key in ("gain", "gain_z", "weight"))
+    gain, gain_z = (np.asarray(tensors[f"float.{key}"], np.float32) for key in ("gain", "gain_z"))
+    worth = {quality: trade(tensors, quality, "eye") for quality in FITTED_QUALITIES}
     for crop in crops:
+        busy = activity(crop.permute(1, 2, 0).numpy())
         y = model.g_a((crop[None].float() / 255).contiguous(memory_format=torch.channels_last) - 0.5)
         z = _array(model.h_a(y * model.normaliser[:, None, None]))
-        for row in (quality - 1 for quality in FITTED_QUALITIES):
-            counts += codec.tally(_array(y) * gain[row], z * gain_z[row], row + 1, weight[row])
+        for quality, errors in worth.items():
+            scaled = _array(y) * gain[quality - 1], z * gain_z[quality - 1]
+            counts += codec.tally(*scaled, quality, errors.weight, errors.strength(RDO_STRENGTH, busy))
     fitted = []
     for tail, bits, seen in zip(tables.tail, tables.bits, counts, strict=True):
         entries = 2 * int(tail) + 2
@@ -80,6 +85,12 @@ def fitted_tables(model: PhotoModel, tensors: Mapping[str, NDArray[np.generic]],
         both[:-1] = (both[:-1] + both[-2::-1]) / 2
         fitted.append(integer_table(both + _PRIOR_SYMBOLS * 2.0 ** -bits[:entries]))
     return {"table.frequencies": np.concatenate(fitted)}
+
+
+def level_of(model: PhotoModel, lam: float) -> float:
+    """lambda -> level 0..1."""
+    low, high = model.config.lambda_min, model.config.lambda_max
+    return math.log(lam / low) / math.log(high / low)
 
 
 def _codec_of(tensors: Mapping[str, NDArray[np.generic]]) -> tuple[LatentCodec, Tables]:

@@ -15,11 +15,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.numpy import load_file, save
 
 from caecodec.errors import UsageError
 from caecodec.files import make_folder, write_atomically
-from caecodec.models import export_autoencoder, export_photo, export_tiny
+from caecodec.integer import QUALITIES
+from caecodec.models import export_autoencoder, export_photo, export_tiny, worth, zoo
 from caecodec.models.autoencoder import AutoencoderConfig, AutoencoderModel
 from caecodec.models.check import Cost, cost_of_integers, fitted_tables
 from caecodec.models.data import validation_crops
@@ -73,16 +75,15 @@ def export(
 ) -> Path:
     """Write folder/NAME.safetensors and, unless there is one, a card NAME.md; returns the path of the weights.
 
-    summary: one line each on 'data' and 'quality', for `caecodec models`. fit: photographs that the frequency tables of
-    a photo model are fitted to. Raises UsageError, ModelError, FileSystemError.
+    summary: one line each on 'data' and 'quality', for `caecodec models`. fit: photographs that a photo model's tables,
+    qualities and worth of errors (`caecodec.models.worth`) are fitted to. Raises UsageError, ModelError,
+    FileSystemError.
     """
     model, record = load_checkpoint(checkpoint)
     if isinstance(model, AutoencoderModel) and model.config.form == "drawn":
         raise UsageError(f"{checkpoint} is of an autoencoder as drawn: only its codec form makes files")
     recipe = tomllib.loads(record["recipe"])
-    tensors = tensors_of(model)
-    if fit is not None:
-        tensors |= _fitted(model, tensors, fit)
+    tensors = tensors_of(model) if fit is None else _fitted(model, fit)
     name = name or str(recipe["name"])
     runs = record.get("history", [])
     training = {
@@ -134,14 +135,26 @@ def _card(metadata: Mapping[str, str], training: Mapping[str, float], record: Ma
     return "\n".join([*lines, "", "## Recipe", "", "```toml", str(record["recipe"]).strip(), "```", ""])
 
 
-def _fitted(model: Model, tensors: Tensors, pictures: Path) -> Tensors:
+def _fitted(model: Model, path: Path) -> Tensors:
+    """The tensors of a photo model with what is measured on pictures: what an eye sees, qualities, tables."""
     if not isinstance(model, PhotoModel):
         raise UsageError("--fit is for photo models")
     try:
-        crops = validation_crops([pictures], 256, torch.device("cpu"))
+        crops = validation_crops([path], 256, torch.device("cpu"))
+        pictures = worth.photographs([path], 24)
     except FileNotFoundError as exc:
         raise UsageError(str(exc)) from exc
-    return fitted_tables(model, tensors, crops)
+    seen = worth.measure(model, crops[:: max(1, len(crops) // 20)])
+    levels = np.linspace(0, 1, QUALITIES)
+    places = range(1, QUALITIES + 1, 9)
+    tensors = export_photo.tensors_of(model, levels, seen)
+    reached = worth.scores(tensors, model.config.to_dict(), pictures, places).mean(0)
+    try:
+        levels = worth.levels_of_qualities(levels[[place - 1 for place in places]], reached)
+    except ValueError as exc:
+        raise UsageError(f"{path}: {exc}") from exc
+    tensors = export_photo.tensors_of(model, levels, seen)
+    return tensors | fitted_tables(model, tensors, crops)
 
 
 def check(checkpoint: Path, weights: Path, pictures: Path) -> list[Cost]:
@@ -155,3 +168,14 @@ def check(checkpoint: Path, weights: Path, pictures: Path) -> list[Cost]:
     tensors = load_file(weights)
     crops = validation_crops([pictures], 256, torch.device("cpu"))
     return [cost_of_integers(model, tensors, crops, quality) for quality in (10, 50, 90)]
+
+
+def check_qualities(weights: Path, pictures: Path) -> dict[int, NDArray[np.float64]]:
+    """SSIMULACRA2 of photographs at qualities from 30 to 90, coded with a model. Raises UsageError, ModelError."""
+    model = zoo.load(str(weights))
+    qualities = range(30, 91, 10)
+    try:
+        found = worth.scores(model.tensors, model.info.config, worth.photographs([pictures], 40), qualities)
+    except FileNotFoundError as exc:
+        raise UsageError(str(exc)) from exc
+    return dict(zip(qualities, found.T, strict=True))

@@ -12,13 +12,30 @@ from caecodec.models import layers
 from caecodec.models.integers import Tensors, as_numpy, fixed, gaussian_tables, integer_layer
 from caecodec.models.photo import PhotoModel, level_of_quality
 from caecodec.models.rate_model import SCALE_STEP
+from caecodec.models.worth import Worth
 
 
-def tensors_of(model: PhotoModel) -> Tensors:
-    """All tensors of the weights file. Raises ModelError where the integer network cannot be proven exact."""
-    tensors = entropy_network(model) | quality_tables(model) | gaussian_tables() | float_networks(model)
+def tensors_of(model: PhotoModel, levels: NDArray[np.float64] | None = None, worth: Worth | None = None) -> Tensors:
+    """All tensors of the weights file. Raises ModelError where the integer network cannot be proven exact.
+
+    levels: of qualities 1..100; evenly spaced without. worth: of errors to an eye; without it nothing is known of eyes.
+    """
+    if levels is None:
+        levels = np.array([level_of_quality(q) for q in range(1, QUALITIES + 1)])
+    tensors = entropy_network(model) | quality_tables(model, levels) | gaussian_tables() | float_networks(model)
+    if worth is not None:
+        tensors |= eye_tables(worth.at(levels), tensors)
     EntropyNetwork(tensors)  # proves the bounds
     return tensors
+
+
+def eye_tables(worth: Worth, tensors: Tensors) -> Tensors:
+    """Of each quality, for encoders only: see `caecodec.trade`."""
+    return {
+        "float.eye": worth.eye.astype(np.float32),
+        "float.eye_weight": (worth.ratio * tensors["float.weight"]).astype(np.float32),
+        "float.activity": np.stack((worth.usual, worth.slope), axis=1).astype(np.float32),
+    }
 
 
 def _convert(module: nn.Module, name: str) -> Tensors:
@@ -43,18 +60,18 @@ def entropy_network(model: PhotoModel) -> Tensors:
     return out
 
 
-def quality_tables(model: PhotoModel) -> Tensors:
+def quality_tables(model: PhotoModel, levels: NDArray[np.float64]) -> Tensors:
     """The tables of each quality 1..100: `quality.*` in integers, `float.*` for the two float networks."""
-    level = torch.tensor([level_of_quality(q) for q in range(1, QUALITIES + 1)])
+    level = torch.from_numpy(levels)
 
     def rows(table: Tensor) -> NDArray[np.float64]:
-        return as_numpy(layers.interpolate(table.double(), level.double())[:, :, 0, 0])
+        return as_numpy(layers.interpolate(table.double(), level)[:, :, 0, 0])
 
     log_gain, log_gain_z = rows(model.log_gain), rows(model.log_gain_z)
     log_ratio = log_gain - np.log(as_numpy(model.normaliser))
     gain_out = np.exp(rows(model.log_gain_out) - log_gain)
     # lambda on 255^2 * MSE over three channels, through the linear branch of g_s, whose columns are nearly orthogonal
-    lam = np.array([model.config.lambda_at(level_of_quality(q)) for q in range(1, QUALITIES + 1)])
+    lam = np.array([model.config.lambda_at(level) for level in levels])
     power = (as_numpy(model.g_s.linear.weight) ** 2).sum(axis=0)
     weight = lam[:, None] * (255**2 / 3) * power * gain_out**2
     index = np.clip(np.floor(rows(model.z_index) + 0.5), 0, SCALES - 1)
@@ -69,7 +86,8 @@ def quality_tables(model: PhotoModel) -> Tensors:
         "float.gain": np.exp(log_gain).astype(np.float32),
         "float.gain_z": np.exp(log_gain_z).astype(np.float32),
         "float.gain_out": gain_out.astype(np.float32),
-        "float.weight": weight.astype(np.float32),  # encoder only: bits an error of one step^2 is worth
+        "float.lambda": lam.astype(np.float32),  # encoder only, as the next: bits a pixel that an MSE of 1 is worth
+        "float.weight": weight.astype(np.float32),  # bits an error of one step^2 is worth
         "float.modulation": rows(model.modulation).astype(np.float32),
     }
 

@@ -6,44 +6,51 @@ Crops are parts of pictures, so they are mirrored at their borders, where a whol
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from caecodec.ssimulacra2 import OPSIN, OPSIN_BIAS, SCALES, SMALLEST_SIDE, SSIM_FLOOR, WEIGHTS, gaussian_taps
 
+_WHOLE = 256  # sides up to which a blur is one product with a whole matrix, as compiled training likes it
+_BLOCK = 64
+
 
 class EyeDistance(nn.Module):
-    """100 - SSIMULACRA2 of square crops of one size; compiles to one graph, which halves its time on a CPU."""
+    """100 - SSIMULACRA2 of crops of one size; compiles to one graph, which halves its time on a CPU."""
 
     opsin: Tensor
     weights: Tensor
 
-    def __init__(self, side: int) -> None:
-        """side: of the crops, in pixels. Raises ValueError below 8."""
+    def __init__(self, height: int, width: int | None = None) -> None:
+        """height, width: of the crops in pixels, square without a width. Raises ValueError for a side below 8."""
         super().__init__()
-        if side < SMALLEST_SIDE:
-            raise ValueError(f"SSIMULACRA2 needs sides of at least {SMALLEST_SIDE} pixels, not {side}")
+        sides = [height, height if width is None else width]
+        if min(sides) < SMALLEST_SIDE:
+            raise ValueError(f"SSIMULACRA2 needs sides of at least {SMALLEST_SIDE} pixels, not {min(sides)}")
         self.register_buffer("opsin", torch.tensor(OPSIN, dtype=torch.float32))
         self.register_buffer("weights", torch.tensor(WEIGHTS, dtype=torch.float32))
-        sides = [side]
-        while (
-            len(sides) < SCALES and sides[-1] >= SMALLEST_SIDE
-        ):  # a scale is left out where the one before is too small
-            sides.append(-(-sides[-1] // 2))
-        self.scales = len(sides)
-        for scale, length in enumerate(sides):
-            self.register_buffer(f"blur{scale}", _blur_matrix(length))
+        self.scales = 0
+        while self.scales < SCALES:
+            for name, length in zip(("rows", "columns"), sides, strict=True):
+                self.register_buffer(f"{name}{self.scales}", _blur_matrix(length))
+            self.scales += 1
+            if min(sides) < SMALLEST_SIDE:
+                break  # coarser scales are left out
+            sides = [-(-side // 2) for side in sides]
 
     def forward(self, x_hat: Tensor, x: Tensor) -> Tensor:
-        """(B, 3, side, side) in [0, 1] both -> (B,); the gradient goes to `x_hat` alone."""
+        """(B, 3, height, width) in [0, 1] both -> (B,); the gradient goes to `x_hat` alone."""
         with torch.autocast(x.device.type, enabled=False):
             a, b = (_linear(t.float().contiguous()) for t in (x.detach(), x_hat))
             total = torch.zeros(len(x), device=x.device)
             for scale in range(self.scales):
                 if scale:
                     a, b = _halved(a), _halved(b)
-                norms = _norms(self._xyb(a), self._xyb(b), getattr(self, f"blur{scale}"))
+                blurs = getattr(self, f"rows{scale}"), getattr(self, f"columns{scale}")
+                norms = _norms(self._xyb(a), self._xyb(b), *blurs)
                 total = total + (self.weights[:, scale] * norms).sum((1, 2))
             s = total * 0.9562382616834844
             s = 2.326765642916932 * s - 0.020884521182843837 * s * s + 6.248496625763138e-05 * s**3
@@ -87,9 +94,42 @@ def _blur_matrix(length: int) -> Tensor:
     return matrix.float()
 
 
-def _norms(a: Tensor, b: Tensor, blur: Tensor) -> Tensor:
+class _Along(torch.autograd.Function):
+    """x (..., L) times a matrix (L, L) that is zero away from its diagonal, block by block."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, matrix: Tensor) -> Tensor:  # type: ignore[override]
+        ctx.save_for_backward(matrix)
+        return _banded(x, matrix)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        (matrix,) = ctx.saved_tensors
+        return _banded(grad, matrix.T), None
+
+
+def _banded(x: Tensor, matrix: Tensor) -> Tensor:
+    length, reach = x.shape[-1], len(gaussian_taps()) // 2
+    out = torch.empty_like(x)
+    for left in range(0, length, _BLOCK):
+        right = min(left + _BLOCK, length)
+        near = slice(max(0, left - reach), min(length, right + reach))
+        out[..., left:right] = x[..., near] @ matrix[near, left:right]
+    return out
+
+
+def _blurred(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """(B, C, H, W) blurred in both directions."""
+    if max(x.shape[2:]) <= _WHOLE:
+        return rows @ (x @ columns.T)
+    along: Tensor = _Along.apply(x, columns.T)
+    across: Tensor = _Along.apply(along.transpose(2, 3).contiguous(), rows.T)
+    return across.transpose(2, 3)
+
+
+def _norms(a: Tensor, b: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """XYB of both pictures at one scale -> (B, 3, 6): mean of SSIM, ringing, blur; their 4-norms."""
-    mean_a, aa, mean_b, bb, ab = (blur @ (t @ blur.T) for t in (a, a * a, b, b * b, a * b))
+    mean_a, aa, mean_b, bb, ab = (_blurred(t, rows, columns) for t in (a, a * a, b, b * b, a * b))
     structure = 2 * (ab - mean_a * mean_b) + SSIM_FLOOR
     spread = (aa - mean_a * mean_a) + (bb - mean_b * mean_b) + SSIM_FLOOR
     unlike = (1 - (1 - (mean_a - mean_b).square()) * structure / spread).clamp_min(0)

@@ -19,8 +19,9 @@ import torch
 from caecodec import container
 from caecodec.arithmetic import Arithmetic
 from caecodec.arithmetic_torch import TorchArithmetic
-from caecodec.base import Codec, Effort
+from caecodec.base import Codec
 from caecodec.codec import open_codec
+from caecodec.effort import Effort
 from caecodec.entropy import Tables
 from caecodec.integer import EntropyNetwork
 from caecodec.latents import LatentCodec
