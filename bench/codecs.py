@@ -191,6 +191,14 @@ def options_of_caecodec(name: str) -> tuple[str, ...] | None:
     return tuple(part for key in ("model", "effort", "tune") if asked[key] for part in (f"--{key}", asked[key]))
 
 
+def effort_of(name: str) -> tuple[int, Tune] | None:
+    """Effort and tune of the default model: 'caecodec@5@psnr' -> 5, 'psnr'; None for other codecs and models."""
+    asked = _OURS.fullmatch(name)
+    if asked is None or asked["model"]:
+        return None
+    return int(asked["effort"] or 2), "psnr" if asked["tune"] else "eye"
+
+
 def of_caecodec(name: str) -> bool:
     """Whether a name stands for caecodec with some model and effort."""
     return _OURS.fullmatch(name) is not None

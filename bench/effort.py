@@ -1,35 +1,40 @@
-"""What more effort of the encoder buys: rate at equal PSNR against seconds, from rows of `caecodec@EFFORT`."""
+"""What more effort of the encoder buys, by either tune: bits at equal quality against seconds."""
 
 from __future__ import annotations
 
 import statistics
 
-from caecodec.bench import bdrate
+from caecodec.bench import bdrate, codecs
+from caecodec.bench.metrics import PSNR, SSIMULACRA2, Metric
 from caecodec.bench.report import NOTHING, Table
 from caecodec.bench.results import Results
+from caecodec.effort import TUNES, Tune
 from caecodec.errors import UsageError
 
 DEFAULT = 2
+METRIC: dict[Tune, Metric] = {"eye": SSIMULACRA2, "psnr": PSNR}  # what a tune is for
 
 
 def effort_table(results: Results) -> Table:
-    """A row for each effort that was measured. Raises UsageError where there are none, or not effort 1."""
-    ours = [name for name in results.codecs if name.partition("@")[0] == "caecodec"]
-    names = {effort_of(name): name for name in ours}
-    if len(names) < len(ours):
-        raise UsageError("caecodec and caecodec@2 are one effort: keep them in different files")
-    if len(names) < 2 or 1 not in names:
+    """A row for each effort that was measured. Raises UsageError where there are none, or no effort 2 of a tune."""
+    asked = [(codecs.effort_of(name), name) for name in results.codecs]
+    names: dict[tuple[int, Tune], str] = {}
+    for how, name in asked:
+        if how is not None and names.setdefault(how, name) != name:
+            raise UsageError(f"{names[how]} and {name} are one effort: keep them in different files")
+    tunes = [tune for tune in TUNES if any(of == tune for _, of in names)]
+    if len(names) < 2 or any((DEFAULT, tune) not in names for tune in tunes):
         raise UsageError("measure efforts first: caecodec bench rd PICTURES --codecs caecodec@1,caecodec@2,...")
     rows = []
-    for effort, name in sorted(names.items()):
-        against = [_bd_rate(results, names.get(other), name) for other in (1, DEFAULT)]
-        seconds = [
-            1e6 * row.encode_s / (row.width * row.height)
-            for row in results.rows
-            if row.codec == name and row.encode_s is not None
-        ]
-        time = f"{statistics.median(seconds):.3g}" if seconds else NOTHING
-        rows.append((f"{effort}{' (default)' if effort == DEFAULT else ''}", *against, time))
+    for effort in sorted({effort for effort, _ in names}):
+        cells = [f"{effort}{' (default)' if effort == DEFAULT else ''}"]
+        for tune in tunes:
+            name = names.get((effort, tune))
+            cells += [_bd_rate(results, names[DEFAULT, tune], name, METRIC[tune]), _seconds(results, name)]
+        rows.append(tuple(cells))
+    header = ["effort"]
+    for tune in tunes:
+        header += [f"bits at equal {METRIC[tune].label}, tune {tune}", "s a megapixel"]
     pictures = sorted(results.pictures)
     sizes = sorted({f"{row.width}x{row.height}" for row in results.rows})
     qualities = sorted({row.quality for row in results.rows if row.codec in names.values()})
@@ -37,17 +42,22 @@ def effort_table(results: Results) -> Table:
         f"Pictures: {len(pictures)} of {' and '.join(sizes)}; qualities {', '.join(map(str, qualities))}. "
         "Seconds: median of all files, one thread each."
     )
-    return Table(("effort", "bits, against 1", "against 2", "s a megapixel"), tuple(rows), (note,))
+    return Table(tuple(header), tuple(rows), (note,))
 
 
-def effort_of(name: str) -> int:
-    """'caecodec@5' -> 5; the name alone is the default effort."""
-    return int(name.partition("@")[2] or DEFAULT)
+def _seconds(results: Results, name: str | None) -> str:
+    found = [
+        1e6 * row.encode_s / (row.width * row.height)
+        for row in results.rows
+        if row.codec == name and row.encode_s is not None
+    ]
+    return f"{statistics.median(found):.3g}" if found else NOTHING
 
 
-def _bd_rate(results: Results, anchor: str | None, name: str) -> str:
-    if anchor is None or anchor == name:
+def _bd_rate(results: Results, anchor: str, name: str | None, metric: Metric) -> str:
+    if name is None or anchor == name:
         return NOTHING
     shared = results.complete(anchor) & results.complete(name)
-    rate = bdrate.bd_rate(results.mean_curve(anchor, shared), results.mean_curve(name, shared))
+    curves = (results.mean_curve(codec, shared, metric) for codec in (anchor, name))
+    rate = bdrate.bd_rate(*curves)
     return NOTHING if rate is None else f"{rate:+.2f} %"

@@ -144,7 +144,7 @@ def _fitted(model: Model, path: Path) -> Tensors:
         pictures = worth.photographs([path], 24)
     except FileNotFoundError as exc:
         raise UsageError(str(exc)) from exc
-    seen = worth.measure(model, crops[:: max(1, len(crops) // 20)])
+    seen = worth.measure(model, crops[:: -(-len(crops) // 20)])
     levels = np.linspace(0, 1, QUALITIES)
     places = range(1, QUALITIES + 1, 9)
     tensors = export_photo.tensors_of(model, levels, seen)
@@ -154,7 +154,7 @@ def _fitted(model: Model, path: Path) -> Tensors:
     except ValueError as exc:
         raise UsageError(f"{path}: {exc}") from exc
     tensors = export_photo.tensors_of(model, levels, seen)
-    return tensors | fitted_tables(model, tensors, crops)
+    return tensors | fitted_tables(model, tensors, crops[:: -(-len(crops) // 80)])
 
 
 def check(checkpoint: Path, weights: Path, pictures: Path) -> list[Cost]:

@@ -57,8 +57,8 @@ def test_no_seam_at_tile_borders(codec: PhotoCodec, picture: Picture) -> None:
 
 def test_the_halo_is_needed(codec: PhotoCodec, picture: Picture) -> None:
     """The comparison above can fail: without a halo the same tiles do show a seam."""
-    quality = 60
-    everything = np.stack([np.arange(8 * 70 * 320).reshape(8, 70, 320) % 7 * 300], 0)[0].astype(np.int32)
+    quality, n = 60, int(codec.model.info.config["n"])
+    everything = (np.arange(8 * 70 * n).reshape(8, 70, n) % 7 * 300).astype(np.int32)
     whole = codec.engine.synthesise(everything, quality)
     alone = codec.engine.synthesise(everything[:, :35], quality)
     assert np.abs(whole[:, : 35 * 16].astype(int) - alone.astype(int)).max() > 1
