@@ -113,8 +113,14 @@ def score_of(total: float) -> float:
 
 def lightness(picture: NDArray[np.uint8]) -> Plane:
     """(H, W, 3) or (H, W) uint8 sRGB -> Y of XYB, (H, W)."""
-    cones = np.tensordot(OPSIN[:2].astype(np.float32), _linear(picture), 1)
-    found: Plane = np.cbrt(cones + np.float32(OPSIN_BIAS)).sum(0) * np.float32(0.5)
+    planes = (picture,) * 3 if picture.ndim == 2 else (picture[..., channel] for channel in range(3))
+    # sums and not a matrix product: the threads of BLAS would go on spinning beside those of torch
+    long, medium = 0.0, 0.0
+    for plane, (of_long, of_medium) in zip(planes, OPSIN[:2].T, strict=True):
+        light = _linear_table()[plane]
+        long, medium = long + np.float32(of_long) * light, medium + np.float32(of_medium) * light
+    bias = np.float32(OPSIN_BIAS)
+    found: Plane = (np.cbrt(long + bias) + np.cbrt(medium + bias)) * np.float32(0.5)
     return found - np.float32(OPSIN_BIAS ** (1 / 3) - 0.01)
 
 
