@@ -29,6 +29,7 @@ FOLDERS = {"caecodec": CODEC, "caecodec.models": folder_of("models"), "caecodec.
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "limits": {"errors"},
+    "effort": {"errors"},
     "container": {"errors", "limits"},
     "pixels": {"errors", "limits"},
     "ssimulacra2": set(),
@@ -41,7 +42,11 @@ ALLOWED: dict[str, set[str]] = {
         *("errors", "limits", "integer"),
         *("models.layers", "models.photo", "models.zoo"),
     },
-    "refine": {"integer", "engine", "models.layers", "models.photo", "models.rate_model", "models.zoo"},
+    "rounds": {
+        *("entropy", "integer", "engine", "ssimulacra2", "trade"),
+        *("models.eye", "models.layers", "models.photo", "models.rate_model", "models.zoo"),
+    },
+    "trade": {"base", "effort", "pixels", "ssimulacra2"},
     "latents": {"errors", "arithmetic", "limits", "container", "integer", "entropy"},
     "allocation": set(),
     "record": {"errors", "limits", "container", "models.zoo"},
@@ -50,10 +55,10 @@ ALLOWED: dict[str, set[str]] = {
     },
     "factorised": {"errors", "container", "integer", "entropy"},
     "context": {"errors", "arithmetic", "container", "integer", "entropy", "latents"},
-    "base": {"errors", "allocation", "container", "pixels", "models.zoo"},
-    "lossless": {"errors", "base", "container", "pixels", "tiling", "models.zoo"},
+    "base": {"errors", "effort", "allocation", "container", "pixels", "models.zoo"},
+    "lossless": {"errors", "base", "effort", "container", "pixels", "tiling", "models.zoo"},
     "photo": {
-        *("lossless", "refine", "arithmetic_torch"),
+        *("lossless", "rounds", "trade", "effort", "arithmetic_torch"),
         *(
             "errors",
             "allocation",
@@ -74,13 +79,13 @@ ALLOWED: dict[str, set[str]] = {
     },
     "codec": {"errors", "limits", "container", "pixels", "base", "lossless", "photo", "small", "models.zoo"},
     "batch": {"base", "container", "pixels"},
-    "rate": {"errors", "limits", "container", "pixels", "base", "lossless", "ssimulacra2"},
+    "rate": {"errors", "effort", "limits", "container", "pixels", "base", "lossless", "ssimulacra2"},
     "files": {"errors"},
     "terminal": {"errors"},
     "options": {"limits", "terminal"},
     "running": {"errors", "files", "terminal"},
     "coding_cli": {
-        *("errors", "limits", "files", "terminal", "options", "running"),
+        *("errors", "effort", "limits", "files", "terminal", "options", "running"),
         *("base", "batch", "codec", "container", "pixels", "rate", "models.zoo"),
     },
     "looking_cli": {
@@ -92,7 +97,7 @@ ALLOWED: dict[str, set[str]] = {
         *("errors", "terminal", "options", "coding_cli", "looking_cli", "training_cli"),
         *("bench.cli", "bench.compare_cli"),
     },
-    "__init__": {"errors", "limits", "container", "pixels", "record", "base", "codec", "allocation"},
+    "__init__": {"errors", "effort", "limits", "container", "pixels", "record", "base", "codec", "allocation"},
     "__main__": {"cli"},
 }
 COMMANDS = ("coding_cli", "looking_cli", "training_cli")
@@ -104,7 +109,7 @@ ONLY_IMPORTERS_OF_THE_COMMAND = {
     "running": {"coding_cli"},
 }
 CLI_MAY_NOT_IMPORT = {
-    "refine",
+    "rounds",
     "engine",
     "small_engine",
     "entropy",
@@ -116,7 +121,7 @@ CLI_MAY_NOT_IMPORT = {
 }
 ONLY_IMPORTERS_IN_CODEC = {
     "constriction": {"entropy"},
-    "torch": {"arithmetic_torch", "codec", "engine", "small_engine", "refine"},
+    "torch": {"arithmetic_torch", "codec", "engine", "small_engine", "rounds"},
     "PIL": {"pixels", "__init__"},  # its functions take and give PIL images
     "rich": {"terminal"},
 }
