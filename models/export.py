@@ -6,6 +6,7 @@ included, is another model. What each family's file holds is in `export_photo`, 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import pickle
 import tomllib
@@ -149,10 +150,8 @@ def _fitted(model: Model, path: Path) -> Tensors:
     places = range(1, QUALITIES + 1, 9)
     tensors = export_photo.tensors_of(model, levels, seen)
     reached = worth.scores(tensors, model.config.to_dict(), pictures, places).mean(0)
-    try:
+    with contextlib.suppress(ValueError):  # a model that does not reach from 30 to 90 keeps its even levels
         levels = worth.levels_of_qualities(levels[[place - 1 for place in places]], reached)
-    except ValueError as exc:
-        raise UsageError(f"{path}: {exc}") from exc
     tensors = export_photo.tensors_of(model, levels, seen)
     return tensors | fitted_tables(model, tensors, crops[:: -(-len(crops) // 80)])
 

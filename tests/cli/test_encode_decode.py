@@ -34,9 +34,9 @@ def test_the_command_and_the_library_write_the_same_bytes(picture_file: Path) ->
     )
 
 
-def test_quality_is_50_where_none_is_given(picture_file: Path) -> None:
+def test_quality_is_75_where_none_is_given(picture_file: Path) -> None:
     run("encode", picture_file)
-    assert caecodec.info(picture_file.with_suffix(".cae").read_bytes()).quality == 50
+    assert caecodec.info(picture_file.with_suffix(".cae").read_bytes()).quality == 75
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 17), (17, 1), (33, 65), (10, 2000)])
@@ -93,7 +93,7 @@ def test_standard_streams_at_both_ends_carry_bytes_only(picture_file: Path) -> N
     assert Image.open(io.BytesIO(back.out)).format == "PNG"
     webp = run("decode", "-", "-o", "-", "--format", "webp", "--quiet", stdin=there.out)
     assert (Image.open(io.BytesIO(webp.out)).format, webp.err) == ("WEBP", "")
-    assert run("info", "-", stdin=there.out).out.startswith(b"-: 48x32 RGB, quality 50")
+    assert run("info", "-", stdin=there.out).out.startswith(b"-: 48x32 RGB, quality 75")
     assert run("verify", "-", stdin=there.out).out == b"-: ok\n"
     assert set(contents(picture_file.parent)) == {"img.png"}
 
