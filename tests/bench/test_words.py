@@ -324,4 +324,5 @@ def test_the_command_measures_and_prints_the_table(sign: Path, tmp_path: Path, m
     assert [(row["codec"], row["target_bpp"]) for row in rows] == [
         ("caecodec:photo", 0.5), ("caecodec:photo", 3.0), ("jpeg", 0.5), ("jpeg", 3.0),
     ]  # fmt: skip
-    assert all(abs(row["bpp"] / row["target_bpp"] - 1) < 0.1 for row in rows if row["target_bpp"] == 3)
+    # a lossless file may need less
+    assert all(row["bpp"] < 3.3 for row in rows if row["target_bpp"] == 3)
