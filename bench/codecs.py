@@ -132,7 +132,8 @@ def _caecodec(name: str) -> BenchCodec:
     asked = _OURS.fullmatch(name)
     assert asked is not None
     found = zoo.find(asked["model"])
-    effort, tune = int(asked["effort"] or 2), asked["tune"] or "eye"
+    effort = int(asked["effort"] or 2)
+    tune: Tune = "psnr" if asked["tune"] else "eye"
     version = f"{caecodec.__version__}, model {found.name} {found.id.hex()}"
     return CaecodecCodec(name, version, model=asked["model"], effort=effort, tune=tune)
 

@@ -17,9 +17,9 @@ METRIC: dict[Tune, Metric] = {"eye": SSIMULACRA2, "psnr": PSNR}  # what a tune i
 
 def effort_table(results: Results) -> Table:
     """A row for each effort that was measured. Raises UsageError where there are none, or no effort 2 of a tune."""
-    asked = [(codecs.effort_of(name), name) for name in results.codecs]
     names: dict[tuple[int, Tune], str] = {}
-    for how, name in asked:
+    for name in results.codecs:
+        how = codecs.effort_of(name)
         if how is not None and names.setdefault(how, name) != name:
             raise UsageError(f"{names[how]} and {name} are one effort: keep them in different files")
     tunes = [tune for tune in TUNES if any(of == tune for _, of in names)]
@@ -29,8 +29,8 @@ def effort_table(results: Results) -> Table:
     for effort in sorted({effort for effort, _ in names}):
         cells = [f"{effort}{' (default)' if effort == DEFAULT else ''}"]
         for tune in tunes:
-            name = names.get((effort, tune))
-            cells += [_bd_rate(results, names[DEFAULT, tune], name, METRIC[tune]), _seconds(results, name)]
+            found = names.get((effort, tune))
+            cells += [_bd_rate(results, names[DEFAULT, tune], found, METRIC[tune]), _seconds(results, found)]
         rows.append(tuple(cells))
     header = ["effort"]
     for tune in tunes:

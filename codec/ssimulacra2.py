@@ -115,7 +115,7 @@ def lightness(picture: NDArray[np.uint8]) -> Plane:
     """(H, W, 3) or (H, W) uint8 sRGB -> Y of XYB, (H, W)."""
     planes = (picture,) * 3 if picture.ndim == 2 else (picture[..., channel] for channel in range(3))
     # sums and not a matrix product: the threads of BLAS would go on spinning beside those of torch
-    long, medium = 0.0, 0.0
+    long = medium = np.zeros(picture.shape[:2], np.float32)
     for plane, (of_long, of_medium) in zip(planes, OPSIN[:2].T, strict=True):
         light = _linear_table()[plane]
         long, medium = long + np.float32(of_long) * light, medium + np.float32(of_medium) * light

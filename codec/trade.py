@@ -44,14 +44,15 @@ class Trade:
         bits = self.mse * mse(original, decoded)
         if self.eye and min(height, width) >= ssimulacra2.SMALLEST_SIDE:
             bits += self.eye * (100 - ssimulacra2.score(original, decoded))
-        return bits * height * width
+        return float(bits * height * width)
 
     def strength(self, usual: float, activity: Float) -> float | Float:
         """How far rounding may trade error for rate in each cell (h, w): more than `usual` where it is busy."""
         if not self.slope:
             return usual
         worth = 1 - EYE_SHARE + EYE_SHARE * np.exp(-self.slope * (activity - self.usual))
-        return (usual / np.clip(worth, 1 / _BUSIEST, 1 / _CALMEST)).astype(np.float32)
+        found: Float = (usual / np.clip(worth, 1 / _BUSIEST, 1 / _CALMEST)).astype(np.float32)
+        return found
 
 
 def trade(tensors: Mapping[str, NDArray[np.generic]], quality: int, tune: Tune) -> Trade:

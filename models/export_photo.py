@@ -33,7 +33,7 @@ def eye_tables(worth: Worth, tensors: Tensors) -> Tensors:
     """Of each quality, for encoders only: see `caecodec.trade`."""
     return {
         "float.eye": worth.eye.astype(np.float32),
-        "float.eye_weight": (worth.ratio * tensors["float.weight"]).astype(np.float32),
+        "float.eye_weight": (worth.ratio * np.asarray(tensors["float.weight"], np.float64)).astype(np.float32),
         "float.activity": np.stack((worth.usual, worth.slope), axis=1).astype(np.float32),
     }
 

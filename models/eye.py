@@ -98,12 +98,12 @@ class _Along(torch.autograd.Function):
     """x (..., L) times a matrix (L, L) that is zero away from its diagonal, block by block."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, matrix: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, x: Tensor, matrix: Tensor) -> Tensor:
         ctx.save_for_backward(matrix)
         return _banded(x, matrix)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         (matrix,) = ctx.saved_tensors
         return _banded(grad, matrix.T), None
 
@@ -122,8 +122,8 @@ def _blurred(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """(B, C, H, W) blurred in both directions."""
     if max(x.shape[2:]) <= _WHOLE:
         return rows @ (x @ columns.T)
-    along: Tensor = _Along.apply(x, columns.T)
-    across: Tensor = _Along.apply(along.transpose(2, 3).contiguous(), rows.T)
+    along: Tensor = _Along.apply(x, columns.T)  # type: ignore[no-untyped-call]
+    across: Tensor = _Along.apply(along.transpose(2, 3).contiguous(), rows.T)  # type: ignore[no-untyped-call]
     return across.transpose(2, 3)
 
 

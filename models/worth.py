@@ -22,7 +22,6 @@ from caecodec.base import Pixels
 from caecodec.integer import QUALITIES, RDO_STRENGTH
 from caecodec.models.data import LOSSLESS_SUFFIXES, read, sources
 from caecodec.models.eye import EyeDistance, eye_lambda
-from caecodec.models.integers import Tensors
 from caecodec.models.layers import interpolate
 from caecodec.models.photo import PhotoModel, Steps
 from caecodec.models.rate_model import code
@@ -130,7 +129,10 @@ def _line(busy: Float, eye: Float, squared: Float, bins: int = 8) -> tuple[float
 
 
 def scores(
-    tensors: Tensors, config: Mapping[str, float], pictures: Sequence[Pixels], qualities: Sequence[int]
+    tensors: Mapping[str, NDArray[np.generic]],
+    config: Mapping[str, float],
+    pictures: Sequence[Pixels],
+    qualities: Sequence[int],
 ) -> Float:
     """Mean SSIMULACRA2 of pictures as a model's files show them, at each of some qualities."""
     from caecodec.photo import PhotoCodec
