@@ -34,13 +34,15 @@ def effort_table(results: Results) -> Table:
         rows.append(tuple(cells))
     header = ["effort"]
     for tune in tunes:
-        header += [f"bits at equal {METRIC[tune].label}, tune {tune}", "s a megapixel"]
+        header += [f"{METRIC[tune].label}, {tune}", "s/MP"]
     pictures = sorted(results.pictures)
     sizes = sorted({f"{row.width}x{row.height}" for row in results.rows})
     qualities = sorted({row.quality for row in results.rows if row.codec in names.values()})
     note = (
-        f"Pictures: {len(pictures)} of {' and '.join(sizes)}; qualities {', '.join(map(str, qualities))}. "
-        "Seconds: median of all files, one thread each."
+        f"Bits against effort {DEFAULT} at equal "
+        + " and ".join(f"{METRIC[tune].label} with --tune {tune}" for tune in tunes)
+        + f". Pictures: {len(pictures)} of {' and '.join(sizes)}; qualities {', '.join(map(str, qualities))}. "
+        "Seconds a megapixel: median of all files, one thread each."
     )
     return Table(tuple(header), tuple(rows), (note,))
 

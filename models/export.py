@@ -6,7 +6,6 @@ included, is another model. What each family's file holds is in `export_photo`, 
 
 from __future__ import annotations
 
-import contextlib
 import json
 import pickle
 import tomllib
@@ -84,7 +83,7 @@ def export(
     if isinstance(model, AutoencoderModel) and model.config.form == "drawn":
         raise UsageError(f"{checkpoint} is of an autoencoder as drawn: only its codec form makes files")
     recipe = tomllib.loads(record["recipe"])
-    tensors = tensors_of(model) if fit is None else _fitted(model, fit)
+    tensors, tables = (tensors_of(model), "") if fit is None else _fitted(model, fit)
     name = name or str(recipe["name"])
     runs = record.get("history", [])
     training = {
@@ -100,7 +99,7 @@ def export(
         "id": model_id(tensors).hex(),
         "config": json.dumps(model.config.to_dict()),
         "training": json.dumps(training),
-        "summary": json.dumps(dict(summary or {}) | ({"tables": f"fitted to {fit.name}"} if fit else {})),
+        "summary": json.dumps(dict(summary or {}) | ({"tables": tables} if tables else {})),
     }
     make_folder(folder)
     path = folder / f"{name}.safetensors"
@@ -136,8 +135,8 @@ def _card(metadata: Mapping[str, str], training: Mapping[str, float], record: Ma
     return "\n".join([*lines, "", "## Recipe", "", "```toml", str(record["recipe"]).strip(), "```", ""])
 
 
-def _fitted(model: Model, path: Path) -> Tensors:
-    """The tensors of a photo model with what is measured on pictures: what an eye sees, qualities, tables."""
+def _fitted(model: Model, path: Path) -> tuple[Tensors, str]:
+    """The tensors of a photo model with what is measured on pictures: what an eye sees, qualities, tables; a note."""
     if not isinstance(model, PhotoModel):
         raise UsageError("--fit is for photo models")
     try:
@@ -150,10 +149,13 @@ def _fitted(model: Model, path: Path) -> Tensors:
     places = range(1, QUALITIES + 1, 9)
     tensors = export_photo.tensors_of(model, levels, seen)
     reached = worth.scores(tensors, model.config.to_dict(), pictures, places).mean(0)
-    with contextlib.suppress(ValueError):  # a model that does not reach from 30 to 90 keeps its even levels
+    note = f"fitted to {path.name}"
+    try:
         levels = worth.levels_of_qualities(levels[[place - 1 for place in places]], reached)
+    except ValueError as exc:
+        note += f"; qualities are evenly spaced, for {exc}"
     tensors = export_photo.tensors_of(model, levels, seen)
-    return tensors | fitted_tables(model, tensors, crops[:: -(-len(crops) // 80)])
+    return tensors | fitted_tables(model, tensors, crops[:: -(-len(crops) // 80)]), note
 
 
 def check(checkpoint: Path, weights: Path, pictures: Path) -> list[Cost]:

@@ -28,7 +28,7 @@ def test_rates_are_against_the_default_by_what_each_tune_is_for() -> None:
     for name, factor, seconds in (("caecodec@psnr", 1.0, 0.03), ("caecodec@9@psnr", 0.9, 0.4)):
         rows += [row(name, q, round(size * factor), psnr, seconds, 50.0) for q, size, psnr, _ in points]
     table = effort.effort_table(Results(pictures={"a": "x"}, rows=rows))
-    assert table.columns[1:4:2] == ("bits at equal SSIMULACRA2, tune eye", "bits at equal PSNR, tune psnr")
+    assert table.columns[1:4:2] == ("SSIMULACRA2, eye", "PSNR, psnr")
     assert table.rows == (
         ("1", "+10.00 %", "1", "-", "-"),
         ("2 (default)", "-", "2", "-", "3"),
