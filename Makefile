@@ -15,7 +15,7 @@ BIN := .venv/bin
 	touch $@
 
 demo: .venv/run
-	$(BIN)/python -m caecodec.bench.demo
+	$(BIN)/python -m caecodec.bench.show.demo
 
 test: .venv/dev
 	$(BIN)/python -m pytest

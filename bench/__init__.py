@@ -22,5 +22,5 @@
     match      the file of a codec that fits a size, for `figure`, `demo` and the page
     cli        the command `caecodec bench`
 
-It stands on the public API; `figure` and `demo` are programs of their own (python -m caecodec.bench.demo).
+It stands on the public API; `figure` and `demo` are programs of their own (python -m caecodec.bench.show.demo).
 """

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from caecodec.effort import DEFAULT_QUALITY, Effort, Tune
 from caecodec.errors import (
     BatchError,
     CaecodecError,
@@ -23,8 +22,9 @@ from caecodec.errors import (
     ModelError,
     UsageError,
 )
+from caecodec.format.record import Info, info
 from caecodec.limits import DEFAULT_LIMITS, Limits
-from caecodec.record import Info, info
+from caecodec.search.effort import DEFAULT_QUALITY, Effort, Tune
 
 if TYPE_CHECKING:
     import os
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-    from caecodec.allocation import BitAllocation
+    from caecodec.latents.allocation import BitAllocation
 
 __version__ = "0.1.0"
 
@@ -78,13 +78,14 @@ def encode(
     """
     from PIL import Image
 
-    from caecodec import codec, pixels
+    from caecodec.codecs import opening
+    from caecodec.pictures import picture as pixels
 
     if isinstance(image, Image.Image):
         picture = pixels.from_image(image, limits, keep_metadata=keep_metadata)
     else:
         picture = pixels.from_array(image, limits)
-    return codec.open_codec(model, device, precision).encode(picture, quality, effort=Effort(effort, tune=tune))
+    return opening.open_codec(model, device, precision).encode(picture, quality, effort=Effort(effort, tune=tune))
 
 
 def decode(
@@ -94,12 +95,13 @@ def decode(
 
     EXIF, ICC profile and XMP are in `image.info` under Pillow's names. Raises CorruptFileError, LimitError, ModelError.
     """
-    from caecodec import container
+    from caecodec.format import container
 
     container.parse(data, limits)  # a bad file is refused before torch is imported
-    from caecodec import codec, pixels
+    from caecodec.codecs import opening
+    from caecodec.pictures import picture as pixels
 
-    return pixels.to_image(codec.decode(data, device, precision, limits))
+    return pixels.to_image(opening.decode(data, device, precision, limits))
 
 
 def bit_allocation(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> BitAllocation:
@@ -107,12 +109,12 @@ def bit_allocation(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> BitAlloca
 
     Photo models only. Raises CorruptFileError, LimitError, ModelError, UsageError.
     """
-    from caecodec import container
+    from caecodec.format import container
 
     parsed = container.parse(data, limits)
-    from caecodec import codec
+    from caecodec.codecs import opening
 
-    return codec.open_codec(parsed.model_id).allocation(parsed)
+    return opening.open_codec(parsed.model_id).allocation(parsed)
 
 
 def open_image(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> Image.Image:

@@ -1,5 +1,5 @@
 """`python -m caecodec`."""
 
-from caecodec.cli import main
+from caecodec.command.main import main
 
 main()

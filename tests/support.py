@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from caecodec import cli
+from caecodec.command import main
 
 
 def photograph(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
@@ -96,7 +96,7 @@ def run(*arguments: str | Path, stdin: bytes = b"") -> Result:
     before, sys.stdin = sys.stdin, io.TextIOWrapper(io.BytesIO(stdin))
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as status:
-            cli.main([str(a) for a in arguments])
+            main.main([str(a) for a in arguments])
     finally:
         sys.stdin = before
     return Result(status.value.code, out.buffer.getvalue(), err.buffer.getvalue().decode())  # type: ignore[attr-defined]

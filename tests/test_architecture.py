@@ -3,142 +3,85 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import os
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
 
 import caecodec
-
-
-def folder_of(package: str) -> Path:
-    spec = importlib.util.find_spec(f"caecodec.{package}")
-    assert spec is not None
-    assert spec.origin is not None
-    return Path(spec.origin).parent
-
+from caecodec import bench, models
 
 CODEC = Path(caecodec.__file__).parent
-FOLDERS = {"caecodec": CODEC, "caecodec.models": folder_of("models"), "caecodec.bench": folder_of("bench")}
+FOLDERS = {"caecodec": CODEC, "caecodec.models": Path(models.__path__[0]), "caecodec.bench": Path(bench.__path__[0])}
+PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
 
-# module of codec/ -> the modules of the project it may import, at the top or inside functions
-ALLOWED: dict[str, set[str]] = {
-    "errors": set(),
-    "limits": {"errors"},
-    "effort": {"errors"},
-    "container": {"errors", "limits"},
-    "pixels": {"errors", "limits"},
-    "ssimulacra2": set(),
-    "arithmetic": set(),
-    "arithmetic_torch": {"arithmetic"},
-    "integer": {"errors", "arithmetic"},
-    "tiling": {"errors", "limits", "container"},
-    "entropy": {"errors", "limits", "integer"},
-    "engine": {
-        *("errors", "limits", "integer"),
-        *("models.layers", "models.photo", "models.zoo"),
-    },
-    "rounds": {
-        *("entropy", "integer", "engine", "ssimulacra2", "trade"),
-        *("models.eye", "models.layers", "models.photo", "models.rate_model", "models.zoo"),
-    },
-    "trade": {"base", "effort", "pixels", "ssimulacra2"},
-    "latents": {"errors", "arithmetic", "limits", "container", "integer", "entropy"},
-    "allocation": set(),
-    "record": {"errors", "limits", "container", "models.zoo"},
-    "small_engine": {
-        *("errors", "integer", "engine", "models.autoencoder", "models.layers", "models.tiny", "models.zoo"),
-    },
-    "factorised": {"errors", "container", "integer", "entropy"},
-    "context": {"errors", "arithmetic", "container", "integer", "entropy", "latents"},
-    "base": {"errors", "effort", "allocation", "container", "pixels", "models.zoo"},
-    "lossless": {"errors", "base", "effort", "container", "pixels", "tiling", "models.zoo"},
-    "photo": {
-        *("lossless", "rounds", "trade", "effort", "arithmetic_torch"),
-        *(
-            "errors",
-            "allocation",
-            "base",
-            "container",
-            "pixels",
-            "integer",
-            "tiling",
-            "entropy",
-            "engine",
-            "latents",
-            "models.zoo",
-        ),
-    },
-    "small": {
-        *("errors", "base", "container", "pixels", "integer", "entropy", "models.zoo"),
-        *("small_engine", "factorised", "context"),
-    },
-    "codec": {"errors", "limits", "container", "pixels", "base", "lossless", "photo", "small", "models.zoo"},
-    "batch": {"base", "container", "pixels"},
-    "rate": {"errors", "effort", "limits", "container", "pixels", "base", "lossless", "ssimulacra2"},
-    "files": {"errors"},
-    "terminal": {"errors"},
-    "options": {"limits", "terminal"},
-    "running": {"errors", "files", "terminal"},
-    "coding_cli": {
-        *("errors", "effort", "limits", "files", "terminal", "options", "running"),
-        *("base", "batch", "codec", "container", "pixels", "rate", "models.zoo"),
-    },
-    "looking_cli": {
-        *("errors", "limits", "files", "terminal", "options"),
-        *("codec", "container", "pixels", "record", "models.zoo"),
-    },
-    "training_cli": {"options", "models.export", "models.train"},
-    "cli": {
-        *("errors", "terminal", "options", "coding_cli", "looking_cli", "training_cli"),
-        *("bench.cli", "bench.compare_cli"),
-    },
-    "__init__": {"errors", "effort", "limits", "container", "pixels", "record", "base", "codec", "allocation"},
-    "__main__": {"cli"},
+# The rule: a room imports only what stands below it, at the top or inside functions. `models.networks` and
+# `models.weights` are rooms of the coding side that lie in models/.
+FLOORS: tuple[tuple[str, ...], ...] = (
+    ("errors", "models.weights"),
+    ("limits", "zoo", "files"),
+    ("format", "pictures"),
+    ("entropy",),
+    ("latents",),
+    ("models.networks",),
+    ("engines",),
+    ("codecs",),
+    ("search",),
+    ("batch",),
+    ("command",),
+)
+FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+NOT_FOR_CODING = ("models.data", "models.training", "models.export", "models.recipes", "bench")
+# commands that hand over to rooms which are not for coding, inside their functions
+HANDED_OVER = {
+    "command.main": {"bench"},
+    "command.train": {"models.training", "models.export"},
 }
-COMMANDS = ("coding_cli", "looking_cli", "training_cli")
-# a part of the command -> the only modules of the whole project that import it, at the top or inside functions
-ONLY_IMPORTERS_OF_THE_COMMAND = {
-    "cli": {"__main__"},
-    **{name: {"cli"} for name in COMMANDS},
-    "options": {"cli", *COMMANDS},
-    "running": {"coding_cli"},
-}
-CLI_MAY_NOT_IMPORT = {
-    "rounds",
-    "engine",
-    "small_engine",
-    "entropy",
-    "integer",
-    "latents",
-    "factorised",
-    "context",
-    "tiling",
-}
-ONLY_IMPORTERS_IN_CODEC = {
+# library -> the only rooms or modules of the coding side that import it
+BORDERS = {
     "constriction": {"entropy"},
-    "torch": {"arithmetic_torch", "codec", "engine", "small_engine", "rounds"},
-    "PIL": {"pixels", "__init__"},  # its functions take and give PIL images
-    "rich": {"terminal"},
+    "torch": {"engines.torch", "models.networks"},
+    "PIL": {"pictures", ""},  # "" is the package itself: its functions take and give PIL images
+    "rich": {"command.terminal"},
+    "click": {"command"},
 }
+# imported by `--help`, `--version` and `info`
+LIGHT = ("", "errors", "limits", "format", "files", "command")
 
 
 def modules() -> dict[str, Path]:
-    """Import name -> file, of the whole project."""
+    """Name without `caecodec.` -> file, of the whole project; a package has the name of its folder."""
     found = {}
     for package, folder in FOLDERS.items():
-        found |= {f"{package}.{path.stem}": path for path in folder.glob("*.py")}
+        for path in folder.rglob("*.py"):
+            if any(path.is_relative_to(other) for other in FOLDERS.values() if other not in (folder, *folder.parents)):
+                continue  # installed, models and bench lie inside
+            inner = path.relative_to(folder).with_suffix("").parts
+            name = ".".join((package, *inner)).removesuffix(".__init__").removeprefix("caecodec").removeprefix(".")
+            found[name] = path
     return found
+
+
+MODULES = modules()
+
+
+def room(name: str) -> str:
+    """The room a module lies in: its first folder, in models/ the first two."""
+    parts = name.split(".")
+    return ".".join(parts[:2]) if parts[0] == "models" else parts[0]
+
+
+def lies_in(name: str, place: str) -> bool:
+    return name == place or (name.startswith(f"{place}.") and place != "")
 
 
 def imports(path: Path, *, top_only: bool = False, skip_typing: bool = False) -> set[str]:
     """Every module an `import` or `from` names; `from a import b` gives a.b where that is a module, else a."""
     found: set[str] = set()
-    known = set(modules())
 
     def visit(node: ast.AST) -> None:
         if skip_typing and isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
@@ -151,7 +94,7 @@ def imports(path: Path, *, top_only: bool = False, skip_typing: bool = False) ->
             assert node.level == 0, f"{path}: imports are absolute"
             for alias in node.names:
                 name = f"{node.module}.{alias.name}"
-                found.add(name if name in known else str(node.module))
+                found.add(name if name.removeprefix("caecodec.") in MODULES else str(node.module))
         for child in ast.iter_child_nodes(node):
             visit(child)
 
@@ -163,79 +106,81 @@ def of_project(names: set[str]) -> set[str]:
     return {name.removeprefix("caecodec.") for name in names if name.startswith("caecodec.")}
 
 
-CODEC_FILES = sorted(CODEC.glob("*.py"))
+CODING_SIDE = sorted(name for name in MODULES if room(name) in FLOOR)
 
 
-def test_every_module_has_its_place() -> None:
-    assert {path.stem for path in CODEC_FILES} == set(ALLOWED)
+def test_every_module_lies_in_a_room() -> None:
+    known = {*FLOOR, *NOT_FOR_CODING, "models", "", "__main__"}
+    assert {room(name) for name in MODULES} <= known
+    assert {room(name) for name in CODING_SIDE} == set(FLOOR)
 
 
-@pytest.mark.parametrize("path", CODEC_FILES, ids=lambda path: path.stem)
-def test_a_module_imports_only_from_below(path: Path) -> None:
-    used = of_project(imports(path))
-    assert used <= ALLOWED[path.stem]
-    if path.stem in ONLY_IMPORTERS_OF_THE_COMMAND:
-        assert not used & CLI_MAY_NOT_IMPORT
+@pytest.mark.parametrize("name", CODING_SIDE)
+def test_a_room_imports_only_what_stands_below_it(name: str) -> None:
+    for used in of_project(imports(MODULES[name])):
+        there = room(used)
+        if there in HANDED_OVER.get(name, ()):
+            continue
+        assert there == room(name) or (there in FLOOR and FLOOR[there] < FLOOR[room(name)]), f"{name} imports {used}"
 
 
-@pytest.mark.parametrize("path", CODEC_FILES, ids=lambda path: path.stem)
-def test_a_foreign_library_has_one_border(path: Path) -> None:
-    for library, owners in ONLY_IMPORTERS_IN_CODEC.items():
-        used = {name.split(".")[0] for name in imports(path)}
-        assert path.stem in owners or library not in used, f"only {owners} import {library}"
+@pytest.mark.parametrize("name", sorted({*MODULES} - {*CODING_SIDE}))
+def test_benchmark_and_trainer_are_imported_by_nobody_else(name: str) -> None:
+    used = of_project(imports(MODULES[name], top_only=room(name) == "bench"))
+    if room(name) != "bench":
+        assert not {u for u in used if lies_in(u, "bench")}
+    if name != "__main__":
+        assert not {u for u in used if lies_in(u, "command")} or room(name) == "bench"
+
+
+def test_what_is_handed_over_is_really_imported() -> None:
+    for name, rooms in HANDED_OVER.items():
+        used = of_project(imports(MODULES[name])) - of_project(imports(MODULES[name], top_only=True))
+        assert rooms == {room(u) for u in used} & set(NOT_FOR_CODING)
+
+
+@pytest.mark.parametrize("name", [*CODING_SIDE, "", "__main__"])
+def test_a_foreign_library_has_one_border(name: str) -> None:
+    used = {n.split(".")[0] for n in imports(MODULES[name])}
+    for library, owners in BORDERS.items():
+        assert library not in used or any(lies_in(name, owner) for owner in owners), f"only {owners} import {library}"
 
 
 def test_the_borders_are_really_there() -> None:
-    for library, owners in ONLY_IMPORTERS_IN_CODEC.items():
+    for library, owners in BORDERS.items():
         for owner in owners:
-            assert library in {name.split(".")[0] for name in imports(CODEC / f"{owner}.py")}
+            inside = [path for name, path in MODULES.items() if lies_in(name, owner)]
+            assert library in {n.split(".")[0] for path in inside for n in imports(path)}
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["errors", "limits", "container", "files", "record", "terminal", *ONLY_IMPORTERS_OF_THE_COMMAND, "__init__"],
-)
+@pytest.mark.parametrize("name", [n for n in MODULES if room(n) in LIGHT])
 def test_what_help_and_info_need_imports_nothing_heavy_at_the_top(name: str) -> None:
-    used = {n.split(".")[0] for n in imports(CODEC / f"{name}.py", top_only=True, skip_typing=True)}
+    used = {n.split(".")[0] for n in imports(MODULES[name], top_only=True, skip_typing=True)}
     assert used <= {*sys.stdlib_module_names, "click", "caecodec"}
 
 
 def test_the_container_is_standard_library_only() -> None:
-    used = {n.split(".")[0] for n in imports(CODEC / "container.py")}
+    used = {n.split(".")[0] for n in imports(MODULES["format.container"])}
     assert used <= {*sys.stdlib_module_names, "caecodec"}
 
 
-@pytest.mark.parametrize("name", sorted(modules()))
-def test_nobody_imports_the_command_the_benchmark_or_the_trainer(name: str) -> None:
-    used = imports(modules()[name], top_only=True)
-    if name != "caecodec.__main__" and not name.startswith("caecodec.bench."):
-        assert not {u for u in used if u in ("caecodec.cli", "caecodec.bench") or u.startswith("caecodec.bench.")}
-    if name not in ("caecodec.models.check",):
-        assert "caecodec.models.train" not in used
-
-
-@pytest.mark.parametrize("name", sorted(modules()))
-def test_the_parts_of_the_command_are_imported_by_the_command_only(name: str) -> None:
-    used = of_project(imports(modules()[name]))
-    for part, importers in ONLY_IMPORTERS_OF_THE_COMMAND.items():
-        assert part not in used or name.removeprefix("caecodec.") in importers, f"only {importers} import {part}"
-
-
-def test_the_command_has_all_its_parts() -> None:
-    for part, importers in ONLY_IMPORTERS_OF_THE_COMMAND.items():
-        for importer in importers:
-            assert part in of_project(imports(CODEC / f"{importer}.py"))
-
-
-@pytest.mark.parametrize("path", CODEC_FILES, ids=lambda path: path.stem)
-def test_only_the_command_prints_and_exits(path: Path) -> None:
-    calls = {ast.unparse(n.func) for n in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(n, ast.Call)}
+@pytest.mark.parametrize("name", [*CODING_SIDE, "", "__main__"])
+def test_only_the_command_prints_and_exits(name: str) -> None:
+    calls = {
+        ast.unparse(n.func) for n in ast.walk(ast.parse(MODULES[name].read_text("utf-8"))) if isinstance(n, ast.Call)
+    }
     speaking = {"print", "click.echo", "sys.stdout.write", "sys.stderr.write", "traceback.print_exc"}
     leaving = {"sys.exit", "exit", "quit", "os._exit"}
-    if path.stem not in ("cli", "looking_cli", "training_cli", "running", "terminal"):
+    if not lies_in(name, "command"):
         assert not calls & speaking
-    if path.stem != "cli":
+    if name != "command.main":
         assert not calls & leaving
+
+
+def test_every_folder_of_code_is_packed() -> None:
+    packages = tomllib.loads(PYPROJECT.read_text("utf-8"))["tool"]["setuptools"]["packages"]
+    folders = {f"caecodec.{n}".removesuffix(".") for n, path in MODULES.items() if path.name == "__init__.py"}
+    assert sorted(packages) == sorted(folders)
 
 
 def test_public_names_are_sorted_complete_and_there() -> None:
@@ -257,7 +202,7 @@ def test_every_error_has_an_exit_code_of_its_own() -> None:
 def loaded_by(*arguments: str | Path) -> tuple[int, set[str]]:
     """Exit status of a command, and the libraries it had imported at its end."""
     script = (
-        "import sys\nfrom caecodec.cli import main\n"
+        "import sys\nfrom caecodec.command.main import main\n"
         "try: main(sys.argv[1:])\n"
         "except SystemExit as e: code = e.code\n"
         "print(); print('loaded', code, *{name.split('.')[0] for name in sys.modules})"

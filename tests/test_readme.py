@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from support import photograph, run
 
-from caecodec.bench import fill
+from caecodec.bench.show import fill
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -71,6 +71,6 @@ def test_every_table_is_what_its_command_prints(monkeypatch: pytest.MonkeyPatch)
         return result.out.decode()
 
     text = README.read_text(encoding="utf-8")
-    # where it differs: python -m caecodec.bench.fill README.md
+    # where it differs: python -m caecodec.bench.show.fill README.md
     assert fill.filled(text, printed) == text
     assert len(commands) == text.count("<!-- $") >= 1

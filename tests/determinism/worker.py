@@ -16,17 +16,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from caecodec import container
-from caecodec.arithmetic import Arithmetic
-from caecodec.arithmetic_torch import TorchArithmetic
-from caecodec.base import Codec
-from caecodec.codec import open_codec
-from caecodec.effort import Effort
-from caecodec.entropy import Tables
-from caecodec.integer import EntropyNetwork
-from caecodec.latents import LatentCodec
-from caecodec.photo import PhotoCodec
-from caecodec.pixels import from_array
+from caecodec.codecs.codec import Codec
+from caecodec.codecs.opening import open_codec
+from caecodec.codecs.photo import PhotoCodec
+from caecodec.engines.torch.arithmetic import TorchArithmetic
+from caecodec.entropy.arithmetic import Arithmetic
+from caecodec.entropy.fixed_point import EntropyNetwork
+from caecodec.entropy.tables import Tables
+from caecodec.format import container
+from caecodec.latents.photo import LatentCodec
+from caecodec.pictures.picture import from_array
+from caecodec.search.effort import Effort
 
 EFFORTS = {"p1": 1, "p2": 3, "p10": 5}  # of an encoder; 2 otherwise
 SMALL = ("tiny", "cifar100", "mnist")  # pictures whose name begins so are for these models

@@ -1,0 +1,1 @@
+"""Codecs that users could pick, behind one protocol."""

@@ -1,0 +1,1 @@
+"""The commands `caecodec bench` and `caecodec compare`."""

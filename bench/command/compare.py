@@ -1,0 +1,107 @@
+"""The command `caecodec compare`. Importing it is cheap: what compares is imported inside the command."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from caecodec.command.terminal import each, warn
+from caecodec.errors import FileSystemError, UsageError
+from caecodec.files import jobs
+from caecodec.limits import DEFAULT_LIMITS, Limits
+
+if TYPE_CHECKING:
+    from caecodec.bench.compare.compare import Comparison, Source
+    from caecodec.bench.rd.report import Table
+
+
+@click.command()
+@click.argument("original", metavar="ORIGINAL")
+@click.argument("others", nargs=-1, required=True, metavar="OTHER...")
+@click.option("--ssimulacra2", is_flag=True, help="SSIMULACRA2 too; large pictures take a while.")
+@click.option("--html", "html", metavar="PAGE.html", help="Write a page that shows them under a slider.")
+@click.option("-f", "--force", is_flag=True, help="Overwrite an existing page.")
+@click.option("--max-pixels", type=click.IntRange(min=1), default=DEFAULT_LIMITS.pixels, help="Refuse larger pictures.")
+@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per file on standard output.")
+def compare(
+    original: str,
+    others: tuple[str, ...],
+    ssimulacra2: bool,
+    html: str | None,
+    force: bool,
+    max_pixels: int,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """What files cost in bytes and in quality, against the ORIGINAL.
+
+    \b
+    caecodec compare img.png img.cae img.jpg img.avif
+    caecodec compare img.png img.cae img.jpg --html page.html
+    """
+    if html is not None:
+        _check_page(html, (original, *others), force)
+    from caecodec.bench.compare import compare as comparing
+
+    limits = Limits(pixels=max_pixels)
+    to_stream = html is not None and jobs.is_stream(html)  # then it may be standard output that takes the page
+    done: list[tuple[Source, Comparison]] = []
+    reference: list[Source] = []
+
+    def one(name: str) -> None:
+        if not reference:
+            reference.append(comparing.read(name, limits))
+            _say(name, reference[0].notes, quiet)
+            return
+        source = comparing.read(name, limits, with_bits=html is not None)
+        row = comparing.compare(reference[0], source, ssimulacra2=ssimulacra2)
+        _say(name, row.notes, quiet)
+        done.append((source, row))
+        if as_json:
+            click.echo(json.dumps({"original": original} | row.to_dict()), err=to_stream)
+
+    each([original], one)  # without it nothing can be done
+    try:
+        each(others, one)
+    finally:  # those that can be read are shown whatever the others are
+        rows = [row for _, row in done]
+        if rows and not as_json and not quiet:
+            source = reference[0]
+            size = f"{source.width}x{source.height}, {source.size_bytes:,} bytes, {source.bpp:.3f} bpp"
+            made = comparing.table(rows, ssimulacra2=ssimulacra2)
+            click.echo("\n".join((f"{original}: {size}", "", *_lines(made))), err=to_stream)
+        if rows and html is not None:
+            from caecodec.bench.compare.page import page
+
+            data = page(reference[0], done, ssimulacra2=ssimulacra2)
+            jobs.write_atomically(html, data, overwrite=force)
+
+
+def _check_page(html: str, inputs: Sequence[str], force: bool) -> None:
+    """Before anything is read: Raises FileSystemError where the page exists, UsageError where it is an input."""
+    if jobs.is_stream(html):
+        return
+    if os.path.realpath(html) in {os.path.realpath(name) for name in inputs if name != jobs.STDIO}:
+        raise UsageError(f"--html {html} would replace an input")
+    if not force and os.path.lexists(html):
+        raise FileSystemError(f"{html} exists; -f overwrites it")
+
+
+def _say(name: str, notes: Sequence[str], quiet: bool) -> None:
+    for note in () if quiet else notes:
+        warn(f"{name}: {note}")
+
+
+def _lines(made: Table) -> list[str]:
+    """Columns of text, numbers to the right."""
+    rows = [made.columns, *made.rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join((cells[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(cells[1:], widths[1:], strict=True))))
+        for cells in rows
+    ]

@@ -1,0 +1,124 @@
+"""The commands `caecodec bench small` and `latents`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from caecodec.bench.command.terminal import Bar, print_table
+from caecodec.errors import UsageError
+
+
+@click.command()
+@click.argument("model")
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="The model's data set, as for training.")
+@click.option("--set", "set_name", metavar="NAME", help="Which set it is, where the model's name does not say.")
+@click.option("--pictures", type=click.IntRange(min=10), default=2000, show_default=True, help="At most, of a split.")
+@click.option(
+    "--anomaly",
+    "checkpoint",
+    metavar="CHECKPOINT",
+    type=click.Path(path_type=Path),
+    help="Of `caecodec train --without CLASS`: find that class by its reconstruction error.",
+)
+@click.option(
+    "-o", "--output", "folder", type=click.Path(path_type=Path), help="Folder.  [default: results/latents-MODEL]"
+)
+def latents(
+    model: str, data: Path, set_name: str | None, pictures: int, checkpoint: Path | None, folder: Path | None
+) -> None:
+    """Latents as features: PCA, t-SNE, a linear probe, and anomalies by reconstruction error."""
+    from caecodec.bench.small import features as measuring
+
+    with Bar() as bar:
+        summary, written = measuring.measure(
+            model, data, folder, set_name=set_name, pictures=pictures, checkpoint=checkpoint, progress=bar.update
+        )
+    print_table(summary.table(), str(written))
+
+
+@click.command()
+@click.argument("models", nargs=-1, metavar="[MODEL]...")
+@click.option("--data", multiple=True, metavar="SET=PATH", help="A data set: cifar10, cifar100, fashion-mnist, mnist.")
+@click.option("--limit", type=click.IntRange(min=1), help="Only so many pictures of each set, evenly spread.")
+@click.option(
+    "--curve-pictures",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    help="Of each set, for the curves of models; what a table reports of one quality is of the whole set.",
+)
+@click.option(
+    "--training",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("models/runs"),
+    show_default=True,
+    help="Folder with NAME-drawn/weights.pt of the autoencoders as drawn.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("results/small.json"),
+    show_default=True,
+)
+@click.option("--show", type=click.Path(path_type=Path), metavar="RESULTS.json", help="Measure nothing, show these.")
+@click.option("--markdown", is_flag=True, help="As the README has it.")
+@click.option("--figure", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.png", help="Draw the curves.")
+def small(
+    models: tuple[str, ...],
+    data: tuple[str, ...],
+    limit: int | None,
+    curve_pictures: int,
+    training: Path,
+    output: Path,
+    show: Path | None,
+    markdown: bool,
+    figure: Path | None,
+) -> None:
+    """Small-picture models on whole test sets, beside JPEG and WebP (all models where none is named)."""
+    if show is not None and (models or data):
+        raise UsageError("--show measures nothing: leave out the models and --data")
+    sets = _named_paths(data)
+    from caecodec.bench.small import report
+    from caecodec.bench.small import run as measuring
+
+    if show is not None:
+        results = measuring.load(show)
+    else:
+        planned, skipped = measuring.plan(models, sets)
+        for line in skipped:
+            click.echo(f"caecodec: warning: {line}", err=True)
+        with Bar() as bar:
+            results = measuring.run(
+                planned,
+                sets,
+                training,
+                limit=limit,
+                curve_pictures=curve_pictures,
+                earlier=measuring.load(output) if output.exists() else None,
+                keep=lambda results: measuring.save(results, output),
+                progress=bar.update,
+            )
+        measuring.save(results, output)
+    if figure is not None:
+        report.draw(results, figure)
+    if markdown:
+        click.echo(report.markdown(results))
+    else:
+        for title, table in report.tables(results):
+            print_table(table, title)
+
+
+def _named_paths(pairs: tuple[str, ...]) -> dict[str, Path]:
+    """'SET=PATH' -> set: path. Raises UsageError."""
+    from caecodec.models.data import datasets
+
+    found = {}
+    for pair in pairs:
+        name, _, path = pair.partition("=")
+        if name not in datasets.NAMES or not path:
+            raise UsageError(f"--data {pair!r}: write SET=PATH, with SET one of {', '.join(datasets.NAMES)}")
+        found[name] = Path(path).expanduser()
+    return found

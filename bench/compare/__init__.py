@@ -1,0 +1,1 @@
+"""One picture against files of it: `caecodec compare`."""

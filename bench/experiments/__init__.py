@@ -1,0 +1,1 @@
+"""Short training runs of equal budget, one change at a time."""

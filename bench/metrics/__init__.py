@@ -1,0 +1,1 @@
+"""What is measured on a picture and its file, and how curves are compared."""

@@ -1,0 +1,1 @@
+"""Rate and distortion: runs over pictures, their results and the tables of them."""

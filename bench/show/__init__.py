@@ -1,0 +1,1 @@
+"""What README and newcomers see: the demo, the figure, the tables."""

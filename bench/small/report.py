@@ -1,0 +1,200 @@
+"""Tables and the figure of `caecodec bench small`: whatever compares two codecs is computed here from plain rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from caecodec.bench.metrics import bdrate
+from caecodec.bench.rd.report import NOTHING, Table
+from caecodec.bench.small.run import ASKED_SET, LIBRARIES, MODELS, NOT_AT_HAND, OURS, Row, SmallResults
+from caecodec.errors import FileSystemError, UsageError
+from caecodec.files.jobs import make_folder
+
+
+def bytes_at(of: bdrate.Curve, psnr: float) -> float | None:
+    """Bytes a picture at a PSNR, their logarithm linear between measured points; None outside the curve."""
+    if not of.levels or not of.levels[0] <= psnr <= of.levels[-1]:
+        return None
+    return float(np.exp(np.interp(psnr, of.levels, np.log(of.rates))))
+
+
+def psnr_at(of: bdrate.Curve, size: float) -> float | None:
+    """PSNR in dB at bytes a picture, the inverse; None outside the curve."""
+    if not of.rates or not of.rates[0] <= size <= of.rates[-1]:
+        return None
+    return float(np.interp(math.log(size), np.log(of.rates), of.levels))
+
+
+def tables(results: SmallResults) -> list[tuple[str, Table]]:
+    """What the tables are about, and the tables that have rows."""
+    found = {name: results.of("operating", name, p.set) for name, p in MODELS.items()}
+    measured = {name: rows[0] for name, rows in found.items() if rows}
+    asked = [row for row in results.rows if row.kind == "asked"]
+    made = [
+        (_counts(results), _drawn_table(results, measured)),
+        ("The same networks as codecs, whole files:", _codec_table(results, measured)),
+        (
+            "The same codecs beside others on the same set. In brackets: without what files could share, the tables "
+            "and headers of JPEG and the headers of WebP; caecodec's bytes are always those of the whole file.",
+            _rival_table(results, measured),
+        ),
+        (f"`{OURS}` on {ASKED_SET}, whole files:", _asked_table(results, asked)),
+    ]
+    return [(text, table) for text, table in made if table.rows]
+
+
+def markdown(results: SmallResults) -> str:
+    """All tables, as the README has them."""
+    return "\n\n".join(f"{text}\n\n{table.markdown()}" for text, table in tables(results))
+
+
+def _counts(results: SmallResults) -> str:
+    parts = []
+    for name, of in results.sets.items():
+        curves = "" if of["curve_pictures"] == of["pictures"] else f" (curves: {of['curve_pictures']:,})"
+        parts.append(f"{name} {of['pictures']:,}{curves}")
+    return (
+        f"Test pictures: {', '.join(parts)}. PSNR and SSIM are means over pictures, RMSE is the root of the mean MSE, "
+        "samples are in 0..1; bytes are the mean of whole files, the rate is what they save of the raw picture."
+    )
+
+
+def _drawn_table(results: SmallResults, measured: Mapping[str, Row]) -> Table:
+    columns = ("as drawn", "set", "published", "rate claimed", "PSNR", "MSE", "RMSE", "SSIM", "latents as floats")
+    rows = []
+    for name, row in measured.items():
+        published = MODELS[name]
+        cells = [NOT_AT_HAND, *[NOTHING] * 4]
+        for d in results.of("drawn", name, row.set):
+            cells = [f"{d.psnr:.2f} dB", f"{d.mse:.6f}", f"{d.rmse:.4f}", f"{d.ssim:.4f}", f"{d.bytes or 0:,.0f} bytes"]
+        rows.append((name, row.set, published.quality, published.rate, *cells))
+    return Table(columns, tuple(rows))
+
+
+def _codec_table(results: SmallResults, measured: Mapping[str, Row]) -> Table:
+    columns = ("as codec", "quality", "PSNR", "MSE", "RMSE", "SSIM", "bytes", "real rate", "rate claimed")
+    rows = []
+    for name, row in measured.items():
+        cells = (f"{row.quality}", _psnr(row), f"{row.mse:.6f}", f"{row.rmse:.4f}", f"{row.ssim:.4f}")
+        rate = _rate(row, results.samples(row.set))
+        rows.append((name, *cells, f"{row.bytes:.1f}", rate, MODELS[name].rate))
+    return Table(columns, tuple(rows))
+
+
+def _psnr(row: Row) -> str:
+    missed = row.asked_psnr is not None and row.psnr < row.asked_psnr
+    return f"{row.psnr:.2f} dB" + (f", below {row.asked_psnr:.2f}" if missed else "")
+
+
+def _rate(row: Row, raw: int) -> str:
+    return f"{100 * (1 - (row.bytes or 0) / raw):.2f} %"
+
+
+def _rival_table(results: SmallResults, measured: Mapping[str, Row]) -> Table:
+    columns = (
+        "model", "PSNR", "bytes", f"{OURS}, same PSNR", "JPEG, same PSNR", "WebP, same PSNR", "JPEG, same bytes",
+        "WebP, same bytes",
+    )  # fmt: skip
+    rows = []
+    for name, row in measured.items():
+        cells = [name, f"{row.psnr:.2f} dB", f"{row.bytes:.1f}"]
+        cells.append(_needed(results.curve(OURS, row.set), row.psnr))
+        for give, value in ((_needed, row.psnr), (_given, row.bytes or 0.0)):
+            for rival in LIBRARIES:
+                whole, stripped = (give(results.curve(rival, row.set, stripped=s), value) for s in (False, True))
+                cells.append(f"{whole} ({stripped})")
+        rows.append(tuple(cells))
+    return Table(columns, tuple(rows))
+
+
+def _needed(of: bdrate.Curve, psnr: float) -> str:
+    size = bytes_at(of, psnr)
+    if size is not None:
+        return f"{size:,.1f}"
+    if not of.rates:
+        return NOTHING
+    # outside its curve: its smallest file is better than asked for, or its largest is worse
+    return f"at most {of.rates[0]:,.1f}" if psnr < of.levels[0] else "not reached"
+
+
+def _given(of: bdrate.Curve, size: float) -> str:
+    psnr = psnr_at(of, size)
+    if psnr is not None:
+        return f"{psnr:.2f} dB"
+    if not of.rates:
+        return NOTHING
+    return f"cannot: smallest is {of.rates[0]:,.0f} bytes" if size < of.rates[0] else f"over {of.levels[-1]:.2f} dB"
+
+
+def _asked_table(results: SmallResults, asked: Sequence[Row]) -> Table:
+    rows = []
+    for row in asked:
+        if row.asked_bytes is not None:
+            wanted = f"at most {row.asked_bytes:.0f} bytes"
+            missed = (row.bytes or 0) > row.asked_bytes
+        else:
+            wanted, missed = f"at least {row.asked_psnr} dB", row.psnr < (row.asked_psnr or 0)
+        cells = (wanted + (": not reached" if missed else ""), f"{row.quality}", f"{row.psnr:.2f} dB")
+        rows.append((*cells, f"{row.ssim:.4f}", f"{row.bytes:.1f}", _rate(row, results.samples(row.set))))
+    return Table(("asked", "quality", "PSNR", "SSIM", "bytes", "rate"), tuple(rows))
+
+
+_TICKS = (10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+_GRAYS = {"jpeg": ("0.45", "JPEG"), "webp": ("0.7", "WebP")}
+
+
+def draw(results: SmallResults, path: Path) -> None:
+    """Bytes a picture against PSNR, a panel for each set. Raises UsageError without matplotlib, FileSystemError."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as exc:
+        raise UsageError(f"a figure needs more packages ({exc}): pip install caecodec[bench]") from exc
+    if not results.sets:
+        raise UsageError("nothing was measured that a figure could show")
+    columns = min(2, len(results.sets))
+    lines = -(-len(results.sets) // columns)
+    figure = Figure(figsize=(5.2 * columns, 4 * lines), layout="constrained")
+    for place, small_set in enumerate(results.sets):
+        panel = figure.add_subplot(lines, columns, place + 1)
+        _draw_set(panel, results, small_set)
+    try:
+        make_folder(path.parent)
+        figure.savefig(path, dpi=130)
+    except (OSError, ValueError) as exc:  # ValueError: a suffix that matplotlib does not know
+        raise FileSystemError(f"cannot write {path}: {exc}") from exc
+
+
+def _draw_set(panel: Any, results: SmallResults, small_set: str) -> None:
+    curves = [(codec, results.curve(codec, small_set), gray, label, "-") for codec, (gray, label) in _GRAYS.items()]
+    stripped = results.curve("jpeg", small_set, stripped=True)
+    curves.insert(1, ("jpeg", stripped, _GRAYS["jpeg"][0], "JPEG without tables", "--"))
+    names = [name for name, published in MODELS.items() if published.set == small_set]
+    for number, name in enumerate(names):
+        curves.append((name, results.curve(name, small_set), f"C{number}", f"{name}, as codec", "-"))
+    curves.append((OURS, results.curve(OURS, small_set), "C3", OURS, "-"))
+    left, right = math.inf, 1.0
+    for codec, curve, colour, label, style in curves:
+        if curve.rates:
+            width = 2.4 if codec == OURS else 1.4
+            panel.plot(curve.rates, curve.levels, style, color=colour, label=label, linewidth=width)
+            left, right = min(left, curve.rates[0] / 1.2), max(right, 1.2 * curve.rates[-1])
+    for number, name in enumerate(names):
+        for row in results.of("operating", name, small_set):
+            panel.plot([row.bytes], [row.psnr], "o", color=f"C{number}")
+        for row in results.of("drawn", name, small_set):
+            size = row.bytes or 0.0
+            label = f"{name}, as drawn ({size:,.0f} bytes of floats)"
+            # off the axis: an arrowhead at its edge
+            marker = ">" if size > right else "x"
+            panel.plot([min(size, right)], [row.psnr], marker, color=f"C{number}", label=label, clip_on=False)
+    panel.set(xscale="log", xlabel="bytes a picture", ylabel="PSNR in dB", title=small_set)
+    panel.set_xticks(_TICKS, [f"{tick:,}" for tick in _TICKS], minor=False)
+    panel.set_xticks([], minor=True)
+    panel.set_xlim(left, right)
+    panel.grid(alpha=0.3)
+    panel.legend(fontsize="x-small")

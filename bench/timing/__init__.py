@@ -1,0 +1,1 @@
+"""Time and memory: of one file, of many, and stage by stage."""

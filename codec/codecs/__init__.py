@@ -1,0 +1,1 @@
+"""A model as a codec, one file for each family."""

@@ -1,0 +1,166 @@
+"""What every codec has in common, whatever the family of its model."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caecodec.errors import UsageError
+from caecodec.format import container
+from caecodec.format.container import Container
+from caecodec.latents.allocation import BitAllocation
+from caecodec.pictures import picture as pixels
+from caecodec.pictures.picture import Picture
+from caecodec.search.effort import DEFAULT_EFFORT, Effort
+from caecodec.zoo import find
+
+Pixels = NDArray[np.uint8]
+Latents = NDArray[Any]  # integers: int32 of a network, uint8 where they are the pixels themselves
+Progress = Callable[[float], None]  # share done, 0..1
+
+
+def no_progress(_share: float) -> None:
+    """The default: tell nobody."""
+
+
+class Codec(ABC):
+    """One model, ready to code pictures. Building one loads weights; `opening.open_codec` keeps the last few.
+
+    A picture is coded in tiles. What `analyse` gives of a tile is made once and coded at any quality; only the codec
+    that made it looks inside.
+    """
+
+    model: find.Model
+    batch = 1  # pictures that are worth coding together
+
+    @abstractmethod
+    def analyse(self, picture: Picture, progress: Progress = no_progress) -> Iterator[Any]:
+        """Every tile in raster order, before any quality. Raises InputImageError as `check`."""
+
+    @abstractmethod
+    def code_tile(self, tile: Any, quality: int) -> tuple[bytes, Latents]:
+        """Analysed tile -> its stream, and the latents a decoder will find."""
+
+    @abstractmethod
+    def cost_tile(self, tile: Any, quality: int) -> tuple[float, Latents]:
+        """Analysed tile -> about the bytes its stream would take, and the latents."""
+
+    @abstractmethod
+    def decode_latents(self, parsed: Container) -> Iterator[Latents]:
+        """Latents of every tile. Raises CorruptFileError."""
+
+    @abstractmethod
+    def synthesise(
+        self,
+        width: int,
+        height: int,
+        gray: bool,
+        quality: int,
+        latents: Iterator[Latents],
+        progress: Progress = no_progress,
+    ) -> Pixels:
+        """Pixels (height, width[, 3]) from latents of tiles, taken in raster order as they are needed."""
+
+    def encode(
+        self, picture: Picture, quality: int, progress: Progress = no_progress, effort: Effort = DEFAULT_EFFORT
+    ) -> bytes:
+        """Picture -> the bytes of a .cae file. Raises UsageError for a quality outside 1..100, InputImageError."""
+        check_quality(quality)
+        tiles = self.prepared(picture, self.analyse(picture), quality, progress, effort)
+        streams = [self.code_tile(tile, quality)[0] for tile in tiles]
+        return self.wrap(picture, quality, streams, sections_of(picture))
+
+    def ready(self, tile: Any, effort: Effort) -> Any:
+        """Analysed tile -> what `effort` makes of it at once, at any quality. The default leaves it as it is."""
+        return tile
+
+    def prepared(
+        self, picture: Picture, tiles: Iterable[Any], quality: int, progress: Progress, effort: Effort
+    ) -> Iterator[Any]:
+        """Analysed tiles -> tiles as they are to be coded at one quality, with what `effort` allows to improve them.
+
+        The default only makes them `ready`: only photo models know more.
+        """
+        count = tile_count(picture)
+        for number, tile in enumerate(tiles):
+            yield self.ready(tile, effort)
+            progress((number + 1) / count)
+
+    def encode_many(self, pictures: Sequence[Picture], quality: int) -> list[bytes]:
+        """Pictures that the model takes -> their files."""
+        return [self.encode(picture, quality) for picture in pictures]
+
+    def allocation(self, parsed: Container) -> BitAllocation:
+        """Where the bits of a file go. Raises CorruptFileError, and UsageError where the model has no map of them."""
+        raise UsageError(f"{self.model.info.name} keeps no map of where its bits go")
+
+    def check(self, picture: Picture) -> None:
+        """Raise InputImageError for a picture the model cannot take. The default takes all."""
+        return
+
+    def decode_many(self, parsed: Sequence[Container]) -> list[Picture]:
+        """Containers -> pictures, as `decode`."""
+        return [self.decode(one) for one in parsed]
+
+    @abstractmethod
+    def features(self, pictures: Sequence[Picture]) -> list[NDArray[np.float32]]:
+        """y of pictures before any quality: (h, w, channels) each, whatever the number of tiles."""
+
+    def wrap(self, picture: Picture, quality: int, streams: list[bytes], sections: dict[bytes, bytes]) -> bytes:
+        """Coded tiles and everything beside them -> file."""
+        return container.serialize(
+            Container(
+                width=picture.width,
+                height=picture.height,
+                quality=quality,
+                model_id=self.model.info.id,
+                tiles=tuple(streams),
+                gray=picture.gray,
+                sections=sections,
+            )
+        )
+
+    def decode(self, parsed: Container, progress: Progress = no_progress) -> Picture:
+        """Container -> Picture. Raises CorruptFileError, LimitError."""
+        latents = self.decode_latents(parsed)
+        return picture_of(parsed, lambda: self.synthesise(*size_of(parsed), parsed.quality, latents, progress))
+
+
+def tile_count(picture: Picture) -> int:
+    """Tiles of a picture."""
+    rows, columns = container.tile_grid(picture.width, picture.height)
+    return rows * columns
+
+
+def size_of(parsed: Container) -> tuple[int, int, bool]:
+    """Width, height, gray."""
+    return parsed.width, parsed.height, parsed.gray
+
+
+def picture_of(parsed: Container, colour: Callable[[], Pixels]) -> Picture:
+    """Colour, made once alpha is known to be sound, with everything beside it. Raises CorruptFileError."""
+    alpha = None
+    if container.TAG_ALPHA in parsed.sections:
+        data = parsed.sections[container.TAG_ALPHA]
+        alpha = pixels.decompress(data, parsed.width, parsed.height, True, "the alpha section")
+    metadata = {container.SECTION_NAMES[t]: d for t, d in parsed.sections.items() if t != container.TAG_ALPHA}
+    return Picture(colour(), alpha, **metadata)  # type: ignore[arg-type]
+
+
+def sections_of(picture: Picture) -> dict[bytes, bytes]:
+    """What a file holds beside colour, alpha compressed: tag -> payload."""
+    tags = (container.TAG_EXIF, container.TAG_ICC, container.TAG_XMP)
+    sections = {t: data for t, data in zip(tags, (picture.exif, picture.icc, picture.xmp), strict=True) if data}
+    if picture.alpha is not None:
+        sections[container.TAG_ALPHA] = pixels.compress(picture.alpha)
+    return sections
+
+
+def check_quality(quality: int) -> None:
+    """Raise UsageError for a quality that is not a whole number from 1 to 100."""
+    if isinstance(quality, bool) or not isinstance(quality, int) or not 1 <= quality <= 100:
+        raise UsageError(f"quality {quality!r}: choose a whole number from 1 to 100")

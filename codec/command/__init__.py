@@ -1,0 +1,1 @@
+"""The command `caecodec`. The only room that prints or exits."""

@@ -1,0 +1,53 @@
+"""The options that several commands share, and what each of them says in `--help`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from caecodec.command.terminal import DEBUG
+from caecodec.limits import DEFAULT_LIMITS
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _joined(*options: Callable[[F], F]) -> Callable[[F], F]:
+    def apply(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return apply
+
+
+def _flag_debug(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    if value:
+        context.find_root().meta[DEBUG] = True
+
+
+debug_option = click.option(
+    "--debug", is_flag=True, expose_value=False, is_eager=True, callback=_flag_debug, help="Show tracebacks of errors."
+)
+reporting_options = _joined(
+    click.option("--quiet", is_flag=True, help="Print nothing but errors."),
+    click.option("--json", "as_json", is_flag=True, help="One JSON object per file on standard output."),
+    debug_option,
+)
+many_files_options = _joined(
+    click.argument("inputs", nargs=-1, required=True, metavar="INPUT..."),
+    click.option("-o", "--output", metavar="FILE", help="Output file; - is standard output."),
+    click.option("--output-dir", metavar="DIR", help="Folder for outputs; made where it is missing."),
+    click.option("-r", "--recursive", is_flag=True, help="Take every suitable file in folders."),
+    click.option("-f", "--force", is_flag=True, help="Overwrite existing outputs."),
+    click.option("--skip-existing", is_flag=True, help="Leave inputs whose output exists."),
+)
+max_pixels_option = click.option(
+    "--max-pixels", type=click.IntRange(min=1), default=DEFAULT_LIMITS.pixels, help="Refuse larger pictures."
+)
+machine_options = _joined(
+    click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda."),
+    click.option("--precision", default="auto", show_default=True, help="auto, float32 or bfloat16."),
+    max_pixels_option,
+)

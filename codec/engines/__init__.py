@@ -1,0 +1,1 @@
+"""Pixels <-> latents by the float networks: engines behind one protocol."""

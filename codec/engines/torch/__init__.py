@@ -1,0 +1,1 @@
+"""The engine on PyTorch. The only importer of torch on the coding side."""

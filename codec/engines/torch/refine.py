@@ -1,0 +1,267 @@
+"""Latents chosen in rounds, each with what every symbol costs later on: in the picture, and in bits that follow.
+
+Rounding in the order of coding sees what a symbol costs itself. What it does to the picture together with all others,
+and to the means and scales of later steps, is seen afterwards: one pass through decoder and context over the symbols as
+they are, and its gradient. Every target then moves towards where R + lambda D would be lower (a Gauss-Newton step,
+damped), and the symbols are chosen anew; a step that made things worse is taken back and gone more carefully.
+
+The float networks here only approximate the integer ones; what is written is coded by those, so nothing a decoder sees
+depends on this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from caecodec.engines.torch.photo import Engine, memory
+from caecodec.entropy.fixed_point import FRACTION_BITS, ONE, SCALES, STEPS, group_at
+from caecodec.entropy.tables import Tables
+from caecodec.models.networks.eye import EyeDistance
+from caecodec.models.networks.layers import channels_last
+from caecodec.models.networks.photo import Context, HyperSynthesis, PhotoConfig, merge_phases, split_phases
+from caecodec.models.networks.rate_model import SCALE_STEP, gaussian_bits, scale_of_index
+from caecodec.models.networks.trade import Trade
+from caecodec.pictures.ssimulacra2 import SMALLEST_SIDE
+from caecodec.zoo.find import Model
+
+Float = NDArray[np.float32]
+
+_CURVATURE = 0.85  # of the error by a latent, over that of the linear branch alone
+_TRUSTED, _DOUBTED = 1.3, 10.0  # least and most that a curvature is taken for more, after a step that made things worse
+_WARY = 1.12  # and after one that made them worse but within the slack
+_REACH = 1.0  # quantiser steps that a target may move from where it was
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How a search goes on, by what errors are measured with; found on validation crops.
+
+    strength: of rounding once there is a gradient, which makes up for more of what rounding takes; in the first round
+    and later. damping: the share of a step that is gone, in the first round and in the last. floor: bits added to the
+    curvature, for measures that say little of some channels. eased: what curvature is multiplied by after a step that
+    went well. slack: how much worse, relatively, a round may be than the best for the next to go on from it.
+    """
+
+    strength: tuple[float, float]
+    damping: tuple[float, float]
+    floor: float
+    eased: float
+    slack: float
+
+
+SQUARED = Pace(strength=(0.7, 1.0), damping=(0.3, 0.1), floor=0.0, eased=0.96, slack=0.02)
+SEEN = Pace(strength=(0.5, 0.5), damping=(0.1, 0.1), floor=5.0, eased=0.8, slack=0.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Task:
+    """One tile: pixels (16h, 16w, 3); y (h, w, N) and z (h/4, w/4, Z) before their gains; the quality.
+
+    trade: what errors are worth. strength: that of the first rounding, one or of each cell (h, w). fixed (h, w): cells
+    to leave as they are.
+    """
+
+    pixels: NDArray[np.uint8]
+    y: Float
+    z: Float
+    quality: int
+    trade: Trade
+    strength: float | Float
+    fixed: NDArray[np.bool_]
+
+
+class Rounds:
+    """Differentiable copies of one model's h_s, context and g_s."""
+
+    def __init__(self, model: Model, engine: Engine, tables: Tables) -> None:
+        config = PhotoConfig(**model.info.config)  # type: ignore[arg-type]
+        self._engine = engine
+        self._h_s = channels_last(HyperSynthesis(config)).to(engine.device).requires_grad_(False)
+        self._context = channels_last(Context(config)).to(engine.device).requires_grad_(False)
+        _load(self._h_s, model.tensors, "int.h_s")
+        _load(self._context, model.tensors, "int.context")
+        with torch.no_grad():
+            for step in range(STEPS):
+                for group in range(STEPS):
+                    weight, bias = _layer(model.tensors, f"int.context.head.{step}.{group}")
+                    self._context.head_weight[step, group] = weight
+                    self._context.head_bias[step, group] = bias
+        self._tables = {
+            key[8:]: torch.from_numpy(np.array(value, np.float32)).to(engine.device)
+            for key, value in model.tensors.items()
+            if key.startswith("quality.") and value.ndim == 2
+        }
+        self._saving = torch.from_numpy(_savings(tables)).to(engine.device)
+
+    def __call__(self, task: Task, rounds: int, go_on: Callable[[float], bool] = lambda share: True) -> Float:
+        """Another y (h, w, N) before its gain, whose nearest symbols are the best that were found.
+
+        go_on is told the share done and says whether to continue. Raises LimitError.
+        """
+        with memory(self._engine.device):
+            return self._search(task, rounds, go_on)
+
+    def _search(self, task: Task, rounds: int, go_on: Callable[[float], bool]) -> Float:
+        device = self._engine.device
+        gain, gain_z = self._engine.gains(task.quality)
+        h, w = task.y.shape[:2]
+
+        def even(x: Tensor) -> Tensor:
+            return F.pad(x, (0, w % 2, 0, h % 2), mode="replicate")
+
+        y = even(_tensor(task.y * gain, device))
+        z = _tensor(task.z * gain_z, device)
+        x = _tensor(task.pixels.astype(np.float32), device) / 255
+        eye = None
+        if task.trade.eye and min(x.shape[2:]) >= SMALLEST_SIDE:
+            eye = EyeDistance(x.shape[2], x.shape[3]).to(device)
+        pace = SEEN if eye else SQUARED
+        usual: Float = np.array(np.broadcast_to(np.asarray(task.strength, np.float32), (h, w)))
+        first = even(_tensor(usual[..., None], device))
+        movable = even(_tensor((~task.fixed).astype(np.float32)[..., None], device))
+        worth = torch.from_numpy(np.array(task.trade.weight)).to(device)[None, :, None, None]
+        # an error in a busy cell is worth as much less as rounding there may do more
+        by_cell = float(usual.mean()) / first
+        curvature = 2 * _CURVATURE * (worth * by_cell + pace.floor).clamp_min(1e-6)
+        target, strength, promised = y, first, 0.0
+        at, decoded, slope, best = y, y, torch.zeros_like(y), y
+        last = least = float("inf")
+        for number in range(rounds + 1):
+            ended = number == rounds or not go_on(number / rounds)
+            with torch.set_grad_enabled(not ended):
+                y_hat, moved, bits = self.walk(target, z, task.quality, worth, strength)
+                shown = self._engine.decoded(y_hat, task.quality)[:, :, : 16 * h, : 16 * w]
+                cost = bits + _worth(shown, x, task.trade, eye)
+                if not ended:
+                    cost.backward()  # type: ignore[no-untyped-call]
+            value = cost.item()
+            if value < least * (1 + pace.slack):
+                if number:
+                    curvature = curvature * (pace.eased if value < last else _WARY)
+                at, last = target, value
+                if not ended:
+                    assert moved.grad is not None
+                    slope, decoded = moved.grad, y_hat.detach()
+                if value < least:
+                    best, least = y_hat.detach(), value
+            else:
+                # a parabola through both: what the slope promised, and what came of it
+                bend = 2 * (value - last - promised) / -promised if promised < 0 else _TRUSTED
+                curvature = curvature * min(max(bend, _TRUSTED), _DOUBTED)
+            if ended:
+                break
+            share = number / max(1, rounds - 1)
+            damping = pace.damping[0] * (pace.damping[1] / pace.damping[0]) ** share
+            stronger = pace.strength[number > 0]
+            target = at + damping * movable * (decoded - slope / curvature - at)
+            target = torch.minimum(torch.maximum(target, y - _REACH), y + _REACH)
+            promised = float((slope * (target - at)).sum())
+            strength = torch.where(movable > 0, stronger * first / float(usual.mean()), first)
+        return _array(best)[:h, :w] / gain
+
+    def walk(
+        self, target: Tensor, z: Tensor, quality: int, worth: Tensor, strength: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Choose the symbols of targets y (1, N, h, w), h and w even, and z, both after their gains.
+
+        worth (1, N, 1, 1): bits that an error of one step^2 costs. strength (1, 1, h, w): as in
+        `caecodec.latents.photo`. Returns y_hat; a leaf of its shape whose gradient is how anything made of
+        y_hat and bits grows with each value, but for the bits of its own symbol; bits of all.
+        """
+
+        def row(name: str, scale: float = 1.0) -> Tensor:
+            return self._tables[name][quality - 1][None, :, None, None] * scale
+
+        z_mean = row("z_mean", 1 / ONE)
+        symbols = torch.floor(z - z_mean + 0.5)
+        bits = gaussian_bits(symbols, scale_of_index(row("z_index"))).sum()
+        psi = self._h_s((symbols + z_mean) * row("z_to_u", 2.0**-16)) + row("psi", 1 / ONE)
+        psi = psi[:, :, : target.shape[2], : target.shape[3]]
+        ratio = row("to_y", 2.0**-16).log()
+        to_u = (-ratio).exp()
+
+        n = target.shape[1]
+        moved = torch.zeros_like(target, requires_grad=torch.is_grad_enabled())
+        by_phase, moved_by_phase = (split_phases(t).reshape(4, -1, 4, n // 4) for t in (target, moved))
+        strong = split_phases(strength)  # (4, cells, 1)
+        done = [[torch.zeros_like(by_phase[0, :, 0])] * 4 for _ in range(4)]
+        known: Tensor | None = None
+        for step in range(STEPS):
+            groups = [group_at(step, phase) for phase in range(4)]
+            log_ratio, weight = (t.reshape(4, 1, n // 4)[groups] for t in (ratio, worth))
+            mean, index = self._context(step, psi, known)
+            mean = mean * log_ratio.exp()
+            index = index + log_ratio / SCALE_STEP
+            wanted = torch.stack([by_phase[p, :, g] for p, g in enumerate(groups)])
+            with torch.no_grad():
+                symbol = self._choose(wanted - mean, index, weight, strong)
+            bits = bits + gaussian_bits(symbol, scale_of_index(index)).sum()
+            value = symbol + mean + torch.stack([moved_by_phase[p, :, g] for p, g in enumerate(groups)])
+            for p, g in enumerate(groups):
+                done[p][g] = value[p]
+            y_hat = merge_phases(torch.stack([torch.cat(parts, -1) for parts in done]), target)
+            known = y_hat * to_u
+        return y_hat, moved, bits
+
+    def _choose(self, residual: Tensor, index: Tensor, weight: Tensor, strength: Tensor) -> Tensor:
+        """What `caecodec.latents.photo.quantise` does, on tensors (4, cells, N/4)."""
+        symbol = torch.floor(residual + 0.5)
+        at = symbol.flatten().nonzero()[:, 0]  # few, mostly
+        some, r, where = symbol.flatten()[at], residual.flatten()[at], index.flatten()[at]
+        nearer = some - some.sign()
+        added = ((r - nearer) ** 2 - (r - some) ** 2) * weight.expand_as(symbol).flatten()[at]
+        table = torch.floor(where.clamp(0, SCALES - 1) + 0.5).long()
+        size = some.abs().long().clamp(max=self._saving.shape[1] - 1)
+        saved = self._saving[table, size] * strength.expand_as(symbol).flatten()[at]
+        symbol.view(-1)[at] = torch.where(added < saved, nearer, some)
+        return symbol
+
+
+def _worth(shown: Tensor, x: Tensor, trade: Trade, eye: EyeDistance | None) -> Tensor:
+    """Bits that the errors of a decoded tile, (1, 3, H, W) in [0, 1], are worth."""
+    pixels = x.shape[2] * x.shape[3]
+    bits = (trade.mse * 255**2 * pixels) * (shown - x).square().mean()
+    return bits if eye is None else bits + (trade.eye * pixels) * eye(shown.clamp(0, 1), x).sum()
+
+
+def _savings(tables: Tables) -> Float:
+    """Bits that a symbol one nearer to zero saves: (tables, largest symbol + 1), by its absolute value."""
+    largest = int(tables.tail.max())
+    found = np.zeros((len(tables.tail), largest + 2), np.float32)
+    for number in range(len(tables.tail)):
+        size = np.arange(1, int(tables.tail[number]) + 1, dtype=np.int32)
+        found[number, 1 : len(size) + 1] = tables.shrink_saves(size, np.full(len(size), number, np.uint8))
+    return found
+
+
+def _load(network: torch.nn.Module, tensors: Mapping[str, NDArray[np.generic]], prefix: str) -> None:
+    for name, layer in network.named_modules():
+        if isinstance(layer, torch.nn.Conv2d):
+            weight, bias = _layer(tensors, f"{prefix}.{name}")
+            with torch.no_grad():
+                layer.weight.copy_(weight.T.reshape(layer.weight.shape))
+                layer.bias.copy_(bias)  # type: ignore[union-attr]
+
+
+def _layer(tensors: Mapping[str, NDArray[np.generic]], name: str) -> tuple[Tensor, Tensor]:
+    """Integer layer -> weight (in, out) and bias (out,) as real numbers."""
+    shift = int(tensors[f"{name}.shift"].item())
+    weight = np.asarray(tensors[f"{name}.weight"], np.float32) * 2.0**-shift
+    bias = np.asarray(tensors[f"{name}.bias"], np.float64) * 2.0 ** -(shift + FRACTION_BITS)
+    return torch.from_numpy(weight), torch.from_numpy(bias.astype(np.float32))
+
+
+def _tensor(array: NDArray[np.float32], device: torch.device) -> Tensor:
+    return torch.from_numpy(np.require(array, requirements=("C", "W")))[None].permute(0, 3, 1, 2).to(device)
+
+
+def _array(x: Tensor) -> Float:
+    array: Float = x.detach()[0].permute(1, 2, 0).contiguous().cpu().numpy()
+    return array

@@ -1,0 +1,1 @@
+"""Files of the user: read, written whole or not at all, and named."""

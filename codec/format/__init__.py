@@ -1,0 +1,1 @@
+"""The .cae format: bytes <-> what they say. Standard library only."""

@@ -1,0 +1,1 @@
+"""Latents <-> bytes, one file for each family of models. No float network."""

@@ -1,0 +1,1 @@
+"""Pictures as arrays: read from any format, saved to one, measured. The only importer of Pillow."""

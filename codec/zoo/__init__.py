@@ -1,0 +1,1 @@
+"""Model files: found by name or id, and verified. No torch."""

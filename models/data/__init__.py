@@ -1,0 +1,1 @@
+"""Training pictures: photographs, and whole data sets of tiny pictures."""

@@ -1,0 +1,1 @@
+"""A trained checkpoint becomes a model file."""

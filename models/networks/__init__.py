@@ -1,0 +1,1 @@
+"""The networks of every family, and what they share."""

@@ -1,0 +1,171 @@
+"""Training of the photo model: crops of photographs, R + lambda D at every quality at once."""
+
+from __future__ import annotations
+
+import time
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from caecodec.entropy.fixed_point import RDO_STRENGTH
+from caecodec.models.data import pictures
+from caecodec.models.data.loader import Loader
+from caecodec.models.networks.eye import EyeDistance, eye_lambda
+from caecodec.models.networks.photo import PATCH, PhotoConfig, PhotoModel
+from caecodec.models.training import losses
+from caecodec.models.training.recipe import PictureData, Recipe
+from caecodec.models.training.task import Forward, Loss, Place
+
+VALIDATION_LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
+VALIDATION_CROP = 256
+
+
+class PhotoTask:
+    """See `caecodec.models.training.task.Task`.
+
+    `decoder_only`: the encoder stays as it is, symbols are those of the codec.
+    """
+
+    def __init__(self, recipe: Recipe, place: Place, *, decoder_only: bool = False) -> None:
+        assert isinstance(recipe.model, PhotoConfig)
+        assert isinstance(recipe.data, PictureData)
+        self._model, self._data, self._train, self._place = recipe.model, recipe.data, recipe.train, place
+        config = recipe.data
+        self.pool = pictures.Pool(
+            place.device, place.seed, config.lossless_weight, config.copies, config.max_megapixels
+        )
+        self._decoder_only = decoder_only
+        self._mode: dict[str, Any] = {"hard": True, "rdo": RDO_STRENGTH} if decoder_only else {}
+        self._crop = recipe.train.crop
+        self._eyes: dict[int, EyeDistance] = {}  # by the side of a crop
+
+    def new_model(self) -> PhotoModel:
+        model = PhotoModel(self._model)
+        if self._decoder_only:
+            model.freeze_encoder()
+        return model
+
+    def prepare(self) -> None:
+        config, place = self._data, self._place
+        min_side = max(self._train.crop, self._train.final_crop)
+        paths = [Path(p) for p in config.train]
+        for path in paths:
+            if not path.exists():
+                raise FileNotFoundError(f"{path}: no such folder, tar shard or picture; --data names others")
+        self._loader = Loader(self.pool, paths, min_side, (place.rank, place.world), place.warn)
+        self._loader.start()
+        while len(self.pool) < config.start_pictures and not self._loader.first_pass_done.is_set():
+            time.sleep(0.05)
+        self._raise_failure()
+        if not len(self.pool):
+            raise ValueError(f"no training picture of at least {min_side}x{min_side} in {', '.join(config.train)}")
+        self._validation = pictures.validation_crops(
+            [Path(p) for p in config.validation], VALIDATION_CROP, place.device
+        )
+
+    def initialise(self, model: nn.Module) -> None:
+        assert isinstance(model, PhotoModel)
+        basis, deviation = (t.to(self._place.device) for t in pictures.klt(self.pool, PATCH, self._model.n))
+        if self._place.world > 1:
+            dist.broadcast(basis, 0)
+            dist.broadcast(deviation, 0)
+        model.start_as_klt(basis, deviation)
+
+    def lr_scales(self) -> dict[str, float]:
+        # the linear branches start at the KLT, near their optimum: a full step would first destroy them. The prior of z
+        # starts far from its own and is measured in steps of scale; at the common rate it was still on its way after
+        # 5000 steps
+        scales = {"g_a.linear.weight": self._train.linear_lr_scale, "g_s.linear.weight": self._train.linear_lr_scale}
+        scales |= {"z_index": 20.0, "log_gain_z": 5.0, "z_mean": 3.0}
+        # what an eye asks of the steps is far from what MSE asked
+        return scales | {"log_gain": self._train.gain_lr_scale}
+
+    def steps_per_validation(self) -> int:
+        return 0
+
+    def total_steps(self) -> int:
+        return self._train.steps
+
+    def reseed(self, seed: int) -> None:
+        self.pool.reseed(seed)
+
+    def loss(self, forward: Forward, progress: float) -> Loss:
+        self._raise_failure()
+        config, device = self._train, self._place.device
+        if progress >= 1 - config.final_fraction:
+            self._crop = config.final_crop
+        # as many pixels per step whatever the crop
+        batch = max(1, round(config.batch * config.crop**2 / self._crop**2 / self._place.world))
+        x = self.pool.batch(batch, self._crop)
+        level = levels(batch, device)
+        with _autocast(device):
+            out = forward(x, level, **self._mode)
+        mse = losses.mse_255(out["x_hat"], x)
+        bpp = out["bits_y"] + out["bits_z"]
+        low, high = self._model.lambda_min, self._model.lambda_max
+        lam = low * (high / low) ** level
+        error, shown = lam * mse, {"bpp": bpp.mean(), "psnr": losses.psnr(mse).mean()}
+        if config.eye_share:
+            seen = self._eye(self._crop)(out["x_hat"], x)
+            error = (1 - config.eye_share) * error + config.eye_share * eye_lambda(lam) * seen
+            shown["ssimulacra2"] = 100 - seen.mean()
+        return Loss(losses.rate_distortion(bpp, error, lam, config.lambda_exponent), shown, batch)
+
+    def _eye(self, side: int) -> EyeDistance:
+        if side not in self._eyes:
+            self._eyes[side] = EyeDistance(side).to(self._place.device)
+        return self._eyes[side]
+
+    def settle(self, model: nn.Module) -> None:
+        """Nothing to do: there is no batch normalisation."""
+
+    def status(self) -> dict[str, Any]:
+        return {"crop": self._crop, "pictures": len(self.pool)}
+
+    @torch.no_grad()
+    def validate(self, model: nn.Module) -> dict[str, Any]:
+        """Rate, PSNR and SSIMULACRA2 at five levels, coded as the codec does.
+
+        `score`: mean log2(R + lambda D), D in MSE; `eye_score`: the same, D as people see it.
+        """
+        record: dict[str, Any] = {"bpp": [], "psnr": [], "ssimulacra2": []}
+        score = eye_score = 0.0
+        for level in VALIDATION_LEVELS:
+            rates, errors, seen = [], [], []
+            for chunk in torch.split(self._validation, 8):
+                x = chunk.float().div(255).contiguous(memory_format=torch.channels_last)
+                with _autocast(self._place.device):
+                    out = model(x, torch.full((len(x),), level, device=x.device), hard=True, rdo=RDO_STRENGTH)
+                rates.append(out["bits_y"] + out["bits_z"])
+                x_hat = out["x_hat"].clamp(0, 1)
+                errors.append(losses.mse_255(x_hat, x))
+                seen.append(self._eye(VALIDATION_CROP)(x_hat, x))
+            rate, mse, distance = torch.cat(rates), torch.cat(errors), torch.cat(seen)
+            lam = self._model.lambda_at(level)
+            score += float(torch.log2(rate + lam * mse).mean())
+            eye_score += float(torch.log2(rate + eye_lambda(torch.tensor(lam)) * distance).mean())
+            record["bpp"].append(round(float(rate.mean()), 4))
+            record["psnr"].append(round(float(losses.psnr(mse).mean()), 3))
+            record["ssimulacra2"].append(round(100 - float(distance.mean()), 2))
+        scores = {"score": score, "eye_score": eye_score}
+        return record | {name: round(value / len(VALIDATION_LEVELS), 5) for name, value in scores.items()}
+
+    def close(self, model: nn.Module, folder: Path, *, draw: bool) -> None:
+        self._loader.stop()
+
+    def _raise_failure(self) -> None:
+        if self._loader.failure is not None:
+            raise self._loader.failure
+
+
+def levels(batch: int, device: torch.device) -> torch.Tensor:
+    """Levels (B,) in [0, 1], one from each of B equal parts: every step sees low and high rates."""
+    return (torch.arange(batch, device=device) + torch.rand(batch, device=device)) / batch
+
+
+def _autocast(device: torch.device) -> AbstractContextManager[Any]:
+    return torch.autocast(device.type, torch.bfloat16)

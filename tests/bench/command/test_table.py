@@ -1,0 +1,164 @@
+"""`caecodec bench rd` and `caecodec bench table` as they are typed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from rd_rows import of_metrics
+from support import run
+
+from caecodec.bench.metrics import claims, metrics, published
+from caecodec.bench.rd import bd_tables, results
+from caecodec.bench.rd.results import Results, Row
+
+
+@pytest.fixture(autouse=True)
+def keep_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        monkeypatch.setenv(variable, "1")
+
+
+@pytest.fixture
+def measured(tmp_path: Path) -> Path:
+    """Results of two codecs, one of which failed once and one of which was not there."""
+    rows = [
+        Row(codec, "1", quality, picture, 100, 80, factor * 100 * quality, 24.0 + 3 * quality, 4.0, parts=known)
+        for codec, factor, known in (("jpeg", 2, None), ("webp", 1, None))
+        for picture in ("a", "b")
+        for quality in (1, 2, 3, 4)
+    ]
+    rows[-1] = Row("webp", "1", 4, "b", 100, 80, error="RuntimeError: broken")
+    path = tmp_path / "rd.json"
+    results.save(Results(pictures={"a": "1", "b": "2"}, unavailable={"vvc": "no binary"}, rows=rows), path)
+    return path
+
+
+def test_bd_prints_the_table_with_what_failed_and_why(measured: Path) -> None:
+    done = run("bench", "table", measured, "--bd", "--anchor", "jpeg", "--markdown")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.decode() == bd_tables.comparison_table(results.load(measured), "jpeg").markdown() + "\n"
+    assert "| webp | -50.0 % |" in done.out.decode()
+    plain = run("bench", "table", measured, "--bd", "--anchor", "webp").out.decode()
+    assert "+100.0 %" in plain
+    assert "webp failed on b at quality 4: RuntimeError: broken" in plain
+    assert "vvc could not be measured: no binary" in plain
+
+
+def test_metrics_and_overhead_take_the_codecs_that_are_named(measured: Path) -> None:
+    done = run("bench", "table", measured, "--metrics", "--codecs", "jpeg", "--markdown")
+    assert done.code == 0
+    assert "| jpeg, 1 |" in done.out.decode()
+    assert "| webp, " not in done.out.decode()
+    refused = run("bench", "table", measured, "--overhead")
+    assert refused.code == 2
+    assert "measure them again" in refused.err
+
+
+def test_published_curves_are_refused_beside_other_pictures(measured: Path) -> None:
+    refused = run("bench", "table", measured, "--bd", "--published", "vtm")
+    assert refused.code == 2
+    assert "these are other pictures" in refused.err
+
+
+@pytest.fixture
+def kodak(tmp_path: Path) -> Path:
+    """Results of three codecs on the 24 pictures: caecodec at half of jpeg and twice of avif, whatever the metric."""
+    factors = {"jpeg": (40.0,) * 3, "caecodec": (20.0,) * 3, "avif": (10.0,) * 3}
+    results.save(of_metrics(sorted(published.KODAK), **factors), tmp_path / "kodak.json")
+    return tmp_path / "kodak.json"
+
+
+def test_bd_takes_one_metric_or_several_or_all(kodak: Path) -> None:
+    found, two = results.load(kodak), (metrics.PSNR, metrics.SSIMULACRA2)
+    for asked, expected in (
+        (["ms_ssim"], bd_tables.comparison_table(found, metric=metrics.MS_SSIM)),
+        (["ms-ssim"], bd_tables.comparison_table(found, metric=metrics.MS_SSIM)),
+        (["psnr", "ssimulacra2"], bd_tables.metrics_table(found, two)),
+        (["all"], bd_tables.metrics_table(found, metrics.COMPARED)),
+    ):
+        options = [word for name in asked for word in ("--metric", name)]
+        done = run("bench", "table", kodak, "--bd", *options, "--markdown")
+        assert (done.code, done.err) == (0, "")
+        assert done.out.decode() == expected.markdown() + "\n"
+    assert "| BD-rate vs jpeg | PSNR | over | MS-SSIM | over | SSIMULACRA2 | over | pictures |" in done.out.decode()
+
+
+def test_the_table_of_qualities_takes_one_metric(kodak: Path) -> None:
+    arguments = ("bench", "table", kodak, "--against", "jpeg")
+    done = run(*arguments, "--metric", "ssimulacra2", "--markdown")
+    assert done.code == 0
+    assert "| 24 pictures | SSIMULACRA2 | caecodec | jpeg, same SSIMULACRA2 |" in done.out.decode()
+    refused = run(*arguments, "--metric", "all")
+    assert refused.code == 2
+    assert "this table is by one metric; --bd and --direct take several" in refused.err
+
+
+@pytest.mark.parametrize("view", ["--metrics", "--overhead", "--efforts"])
+def test_metric_is_refused_where_it_would_change_nothing(kodak: Path, view: str) -> None:
+    refused = run("bench", "table", kodak, view, "--metric", "psnr")
+    assert refused.code == 2
+    assert f"--metric is not for {view}" in refused.err
+
+
+@pytest.mark.parametrize("view", [(), ("--bd",), ("--direct", "caecodec")])
+def test_an_unknown_metric_of_a_table_is_refused_with_those_that_exist(kodak: Path, view: tuple[str, ...]) -> None:
+    refused = run("bench", "table", kodak, *view, "--metric", "vmaf")
+    assert (refused.code, refused.out) == (2, b"")
+    assert "no metric 'vmaf'; choose from psnr, ssim, ms_ssim, ssimulacra2 or all" in refused.err
+
+
+def test_direct_prints_each_rival_with_its_range_then_the_claims_of_others(kodak: Path) -> None:
+    arguments = ("bench", "table", kodak, "--direct", "caecodec", "--published", "hm,vtm")
+    done = run(*arguments, "--markdown")
+    assert (done.code, done.err) == (0, "")
+    compared, claimed = done.out.decode().split(f"\n\n{claims.TITLE}:\n\n")
+    found = results.load(kodak)
+    beside = published.select(["hm", "vtm"], found.pictures)
+    assert compared == bd_tables.direct_table(found, "caecodec", metrics.COMPARED, None, beside).markdown()
+    assert "| avif | +100.0 % | 26.0 to 38.0 dB | +100.0 % |" in compared
+    assert "| jpeg | -50.0 % | 26.0 to 38.0 dB | -50.0 % |" in compared
+    assert "| hm (published) |" in compared
+    assert claimed == claims.table().markdown() + "\n"
+    assert "arXiv 2609.18602" in claimed
+    assert "BD-rate -3.9 % against VTM" in claimed
+    plain = run(*arguments, "--codecs", "jpeg", "--metric", "psnr").out.decode()
+    assert "avif" not in plain
+    assert "MS-SSIM" not in plain
+    assert plain.index("hm (published)") < plain.index(claims.TITLE) < plain.index("PULSE")
+
+
+def test_direct_is_refused_beside_another_table_and_for_a_codec_that_was_not_measured(kodak: Path) -> None:
+    refused = run("bench", "table", kodak, "--direct", "caecodec", "--bd")
+    assert refused.code == 2
+    assert "--direct and --bd are two tables: ask for one" in refused.err
+    refused = run("bench", "table", kodak, "--direct", "gif")
+    assert refused.code == 2
+    assert "no rows of gif; there are jpeg, caecodec, avif" in refused.err
+
+
+def test_rd_measures_every_metric_unless_told_otherwise(picture_file: Path, tmp_path: Path) -> None:
+    done = run("bench", "rd", picture_file, "--codecs", "jpeg", "--qualities", "50", "-o", tmp_path / "r.json")
+    assert done.code == 0
+    (row,) = results.load(tmp_path / "r.json").rows
+    assert not row.lacks(metrics.ASKABLE)
+    assert row.ssimulacra2 is not None
+
+
+def test_rd_keeps_files_and_measures_the_metrics_asked_for(picture_file: Path, tmp_path: Path) -> None:
+    file, folder = tmp_path / "r.json", tmp_path / "kept"
+    arguments = ("bench", "rd", picture_file, "--codecs", "jpeg,webp", "--qualities", "20,60", "-o", file)
+    assert run(*arguments, "--metrics", "psnr").code == 0
+    assert all(row.ssim is None for row in results.load(file).rows)
+    assert run(*arguments, "--metrics", "all", "--keep", folder).code == 0
+    rows = results.load(file).rows
+    assert all(row.ssim is not None and row.ssimulacra2 is not None for row in rows)
+    kept = {path.relative_to(folder).as_posix(): path.stat().st_size for path in folder.rglob("*.*")}
+    assert kept == {f"{r.codec}/img-q{r.quality}.{'jpg' if r.codec == 'jpeg' else 'webp'}": r.bytes for r in rows}
+
+
+def test_an_unknown_metric_is_refused_before_anything_is_measured(picture_file: Path, tmp_path: Path) -> None:
+    refused = run("bench", "rd", picture_file, "--metrics", "vmaf", "-o", tmp_path / "r.json")
+    assert refused.code == 2
+    assert "no metric 'vmaf'" in refused.err
+    assert not (tmp_path / "r.json").exists()

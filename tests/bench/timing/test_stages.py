@@ -1,0 +1,85 @@
+"""Where the time goes: stages add up to the whole, and nothing is counted twice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from support import photograph, run
+
+from caecodec.bench.timing import stages
+from caecodec.codecs.opening import open_codec
+from caecodec.engines.torch.photo import Engine
+from caecodec.errors import UsageError
+from caecodec.format import container
+from caecodec.pictures.picture import from_array
+
+
+def test_stages_add_up_to_the_whole() -> None:
+    found = stages.breakdown(from_array(photograph(256, 192)), 50, rounds=2)
+    assert list(found) == ["encode", "decode"]
+    for name, result in found.items():
+        assert sum(result.seconds.values()) == pytest.approx(result.total)
+        busy = {stage for stage, seconds in result.seconds.items() if seconds > 0}
+        assert {"integers: h_s", "integers: context", "integers: heads", "entropy coder"} < busy
+        assert ("g_a" in busy, "g_s" in busy) == ((True, False) if name == "encode" else (False, True))
+        assert 0 < result.share("integers") < 1
+        assert result.gigamacs > 0
+
+
+def test_a_stage_inside_another_is_charged_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+
+    def work(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    monkeypatch.setattr(stages.time, "perf_counter", lambda: now)
+    clock = stages._Clock()
+    inner = clock.timed("g_s", lambda: work(3.0))
+
+    def both() -> None:
+        work(1.0)
+        inner()
+        work(0.5)
+
+    work(0.25)
+    clock.timed("g_a", both)()
+    clock.switch()
+    assert (clock.seconds["g_s"], clock.seconds["g_a"], clock.seconds["the rest"]) == (3.0, 1.5, 0.25)
+
+
+def test_only_the_float_networks_count_for_what_they_reach() -> None:
+    picture = from_array(photograph(64, 128))
+    coder = open_codec()
+    parsed = container.parse(coder.encode(picture, 50))
+    config = coder.model.info.config
+    w, n, d = config["gs_width"], config["n"], config["gs_depth"]
+    cell = n * 4 * w + n * 768 + 4 * (d * (6 * w * w + 9 * w) + 9 * w * 192)  # multiply-accumulates of 16x16 pixels
+    counted = stages._macs(Engine, "synthesise", lambda: coder.decode(parsed))
+    assert counted == pytest.approx(cell * 4 * 8, rel=0.001)
+
+
+def test_a_picture_without_a_network_is_refused() -> None:
+    drawing = np.zeros((128, 128, 3), np.uint8)
+    drawing[::8] = 255
+    with pytest.raises(UsageError, match="losslessly"):
+        stages.breakdown(from_array(drawing), 90)
+
+
+def test_the_command_shows_stages_and_a_cold_start(tmp_path: Path) -> None:
+    Image.fromarray(photograph(96, 128)).convert("L").save(tmp_path / "a.png")
+    command = ["bench", "stages", tmp_path / "a.png", "--threads", "1", "--rounds", "1", "--megapixels", "0.02"]
+    result = run(*command, "--markdown")
+    assert result.code == 0, result.err
+    for shown in ("integers: context", "MP/s", "import torch", "a second picture", "alone, on all cores"):
+        assert shown.encode() in result.out
+    (tmp_path / "b.png").write_text("no picture")
+    assert run("bench", "stages", tmp_path / "b.png").code == 3
+
+
+def test_only_photo_models_are_broken_down() -> None:
+    with pytest.raises(UsageError, match="photo"):
+        stages.breakdown(from_array(photograph(32, 32)), 50, model="tiny")
