@@ -23,22 +23,27 @@ from caecodec.bench.rd.report import NOTHING, Table
 from caecodec.bench.timing.processes import environment
 from caecodec.codecs import lossless, opening, photo
 from caecodec.engines.torch.photo import Engine
-from caecodec.entropy import fixed_point, tables
+from caecodec.entropy import range_coder
 from caecodec.errors import UsageError
 from caecodec.format import container
 from caecodec.latents import photo as latents
+from caecodec.latents import photo_network, symbol_coders
 from caecodec.pictures.picture import Picture
 
 # stage -> the functions it is made of; what a stage calls that is a stage itself counts there
 STAGES: dict[str, tuple[tuple[Any, str], ...]] = {
     "g_a": ((Engine, "analyse"),),
     "g_s": ((Engine, "synthesise"),),
-    "integers: h_s": ((fixed_point.EntropyNetwork, "hyper"),),
-    "integers: context": ((fixed_point.EntropyNetwork, "features"),),
-    "integers: heads": ((fixed_point.EntropyNetwork, "parameters"),),
-    "rounding": ((latents, "quantise"),),
-    "entropy coder": ((tables.Encoder, "encode"), (tables.Encoder, "finish"), (tables.Decoder, "decode")),
-    "latents, the rest": ((latents.LatentCodec, "_walk"), (latents, "check")),
+    "integers: h_s": ((photo_network.EntropyNetwork, "hyper"),),
+    "integers: context": ((photo_network.EntropyNetwork, "features"),),
+    "integers: heads": ((photo_network.EntropyNetwork, "parameters"),),
+    "rounding": ((symbol_coders, "quantise"),),
+    "entropy coder": (
+        (range_coder.Encoder, "encode"),
+        (range_coder.Encoder, "finish"),
+        (range_coder.Decoder, "decode"),
+    ),
+    "latents, the rest": ((latents.LatentCodec, "_walk"), (latents, "checksum"), (latents, "confirm")),
     "lossless look": ((lossless, "promising"),),
 }
 

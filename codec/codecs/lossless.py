@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from caecodec.codecs import tiling
 from caecodec.codecs.codec import Codec, Pixels, Progress, no_progress
+from caecodec.entropy.checksum import checksum, confirm
 from caecodec.errors import CorruptFileError, UsageError
 from caecodec.format.container import CHECK_BYTES, LOSSLESS_ID, Container
 from caecodec.pictures import picture as pixels
@@ -76,7 +77,7 @@ class LosslessCodec(Codec):
         raw = np.ascontiguousarray(tile).tobytes()
         compressed = pixels.compress(tile)
         body = compressed + _COMPRESSED if len(compressed) < len(raw) else raw + _STORED
-        return _check(raw) + body, tile
+        return checksum(tile) + body, tile
 
     def cost_tile(self, tile: Pixels, quality: int = QUALITY) -> tuple[float, NDArray[np.uint8]]:
         stream, _ = self.code_tile(tile)
@@ -108,8 +109,7 @@ class LosslessCodec(Codec):
                 block = np.frombuffer(body, np.uint8).reshape(shape)
             else:
                 raise CorruptFileError("a tile of pixels is malformed")
-            if _check(block.tobytes()) != stream[:CHECK_BYTES]:
-                raise CorruptFileError("the pixels of a tile do not match their checksum")
+            confirm(block, stream)
             yield block
 
     def synthesise(
@@ -132,8 +132,3 @@ class LosslessCodec(Codec):
 def _part(colour: Pixels, tile: tiling.Tile) -> Pixels:
     c = tiling.CELL
     return colour[tile.top * c : tile.bottom * c, tile.left * c : tile.right * c]
-
-
-def _check(raw: bytes) -> bytes:
-    """Low 16 bits of the CRC-32 of a tile's pixels in (row, column, channel) order."""
-    return (zlib.crc32(raw) & 0xFFFF).to_bytes(CHECK_BYTES, "little")

@@ -13,12 +13,13 @@ from caecodec.codecs import lossless, tiling
 from caecodec.codecs.codec import Codec, Latents, Pixels, Progress, no_progress, tile_count
 from caecodec.engines.torch.arithmetic import TorchArithmetic
 from caecodec.engines.torch.photo import Engine
-from caecodec.entropy.fixed_point import RDO_STRENGTH, EntropyNetwork
+from caecodec.entropy.rounding import RDO_STRENGTH, Strength
 from caecodec.entropy.tables import Tables
 from caecodec.format import container
 from caecodec.format.container import Container
 from caecodec.latents.allocation import BitAllocation
-from caecodec.latents.photo import LatentCodec, Strength
+from caecodec.latents.photo import LatentCodec
+from caecodec.latents.photo_network import EntropyNetwork
 from caecodec.models.networks.trade import Trade, activity, trade
 from caecodec.pictures.picture import Picture
 from caecodec.search.effort import DEFAULT_EFFORT, Effort, Tune

@@ -17,7 +17,8 @@ from caecodec.entropy.tables import Tables
 from caecodec.errors import CorruptFileError, InputImageError
 from caecodec.format.container import Container
 from caecodec.latents.autoencoder import FactorisedLatents
-from caecodec.latents.tiny import ContextLatents, ContextNetwork
+from caecodec.latents.tiny import ContextLatents
+from caecodec.latents.tiny_network import ContextNetwork
 from caecodec.pictures.picture import Picture
 from caecodec.zoo import find
 

@@ -6,14 +6,15 @@ Latents of a picture are one row (K,) of integers: symbols of y in raster order 
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
+from caecodec.entropy.checksum import checksum, confirm
 from caecodec.entropy.fixed_point import QUALITIES, SCALES, Indices
-from caecodec.entropy.tables import Decoder, Tables, encode_many
+from caecodec.entropy.range_coder import Decoder, encode_many
+from caecodec.entropy.tables import Tables
 from caecodec.errors import CorruptFileError, ModelError
 from caecodec.format.container import CHECK_BYTES
 
@@ -57,7 +58,7 @@ class FactorisedLatents:
         # places as -1..2, so that they fit tables around zero
         symbols = self._shifted(latents, -1)[:, coded]
         streams = encode_many(self._tables, [(symbols, np.broadcast_to(index, symbols.shape))])
-        return [check(row) + stream for row, stream in zip(latents, streams, strict=True)]
+        return [checksum(row) + stream for row, stream in zip(latents, streams, strict=True)]
 
     def cost(self, latents: Latents, quality: int) -> float:
         """Bytes that `encode` would write of one row (K,), about."""
@@ -70,12 +71,10 @@ class FactorisedLatents:
         latents = np.zeros(self._cells * self._index.shape[1] + len(self._places), np.int32)
         latents[coded] = Decoder(self._tables, data[CHECK_BYTES:]).decode(index)
         latents = self._shifted(latents[None], 1).reshape(-1)
+        confirm(latents, data)
         places = latents[len(latents) - len(self._places) :]
-        if ((places < 0) | (places >= PLACES)).any() or check(latents) != data[:CHECK_BYTES]:
-            raise CorruptFileError(
-                "the decoded latents do not match their checksum: this decoder disagrees with the encoder; "
-                "please report the file and `caecodec --version`"
-            )
+        if ((places < 0) | (places >= PLACES)).any():
+            raise CorruptFileError("an unpooling place is not one of the four")
         return latents
 
     def _shifted(self, latents: Latents, by: int) -> Latents:
@@ -84,8 +83,3 @@ class FactorisedLatents:
         shifted = latents.copy()
         shifted[:, -len(self._places) :] += by
         return shifted
-
-
-def check(latents: Latents) -> bytes:
-    """Low 16 bits of the CRC-32 of latents as little-endian int32."""
-    return (zlib.crc32(np.ascontiguousarray(latents, "<i4").data) & 0xFFFF).to_bytes(CHECK_BYTES, "little")

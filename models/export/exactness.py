@@ -11,10 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from caecodec.entropy.fixed_point import RDO_STRENGTH, EntropyNetwork
+from caecodec.entropy.rounding import RDO_STRENGTH
 from caecodec.entropy.tables import Tables
 from caecodec.format.container import CHECK_BYTES
 from caecodec.latents.photo import LatentCodec
+from caecodec.latents.photo_network import EntropyNetwork
 from caecodec.models.export.integers import Tensors, integer_table
 from caecodec.models.networks.layers import interpolate
 from caecodec.models.networks.photo import PhotoModel

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from caecodec.codecs.codec import Pixels
-from caecodec.entropy.fixed_point import QUALITIES, RDO_STRENGTH
+from caecodec.entropy.fixed_point import QUALITIES
+from caecodec.entropy.rounding import RDO_STRENGTH
 from caecodec.models.data.pictures import LOSSLESS_SUFFIXES, read, sources
 from caecodec.models.networks.eye import EyeDistance, eye_lambda
 from caecodec.models.networks.layers import interpolate

@@ -7,7 +7,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from caecodec.entropy.fixed_point import FRACTION_BITS, QUALITIES, SCALES, STEPS, TABLE_BITS, EntropyNetwork
+from caecodec.entropy.fixed_point import FRACTION_BITS, QUALITIES, SCALES, TABLE_BITS
+from caecodec.entropy.order import STEPS
+from caecodec.latents.photo_network import EntropyNetwork
 from caecodec.models.export.fitting import Worth
 from caecodec.models.export.integers import Tensors, as_numpy, fixed, gaussian_tables, integer_layer
 from caecodec.models.networks import layers

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from caecodec.entropy.fixed_point import FRACTION_BITS, QUALITIES, TABLE_BITS
-from caecodec.latents.tiny import ContextNetwork
+from caecodec.latents.tiny_network import ContextNetwork
 from caecodec.models.export.integers import Tensors, as_numpy, fixed, gaussian_tables, integer_layer
 from caecodec.models.networks import layers
 from caecodec.models.networks.photo import level_of_quality

@@ -27,7 +27,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from caecodec.entropy.fixed_point import PHASES, STEPS, group_at
+from caecodec.entropy.order import PHASES, STEPS, group_at
 from caecodec.models.networks.layers import Block, conv1x1, depth_to_space, interpolate, space_to_depth
 from caecodec.models.networks.quantize import add_noise, round_ste
 from caecodec.models.networks.rate_model import SCALE_MIN, SCALE_STEP, code, gaussian_bits, scale_of_index

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from caecodec.entropy.fixed_point import PHASES
+from caecodec.entropy.order import PHASES
 from caecodec.models.networks.klt import klt_of
 from caecodec.models.networks.layers import Block, conv1x1, depth_to_space, interpolate, space_to_depth
 from caecodec.models.networks.rate_model import SCALE_MIN, SCALE_STEP, code, scale_of_index

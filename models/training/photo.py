@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from caecodec.entropy.fixed_point import RDO_STRENGTH
+from caecodec.entropy.rounding import RDO_STRENGTH
 from caecodec.models.data import pictures
 from caecodec.models.data.loader import Loader
 from caecodec.models.networks.eye import EyeDistance, eye_lambda

@@ -18,7 +18,7 @@ import click
 import torch
 from torch import Tensor
 
-from caecodec.entropy.fixed_point import STEPS
+from caecodec.entropy.order import STEPS
 from caecodec.models.data import pictures
 from caecodec.models.export.model_file import load_checkpoint
 from caecodec.models.networks.klt import largest

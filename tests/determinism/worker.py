@@ -21,10 +21,10 @@ from caecodec.codecs.opening import open_codec
 from caecodec.codecs.photo import PhotoCodec
 from caecodec.engines.torch.arithmetic import TorchArithmetic
 from caecodec.entropy.arithmetic import Arithmetic
-from caecodec.entropy.fixed_point import EntropyNetwork
 from caecodec.entropy.tables import Tables
 from caecodec.format import container
 from caecodec.latents.photo import LatentCodec
+from caecodec.latents.photo_network import EntropyNetwork
 from caecodec.pictures.picture import from_array
 from caecodec.search.effort import Effort
 

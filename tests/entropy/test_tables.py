@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from reference_decoder import Model, RangeDecoder
 
 from caecodec.entropy.fixed_point import SCALES, SYMBOL_MAX, Indices
-from caecodec.entropy.tables import Decoder, Encoder, Symbols, Tables
+from caecodec.entropy.range_coder import Decoder, Encoder
+from caecodec.entropy.tables import Symbols, Tables
 from caecodec.errors import CorruptFileError, ModelError
 from caecodec.zoo import find
 

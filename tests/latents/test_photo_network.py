@@ -8,19 +8,10 @@ from numpy.typing import NDArray
 
 from caecodec.engines.torch.arithmetic import TorchArithmetic
 from caecodec.entropy.arithmetic import Arithmetic, Array
-from caecodec.entropy.fixed_point import (
-    PHASES,
-    SATURATION,
-    STEPS,
-    Block,
-    EntropyNetwork,
-    Head,
-    Layer,
-    depth_to_space,
-    group_at,
-    multiply,
-)
+from caecodec.entropy.fixed_point import SATURATION, Block, Layer, depth_to_space, multiply
+from caecodec.entropy.order import PHASES, STEPS, group_at
 from caecodec.errors import ModelError
+from caecodec.latents.photo_network import EntropyNetwork, Head
 from caecodec.zoo import find
 
 M = 1 << 22

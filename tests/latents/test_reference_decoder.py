@@ -23,7 +23,8 @@ from caecodec.codecs.codec import Codec
 from caecodec.codecs.opening import open_codec
 from caecodec.codecs.photo import PhotoCodec
 from caecodec.codecs.small import AutoencoderCodec, TinyCodec
-from caecodec.entropy.tables import Decoder, Encoder, Tables
+from caecodec.entropy.range_coder import Decoder, Encoder
+from caecodec.entropy.tables import Tables
 from caecodec.errors import CorruptFileError
 from caecodec.format import container
 from caecodec.format.container import Container

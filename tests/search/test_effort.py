@@ -19,7 +19,8 @@ from caecodec.codecs.codec import Codec, no_progress
 from caecodec.codecs.opening import open_codec
 from caecodec.codecs.photo import PhotoCodec, border
 from caecodec.engines.torch.refine import Rounds, Task
-from caecodec.entropy.fixed_point import ONE, PHASES, group_at
+from caecodec.entropy.fixed_point import ONE
+from caecodec.entropy.order import PHASES, group_at
 from caecodec.format import container
 from caecodec.format.container import TILE
 from caecodec.pictures import picture, ssimulacra2

@@ -21,7 +21,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from caecodec.engines.torch.photo import Engine, memory
-from caecodec.entropy.fixed_point import FRACTION_BITS, ONE, SCALES, STEPS, group_at
+from caecodec.entropy.fixed_point import FRACTION_BITS, ONE, SCALES
+from caecodec.entropy.order import STEPS, group_at
 from caecodec.entropy.tables import Tables
 from caecodec.models.networks.eye import EyeDistance
 from caecodec.models.networks.layers import channels_last

@@ -5,9 +5,9 @@ import pytest
 import torch
 from support import photograph
 
-from caecodec.entropy.fixed_point import EntropyNetwork
 from caecodec.entropy.tables import Tables
 from caecodec.latents.photo import LatentCodec
+from caecodec.latents.photo_network import EntropyNetwork
 from caecodec.models.export.exactness import cost_of_integers, fitted_tables
 from caecodec.models.export.model_file import tensors_of
 from caecodec.models.networks.photo import PhotoConfig, PhotoModel
