@@ -79,13 +79,16 @@ def encode(
     from PIL import Image
 
     from caecodec.codecs import opening
-    from caecodec.pictures import picture as pixels
+    from caecodec.pictures import picture as pictures
+    from caecodec.pictures import pillow
+    from caecodec.search import choice
 
     if isinstance(image, Image.Image):
-        picture = pixels.from_image(image, limits, keep_metadata=keep_metadata)
+        picture = pillow.from_image(image, limits, keep_metadata=keep_metadata)
     else:
-        picture = pixels.from_array(image, limits)
-    return opening.open_codec(model, device, precision).encode(picture, quality, effort=Effort(effort, tune=tune))
+        picture = pictures.from_array(image, limits)
+    codec = opening.open_codec(model, device, precision)
+    return choice.encode(codec, picture, quality, effort=Effort(effort, tune=tune))
 
 
 def decode(
@@ -99,9 +102,9 @@ def decode(
 
     container.parse(data, limits)  # a bad file is refused before torch is imported
     from caecodec.codecs import opening
-    from caecodec.pictures import picture as pixels
+    from caecodec.pictures import saving
 
-    return pixels.to_image(opening.decode(data, device, precision, limits))
+    return saving.to_image(opening.decode(data, device, precision, limits))
 
 
 def bit_allocation(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> BitAllocation:

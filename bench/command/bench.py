@@ -222,7 +222,7 @@ def report_page(
     from caecodec.bench.metrics import bdrate
     from caecodec.bench.page import build
     from caecodec.bench.page import view as page_view
-    from caecodec.files.jobs import make_folder, write_atomically
+    from caecodec.files.writing import make_folder, write_atomically
 
     bdrate.require_bjontegaard()
     views = build.NOTHING_SHOWN

@@ -14,10 +14,10 @@ import caecodec
 from caecodec.bench.metrics import metrics
 from caecodec.bench.rd.report import NOTHING, Table
 from caecodec.errors import UsageError
-from caecodec.files import jobs
+from caecodec.files import jobs, writing
 from caecodec.format import container
 from caecodec.limits import DEFAULT_LIMITS, Limits
-from caecodec.pictures import picture as pixels
+from caecodec.pictures import pillow
 
 _JPEG_XL = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
 _INSTALL = "pip install caecodec[bench]"
@@ -83,10 +83,10 @@ class Comparison:
 
 def read(name: str, limits: Limits = DEFAULT_LIMITS, *, with_bits: bool = False) -> Source:
     """A file of any format -> Source. Raises CaecodecError; UsageError where a plugin of Pillow is missing."""
-    data = jobs.read_bytes(name)
+    data = writing.read_bytes(name)
     bits, notes = None, []
     if data.startswith(container.MAGIC) or name.lower().endswith(jobs.SUFFIX):
-        picture = pixels.from_image(caecodec.decode(data, limits=limits), limits)
+        picture = pillow.from_image(caecodec.decode(data, limits=limits), limits)
         if with_bits:
             try:
                 bits = caecodec.bit_allocation(data, limits=limits).cells
@@ -94,7 +94,7 @@ def read(name: str, limits: Limits = DEFAULT_LIMITS, *, with_bits: bool = False)
                 notes.append(f"no map of its bits: {exc}")
     else:
         _register_plugin(data)
-        picture = pixels.open_picture(data, limits)
+        picture = pillow.open_picture(data, limits)
     notes += picture.notes
     if picture.alpha is not None and picture.alpha.min() < 255:
         notes.append("transparency is left out")

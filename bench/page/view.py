@@ -20,6 +20,7 @@ from caecodec.bench.viewer import viewer
 from caecodec.bench.viewer.viewer import Shown
 from caecodec.errors import UsageError
 from caecodec.latents.allocation import BitAllocation
+from caecodec.pictures import cells
 
 DEFAULT_PICTURES = 2  # of the pictures given: every one adds megabytes to the page
 
@@ -109,7 +110,7 @@ def _map(title: str, about: str, bits: NDArray[np.floating[Any]], pixels: Pixels
         "label": f"{label} Arrow keys read blocks.",
         "width": width,
         "height": height,
-        "side": viewer.CELL,
+        "side": cells.CELL,
         "cells": [[round(float(value), 1) for value in row] for row in bits],
         "low": "0 bits",
         "high": f"{top:.0f} bits" + (f" and more, at most {most:.0f}" if most > top else ""),

@@ -20,7 +20,7 @@ from caecodec.bench.rd.report import Table
 from caecodec.codecs.codec import Codec
 from caecodec.codecs.opening import open_codec
 from caecodec.errors import UsageError
-from caecodec.files.jobs import make_folder, write_atomically
+from caecodec.files.writing import make_folder, write_atomically
 from caecodec.models.data import datasets
 from caecodec.models.data.datasets import SmallSet
 from caecodec.models.export.model_file import load_checkpoint

@@ -13,7 +13,7 @@ from caecodec.bench.metrics import bdrate
 from caecodec.bench.rd.report import NOTHING, Table
 from caecodec.bench.small.run import ASKED_SET, LIBRARIES, MODELS, NOT_AT_HAND, OURS, Row, SmallResults
 from caecodec.errors import FileSystemError, UsageError
-from caecodec.files.jobs import make_folder
+from caecodec.files.writing import make_folder
 
 
 def bytes_at(of: bdrate.Curve, psnr: float) -> float | None:

@@ -29,7 +29,7 @@ from caecodec.bench.rd.run import environment
 from caecodec.codecs.codec import Codec
 from caecodec.codecs.opening import open_codec
 from caecodec.errors import FileSystemError, UsageError
-from caecodec.files.jobs import make_folder, write_atomically
+from caecodec.files.writing import make_folder, write_atomically
 from caecodec.format import container
 from caecodec.models.data import datasets
 from caecodec.models.export.model_file import load_checkpoint

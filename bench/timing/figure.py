@@ -9,7 +9,7 @@ from typing import Any
 from caecodec.bench.timing.report import seconds, slope
 from caecodec.bench.timing.results import GrowthResults
 from caecodec.errors import FileSystemError, UsageError
-from caecodec.files.jobs import make_folder
+from caecodec.files.writing import make_folder
 
 _PARTS = {"encode": "-", "decode": "--"}
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from caecodec.errors import FileSystemError, UsageError
-from caecodec.files.jobs import make_folder, write_atomically
+from caecodec.files.writing import make_folder, write_atomically
 
 FORMAT = 2
 _DIGITS = 5

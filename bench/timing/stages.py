@@ -21,14 +21,15 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from caecodec.bench.rd.report import NOTHING, Table
 from caecodec.bench.timing.processes import environment
-from caecodec.codecs import lossless, opening, photo
-from caecodec.engines.torch.photo import Engine
+from caecodec.codecs import opening, photo
+from caecodec.engines.torch.photo import TorchPhotoEngine as Engine
 from caecodec.entropy import range_coder
 from caecodec.errors import UsageError
 from caecodec.format import container
 from caecodec.latents import photo as latents
 from caecodec.latents import photo_network, symbol_coders
 from caecodec.pictures.picture import Picture
+from caecodec.search import choice
 
 # stage -> the functions it is made of; what a stage calls that is a stage itself counts there
 STAGES: dict[str, tuple[tuple[Any, str], ...]] = {
@@ -44,7 +45,7 @@ STAGES: dict[str, tuple[tuple[Any, str], ...]] = {
         (range_coder.Decoder, "decode"),
     ),
     "latents, the rest": ((latents.LatentCodec, "_walk"), (latents, "checksum"), (latents, "confirm")),
-    "lossless look": ((lossless, "promising"),),
+    "lossless look": ((choice, "promising"),),
 }
 
 

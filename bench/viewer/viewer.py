@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-CELL = 16  # pixels of a side of what one value of a bit map stands for
+from caecodec.pictures import cells
+
 TOP_PERCENTILE = 99  # of all cells: the few that hold most would leave the others dark
 WEBP_MAX_SIDE = 16383
 # nine even steps of matplotlib's inferno
@@ -80,7 +81,7 @@ def fragment(title: str, shown: Sequence[Shown]) -> str:
     (width, height), *others = (_size(s.image) for s in shown)
     if any(size != (width, height) for size in others):
         raise ValueError("the pictures of a viewer are of one size")
-    rows, columns = -(-height // CELL), -(-width // CELL)
+    rows, columns = cells.count(width, height)
     maps = [s.bits for s in shown if s.bits is not None]
     if any(bits.shape != (rows, columns) for bits in maps):
         raise ValueError(f"a map of {width}x{height} pixels has {rows} rows and {columns} columns")
@@ -89,7 +90,7 @@ def fragment(title: str, shown: Sequence[Shown]) -> str:
     # cells at the right and bottom edges may reach beyond the picture
     style = (
         f"--w:{width};--h:{height};--at:50%;--cut:50%;"
-        f"--map-w:{100 * columns * CELL / width:.6g}%;--map-h:{100 * rows * CELL / height:.6g}%"
+        f"--map-w:{100 * columns * cells.CELL / width:.6g}%;--map-h:{100 * rows * cells.CELL / height:.6g}%"
     )
     left, right = shown[:2]
     return f"""<figure class="cae-viewer" data-zoom="fit" style="{style}">

@@ -23,7 +23,7 @@ from PIL import Image, ImageOps
 
 from caecodec.bench.codecs.protocol import Pixels
 from caecodec.errors import CaecodecError, FileSystemError, InputImageError, UsageError
-from caecodec.files.jobs import make_folder, write_atomically
+from caecodec.files.writing import make_folder, write_atomically
 
 MANIFEST = Path(__file__).parents[1] / "anchors" / "words.tsv"
 _COLUMNS = ("file", "repository", "blob", "path", "licence", "box", "scale", "sha256")

@@ -21,7 +21,7 @@ from caecodec.bench.timing.worker import nearest
 from caecodec.bench.words import reader
 from caecodec.bench.words.reader import Tesseract, Word
 from caecodec.errors import FileSystemError, UsageError
-from caecodec.files.jobs import make_folder, write_atomically
+from caecodec.files.writing import make_folder, write_atomically
 
 FORMAT = 1
 KIND = "words"

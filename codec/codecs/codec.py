@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,11 @@ from caecodec.errors import UsageError
 from caecodec.format import container
 from caecodec.format.container import Container
 from caecodec.latents.allocation import BitAllocation
-from caecodec.pictures import picture as pixels
+from caecodec.models.networks.trade import Trade
+from caecodec.pictures import planes
 from caecodec.pictures.picture import Picture
-from caecodec.search.effort import DEFAULT_EFFORT, Effort
-from caecodec.zoo import find
+from caecodec.tune import Tune
+from caecodec.zoo import file
 
 Pixels = NDArray[np.uint8]
 Latents = NDArray[Any]  # integers: int32 of a network, uint8 where they are the pixels themselves
@@ -34,8 +35,9 @@ class Codec(ABC):
     that made it looks inside.
     """
 
-    model: find.Model
+    model: file.Model
     batch = 1  # pictures that are worth coding together
+    exact = False  # whether pixels come back as they were
 
     @abstractmethod
     def analyse(self, picture: Picture, progress: Progress = no_progress) -> Iterator[Any]:
@@ -65,30 +67,25 @@ class Codec(ABC):
     ) -> Pixels:
         """Pixels (height, width[, 3]) from latents of tiles, taken in raster order as they are needed."""
 
-    def encode(
-        self, picture: Picture, quality: int, progress: Progress = no_progress, effort: Effort = DEFAULT_EFFORT
-    ) -> bytes:
-        """Picture -> the bytes of a .cae file. Raises UsageError for a quality outside 1..100, InputImageError."""
+    def encode(self, picture: Picture, quality: int, progress: Progress = no_progress) -> bytes:
+        """Picture -> the bytes of a .cae file, without any search (`caecodec.search.choice` has it).
+
+        Raises UsageError for a quality outside 1..100, InputImageError.
+        """
         check_quality(quality)
-        tiles = self.prepared(picture, self.analyse(picture), quality, progress, effort)
-        streams = [self.code_tile(tile, quality)[0] for tile in tiles]
+        streams = [self.code_tile(tile, quality)[0] for tile in self.analyse(picture, progress)]
         return self.wrap(picture, quality, streams, sections_of(picture))
 
-    def ready(self, tile: Any, effort: Effort) -> Any:
-        """Analysed tile -> what `effort` makes of it at once, at any quality. The default leaves it as it is."""
+    def ready(self, tile: Any, strength: float, tune: Tune) -> Any:
+        """Analysed tile -> one that is rounded so: strength as in `caecodec.entropy.rounding`, 0 rounds to nearest.
+
+        The default leaves it as it is: only photo models know the difference.
+        """
         return tile
 
-    def prepared(
-        self, picture: Picture, tiles: Iterable[Any], quality: int, progress: Progress, effort: Effort
-    ) -> Iterator[Any]:
-        """Analysed tiles -> tiles as they are to be coded at one quality, with what `effort` allows to improve them.
-
-        The default only makes them `ready`: only photo models know more.
-        """
-        count = tile_count(picture)
-        for number, tile in enumerate(tiles):
-            yield self.ready(tile, effort)
-            progress((number + 1) / count)
+    def trade(self, quality: int, tune: Tune) -> Trade | None:
+        """What bits are given for at a quality; None where the model does not say."""
+        return None
 
     def encode_many(self, pictures: Sequence[Picture], quality: int) -> list[bytes]:
         """Pictures that the model takes -> their files."""
@@ -130,12 +127,6 @@ class Codec(ABC):
         return picture_of(parsed, lambda: self.synthesise(*size_of(parsed), parsed.quality, latents, progress))
 
 
-def tile_count(picture: Picture) -> int:
-    """Tiles of a picture."""
-    rows, columns = container.tile_grid(picture.width, picture.height)
-    return rows * columns
-
-
 def size_of(parsed: Container) -> tuple[int, int, bool]:
     """Width, height, gray."""
     return parsed.width, parsed.height, parsed.gray
@@ -146,7 +137,7 @@ def picture_of(parsed: Container, colour: Callable[[], Pixels]) -> Picture:
     alpha = None
     if container.TAG_ALPHA in parsed.sections:
         data = parsed.sections[container.TAG_ALPHA]
-        alpha = pixels.decompress(data, parsed.width, parsed.height, True, "the alpha section")
+        alpha = planes.decompress(data, parsed.width, parsed.height, True, "the alpha section")
     metadata = {container.SECTION_NAMES[t]: d for t, d in parsed.sections.items() if t != container.TAG_ALPHA}
     return Picture(colour(), alpha, **metadata)  # type: ignore[arg-type]
 
@@ -156,7 +147,7 @@ def sections_of(picture: Picture) -> dict[bytes, bytes]:
     tags = (container.TAG_EXIF, container.TAG_ICC, container.TAG_XMP)
     sections = {t: data for t, data in zip(tags, (picture.exif, picture.icc, picture.xmp), strict=True) if data}
     if picture.alpha is not None:
-        sections[container.TAG_ALPHA] = pixels.compress(picture.alpha)
+        sections[container.TAG_ALPHA] = planes.compress(picture.alpha)
     return sections
 
 

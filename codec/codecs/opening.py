@@ -3,62 +3,32 @@
 from __future__ import annotations
 
 import functools
-import io
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
-
-import numpy as np
+import importlib
 
 from caecodec.codecs.codec import Codec, Progress, no_progress
 from caecodec.codecs.lossless import NAME, LosslessCodec
-from caecodec.engines.torch import start
-from caecodec.errors import CaecodecError, ModelError
+from caecodec.engines.opening import whole
+from caecodec.errors import ModelError
 from caecodec.format import container
 from caecodec.format.container import LOSSLESS_ID, Container
 from caecodec.limits import DEFAULT_LIMITS, Limits
-from caecodec.pictures import picture
+from caecodec.pictures import planes
 from caecodec.pictures.picture import Picture
 from caecodec.zoo import find
-
-Maker = Callable[[find.Model, str, str], Codec]
-
-
-# their modules import torch, which a lossless file does without
-def _photo() -> Maker:
-    start.load()
-    from caecodec.codecs.photo import PhotoCodec
-
-    return PhotoCodec
-
-
-def _autoencoder() -> Maker:
-    start.load()
-    from caecodec.codecs.small import AutoencoderCodec
-
-    return AutoencoderCodec
-
-
-def _tiny() -> Maker:
-    start.load()
-    from caecodec.codecs.small import TinyCodec
-
-    return TinyCodec
-
-
-FAMILIES: dict[str, Callable[[], Maker]] = {"photo": _photo, "autoencoder": _autoencoder, "tiny": _tiny}
+from caecodec.zoo.families import FAMILIES
+from caecodec.zoo.file import ModelInfo
 
 
 @functools.lru_cache(maxsize=2)
-def _open(info: find.ModelInfo, device: str, precision: str) -> Codec:
+def _open(info: ModelInfo, device: str, precision: str) -> Codec:
     model = find.load(str(info.path))
-    if model.info.family not in FAMILIES:
-        raise ModelError(f"{info.path}: model family {model.info.family!r} needs a newer caecodec")
-    try:
-        return FAMILIES[model.info.family]()(model, device, precision)
-    except CaecodecError:
-        raise
-    except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as exc:
-        raise ModelError(f"{info.path}: not a whole model of family {model.info.family} ({exc})") from exc
+    name = model.info.family
+    if name not in FAMILIES:
+        raise ModelError(f"{info.path}: model family {name!r} needs a newer caecodec")
+    made = getattr(importlib.import_module(f"caecodec.codecs.{name}"), FAMILIES[name].codec)
+    with whole(info):
+        codec: Codec = made(model, device, precision)
+    return codec
 
 
 def open_codec(model: str | bytes | None = None, device: str = "auto", precision: str = "auto") -> Codec:
@@ -87,13 +57,5 @@ def verify(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Container:
         pass
     if container.TAG_ALPHA in parsed.sections:
         alpha = parsed.sections[container.TAG_ALPHA]
-        picture.decompress(alpha, parsed.width, parsed.height, True, "the alpha section")
+        planes.decompress(alpha, parsed.width, parsed.height, True, "the alpha section")
     return parsed
-
-
-def packed(arrays: Mapping[str, object], names: Sequence[str]) -> bytes:
-    """Arrays, and the names of the pictures they are of -> the bytes of an .npz file."""
-    stream = io.BytesIO()
-    every: dict[str, Any] = {"names": np.array(names)} | {key: np.asarray(value) for key, value in arrays.items()}
-    np.savez(stream, **every)
-    return stream.getvalue()

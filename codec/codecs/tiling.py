@@ -1,13 +1,21 @@
-"""Tiles of a picture and the halo around them. All extents are half-open; pure arithmetic."""
+"""Tiles of a picture and the halo around them. All extents are half-open."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from caecodec.format.container import TILE, tile_grid
+from caecodec.pictures import cells
+from caecodec.pictures.cells import CELL
 
-CELL = 16  # pixels to a position of y
+Pixels = NDArray[np.uint8]
+Latents = NDArray[Any]
+
 TILE_CELLS = TILE // CELL
 
 
@@ -33,15 +41,10 @@ class Tile:
         return Region(self.top, self.bottom, self.left, self.right, 0, 0)
 
 
-def cells(width: int, height: int) -> tuple[int, int]:
-    """Extent of y for a picture of this size in pixels: rows, columns."""
-    return -(-height // CELL), -(-width // CELL)
-
-
 def tiles(width: int, height: int) -> Iterator[Tile]:
     """Tiles in raster order."""
     rows, columns = tile_grid(width, height)
-    high, wide = cells(width, height)
+    high, wide = cells.count(width, height)
     for r in range(rows):
         for c in range(columns):
             top, left = r * TILE_CELLS, c * TILE_CELLS
@@ -65,3 +68,39 @@ def with_halo(tile: Tile, halo: int, extent: tuple[int, int]) -> Region:
     top, left = max(0, tile.top - halo), max(0, tile.left - halo)
     bottom, right = min(extent[0], tile.bottom + halo), min(extent[1], tile.right + halo)
     return Region(top, bottom, left, right, tile.top - top, tile.left - left)
+
+
+def border(tile: Tile, width: int, extent: tuple[int, int]) -> NDArray[np.bool_]:
+    """Cells of a tile (h, w) within `width` cells of an edge that it shares with another."""
+    found = np.zeros(tile.shape, np.bool_)
+    found[: width if tile.top else 0] = True
+    found[:, : width if tile.left else 0] = True
+    found[tile.shape[0] - (width if tile.bottom < extent[0] else 0) :] = True
+    found[:, tile.shape[1] - (width if tile.right < extent[1] else 0) :] = True
+    return found
+
+
+def rows_of(latents: Latents, row: int, region: Region) -> Latents:
+    """The part of one row of tiles that lies in `region`; no rows where they do not touch."""
+    start = row * TILE_CELLS
+    top, bottom = max(0, region.top - start), max(0, region.bottom - start)
+    return latents[top:bottom, region.left : region.right]
+
+
+def cut(colour: Pixels, region: Region) -> Pixels:
+    """A region of the picture (H, W[, 3]) -> (h, w, 3), whole cells."""
+    rows = slice(region.top * CELL, region.bottom * CELL)
+    return cells.filled(colour[rows, region.left * CELL : region.right * CELL])
+
+
+def inside(colour: Pixels, tile: Tile) -> Pixels:
+    """A tile's part of the picture (H, W[, 3]), as a view."""
+    return colour[tile.top * CELL : tile.bottom * CELL, tile.left * CELL : tile.right * CELL]
+
+
+def paste(colour: Pixels, block: Pixels, tile: Tile, region: Region) -> None:
+    """Put the inside of a synthesised region (h, w, 3) into the picture."""
+    target = inside(colour, tile)
+    top, left = region.inner_top * CELL, region.inner_left * CELL
+    part = block[top : top + target.shape[0], left : left + target.shape[1]]
+    target[...] = cells.as_asked(part, gray=True) if target.ndim == 2 else part

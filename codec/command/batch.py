@@ -13,6 +13,7 @@ import click
 from caecodec.command.terminal import settle
 from caecodec.errors import FileSystemError
 from caecodec.files import jobs as files
+from caecodec.files import writing
 
 Outcome = tuple[files.Job, bytes | Exception, dict[str, Any]]  # an output or what went wrong, and facts of it
 
@@ -40,14 +41,14 @@ def run_batch(
     jobs = files.plan(
         inputs, recursive=recursive, output=output, output_dir=output_dir, suffix=suffix, suffixes=suffixes
     )
-    to_stream = any(files.is_stream(job.target) for job in jobs)
+    to_stream = any(writing.is_stream(job.target) for job in jobs)
     start = time.perf_counter()
     written = 0
 
     def write(waiting: list[tuple[files.Job, bytes, dict[str, Any]]]) -> Iterator[tuple[str, Exception | None]]:
         nonlocal written
         outputs = [(job.target, data) for job, data, _ in waiting]
-        done = files.write_many(outputs, overwrite=force, make_folders=output_dir is not None)
+        done = writing.write_many(outputs, overwrite=force, make_folders=output_dir is not None)
         for (job, _, facts), (_, failure) in zip(waiting, done, strict=True):
             if failure is None:
                 written += 1
@@ -62,7 +63,7 @@ def run_batch(
     def outcomes() -> Iterator[tuple[str, Exception | None]]:
         todo = []
         for job in jobs:
-            if force or files.is_stream(job.target) or not os.path.lexists(job.target):
+            if force or writing.is_stream(job.target) or not os.path.lexists(job.target):
                 todo.append(job)
             elif not skip_existing:
                 hint = "-f overwrites it, --skip-existing leaves it"

@@ -17,6 +17,7 @@ from caecodec.command.options import machine_options, many_files_options, report
 from caecodec.command.terminal import ProgressLine, interruptible, warn
 from caecodec.errors import CaecodecError, UsageError
 from caecodec.files import jobs as files
+from caecodec.files import writing
 from caecodec.limits import Limits
 from caecodec.search.effort import DEFAULT_QUALITY, TUNES, Effort, Tune
 
@@ -77,7 +78,8 @@ def encode(
     limits = Limits(pixels=max_pixels)
     if model is not None and (batch["recursive"] or len(inputs) > 1):
         _leave_cores_to_batches(model)
-    from caecodec.pictures import picture as pixels
+    from caecodec.pictures import pillow
+    from caecodec.search import choice
     from caecodec.search import target as rate
 
     size = None if target_size is None else rate.parse_size(target_size)
@@ -85,8 +87,8 @@ def encode(
     target = rate.Target(size, target_bpp, target_psnr, target_ssimulacra2) if aimed else None
 
     def read(job: files.Job) -> tuple[int, Any]:
-        data = files.read_bytes(job.source)
-        picture = pixels.open_picture(data, limits, keep_metadata=not strip)
+        data = writing.read_bytes(job.source)
+        picture = pillow.open_picture(data, limits, keep_metadata=not strip)
         for note in picture.notes:
             if not batch["quiet"]:
                 warn(f"{job.source}: {note}")
@@ -143,7 +145,7 @@ def encode(
                         encoded, used = found.data, found.quality
                     else:
                         used = quality or DEFAULT_QUALITY
-                        encoded = coder.encode(picture, used, progress.update, how)
+                        encoded = choice.encode(coder, picture, used, progress.update, how)
             except Exception as exc:
                 yield job, exc, {}
             else:
@@ -194,18 +196,18 @@ def decode(inputs: tuple[str, ...], suffix: str, device: str, precision: str, ma
     """Decode .cae files to pictures (.png, or what the output's suffix says)."""
     suffix = suffix if suffix.startswith(".") else f".{suffix}"
     output = batch["output"]
-    kind = suffix if output is None or files.is_stream(output) else Path(output).suffix
+    kind = suffix if output is None or writing.is_stream(output) else Path(output).suffix
     limits = Limits(pixels=max_pixels)
-    from caecodec.pictures import picture as pixels
+    from caecodec.pictures import saving
 
-    pixels.check_suffix(kind)
+    saving.check_suffix(kind)
 
     def parse_each(jobs: Iterable[files.Job]) -> Iterator[tuple[tuple[files.Job, int], Any]]:
         from caecodec.format import container
 
         for job in jobs:
             try:
-                data = files.read_bytes(job.source)
+                data = writing.read_bytes(job.source)
                 yield (job, len(data)), container.parse(data, limits)  # a bad file is refused before torch is imported
             except Exception as exc:
                 yield (job, 0), exc
@@ -227,7 +229,7 @@ def decode(inputs: tuple[str, ...], suffix: str, device: str, precision: str, ma
             try:
                 if isinstance(made, Exception):
                     raise made
-                saved = pixels.saved(made, kind)
+                saved = saving.saved(made, kind)
             except Exception as exc:
                 yield job, exc, {}
             else:

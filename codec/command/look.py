@@ -11,7 +11,7 @@ import click
 from caecodec.command.options import debug_option, machine_options, max_pixels_option, reporting_options
 from caecodec.command.terminal import each, warn
 from caecodec.errors import FileSystemError
-from caecodec.files import jobs
+from caecodec.files import jobs, writing
 from caecodec.limits import Limits
 
 
@@ -25,7 +25,7 @@ def info(inputs: tuple[str, ...], max_pixels: int, quiet: bool, as_json: bool) -
     def one(source: str) -> None:
         from caecodec.format import record
 
-        facts = record.info(jobs.read_bytes(source), Limits(pixels=max_pixels))
+        facts = record.info(writing.read_bytes(source), Limits(pixels=max_pixels))
         if as_json:
             click.echo(json.dumps({"file": source} | facts.to_dict()))
             return
@@ -50,7 +50,7 @@ def verify(inputs: tuple[str, ...], max_pixels: int, quiet: bool, as_json: bool)
     def one(source: str) -> None:
         from caecodec.format import container
 
-        data = jobs.read_bytes(source)
+        data = writing.read_bytes(source)
         limits = Limits(pixels=max_pixels)
         container.parse(data, limits)
         from caecodec.codecs import opening
@@ -125,17 +125,17 @@ def latents(
                                          y0, y1, ... one by one where they are not
     numpy.load("latents.npz")["names"]   the files, in the same order
     """
-    from caecodec.pictures import picture as pixels
+    from caecodec.pictures import pillow
 
     names = [source for source, _ in jobs.find_inputs(inputs, recursive, jobs.PICTURE_SUFFIXES)]
-    if not force and not jobs.is_stream(output) and os.path.lexists(output):
+    if not force and not writing.is_stream(output) and os.path.lexists(output):
         raise FileSystemError(f"{output} exists; -f overwrites it")
     limits = Limits(pixels=max_pixels)
     found: list[Any] = []
     good: list[str] = []
 
     def one(name: str) -> None:
-        picture = pixels.open_picture(jobs.read_bytes(name), limits, keep_metadata=False)
+        picture = pillow.open_picture(writing.read_bytes(name), limits, keep_metadata=False)
         from caecodec.codecs import opening
 
         coder = opening.open_codec(model, device, precision)
@@ -162,6 +162,6 @@ def latents(
 
             same = len({y.shape for y in found}) == 1
             arrays = opening.packed({"y": found} if same else {f"y{i}": y for i, y in enumerate(found)}, good)
-            jobs.write_atomically(output, arrays, overwrite=force)
+            writing.write_atomically(output, arrays, overwrite=force)
             shape = "x".join(map(str, found[0].shape)) if same else "several sizes"
-            click.echo(f"{output}: {len(found)} pictures, y of {shape}", err=jobs.is_stream(output))
+            click.echo(f"{output}: {len(found)} pictures, y of {shape}", err=writing.is_stream(output))

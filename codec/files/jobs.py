@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import secrets
-import stat
-import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from caecodec.errors import FileSystemError, UsageError
+from caecodec.errors import UsageError
+from caecodec.files.writing import STDIO
 
-STDIO = "-"
 SUFFIX = ".cae"
 PICTURE_SUFFIXES = frozenset(
     (".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tga", ".tif", ".tiff", ".webp")
@@ -26,157 +22,6 @@ class Job:
 
     source: str
     target: str
-
-
-def read_bytes(source: str) -> bytes:
-    """The whole of a file or of standard input. Raises FileSystemError."""
-    try:
-        if source == STDIO:
-            if sys.stdin is None:
-                raise FileSystemError("standard input is closed")
-            return sys.stdin.buffer.read()
-        return Path(source).read_bytes()
-    except OSError as exc:
-        raise FileSystemError(_reason(exc)) from exc
-
-
-def is_stream(target: str) -> bool:
-    """Whether bytes go straight to `target`: standard output, a pipe or a device, which no rename may replace."""
-    if target == STDIO:
-        return True
-    try:
-        mode = Path(target).stat().st_mode
-    except OSError:
-        return False
-    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
-
-
-def write_atomically(target: str, data: bytes, *, overwrite: bool) -> None:
-    """Write `data` so that `target` appears whole or not at all. Raises FileSystemError; BrokenPipeError of a stream.
-
-    A temporary file in the same folder is filled, synced and renamed. What a symbolic link points to is replaced, the
-    link stays.
-    """
-    ((_, failure),) = write_many([(target, data)], overwrite=overwrite)
-    if failure is not None:
-        raise failure
-
-
-def write_many(
-    outputs: Sequence[tuple[str, bytes]], *, overwrite: bool, make_folders: bool = False
-) -> list[tuple[str, Exception | None]]:
-    """Write files as `write_atomically`, many of them with one sync; what went wrong with each, or None.
-
-    A sync for each of thousands of small files would take most of the time of a batch.
-    """
-    failures: dict[int, Exception] = {}
-    waiting: dict[int, tuple[Path, Path]] = {}
-    try:
-        for number, (target, data) in enumerate(outputs):
-            try:
-                if is_stream(target):
-                    _write_stream(target, data)
-                else:
-                    if make_folders:
-                        make_folder(Path(target).parent)
-                    path = Path(os.path.realpath(target))
-                    # not made from the target's name, which may be as long as names can be
-                    waiting[number] = path.with_name(f".caecodec-{secrets.token_hex(8)}.tmp"), path
-                    _fill(*waiting[number], data, sync=len(outputs) == 1 or not hasattr(os, "sync"))
-            except Exception as exc:  # out of memory, say
-                failures[number] = exc
-        if len(outputs) > 1 and hasattr(os, "sync"):
-            os.sync()
-        for number, (temporary, path) in waiting.items():
-            if number in failures:
-                continue
-            try:
-                _publish(temporary, path, overwrite)
-            except Exception as exc:
-                failures[number] = exc
-        for folder in {path.parent for number, (_, path) in waiting.items() if number not in failures}:
-            _sync_folder(folder)
-    finally:
-        for temporary, _ in waiting.values():
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-    return [(target, _as_ours(target, failures.get(number))) for number, (target, _) in enumerate(outputs)]
-
-
-def _as_ours(target: str, failure: Exception | None) -> Exception | None:
-    if not isinstance(failure, OSError) or isinstance(failure, BrokenPipeError):
-        return failure
-    error = FileSystemError(f"cannot write {target}: {_reason(failure)}")
-    error.__cause__ = failure
-    return error
-
-
-def _fill(temporary: Path, path: Path, data: bytes, *, sync: bool) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(temporary, flags, _mode_of(path))
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(data)
-        if sync:
-            stream.flush()
-            os.fsync(stream.fileno())
-
-
-def _write_stream(target: str, data: bytes) -> None:
-    try:
-        if target == STDIO:
-            if sys.stdout is None:
-                raise FileSystemError("standard output is closed")
-            sys.stdout.buffer.write(data)
-            sys.stdout.buffer.flush()
-        else:
-            with open(target, "wb") as stream:  # noqa: PTH123
-                stream.write(data)
-    except BrokenPipeError:
-        raise
-    except OSError as exc:
-        raise FileSystemError(f"cannot write {target}: {_reason(exc)}") from exc
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder and its parents. Raises FileSystemError."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as exc:
-        raise FileSystemError(f"cannot make the folder {folder}: {_reason(exc)}") from exc
-
-
-def _publish(temporary: Path, path: Path, overwrite: bool) -> None:
-    if overwrite:
-        os.replace(temporary, path)
-        return
-    try:
-        os.link(temporary, path)  # unlike rename it never replaces what appeared meanwhile
-    except FileExistsError as exc:
-        raise FileSystemError(f"{path} exists; -f overwrites it") from exc
-    except OSError as exc:  # a file system without hard links
-        if path.exists():
-            raise FileSystemError(f"{path} exists; -f overwrites it") from exc
-        os.replace(temporary, path)
-
-
-def _mode_of(path: Path) -> int:
-    with contextlib.suppress(OSError):
-        return stat.S_IMODE(path.stat().st_mode)
-    return 0o666  # less the umask
-
-
-def _sync_folder(folder: Path) -> None:
-    # a rename is durable once its folder is; not every system can open a folder
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _reason(exc: OSError) -> str:
-    return exc.strerror or str(exc)
 
 
 def find_inputs(sources: Iterable[str], recursive: bool, suffixes: frozenset[str]) -> Iterator[tuple[str, Path | None]]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-CELL = 16  # pixels to a position of y
 HYPER_CELLS = 4  # positions of y to one of z, in a row or a column
 
 Bits = NDArray[np.float32]

@@ -4,14 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 from caecodec.errors import UsageError
+from caecodec.tune import TUNES, Tune
 
 DEFAULT_QUALITY = 75
-EFFORTS = range(1, 10)
-Tune = Literal["eye", "psnr"]
-TUNES: tuple[Tune, ...] = get_args(Tune)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What an encoder does at one effort.
+
+    weighs: rate against distortion while rounding, or rounds to nearest. rounds: of choosing all symbols again, each
+    with what they cost later on (see `caecodec.engines.torch.refine`).
+    """
+
+    weighs: bool = True
+    rounds: int = 0
+
+
+WORK = {
+    1: Work(weighs=False),
+    2: Work(),
+    3: Work(rounds=1),
+    4: Work(rounds=3),
+    5: Work(rounds=6),
+    6: Work(rounds=12),
+    7: Work(rounds=24),
+    8: Work(rounds=60),
+    9: Work(rounds=240),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +52,15 @@ class Effort:
     tune: Tune = "eye"
 
     def __post_init__(self) -> None:
-        if isinstance(self.level, bool) or self.level not in EFFORTS:
+        if isinstance(self.level, bool) or self.level not in WORK:
             raise UsageError(f"effort {self.level!r}: choose a whole number from 1 to 9")
         if self.tune not in TUNES:
             raise UsageError(f"tune {self.tune!r}: choose {' or '.join(TUNES)}")
+
+    @property
+    def work(self) -> Work:
+        """What that means."""
+        return WORK[self.level]
 
 
 DEFAULT_EFFORT = Effort()

@@ -9,17 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from caecodec.codecs import lossless
+from caecodec.codecs.codec import Codec, Pixels, Progress, sections_of
 from caecodec.errors import UsageError
 from caecodec.format import container
 from caecodec.pictures import ssimulacra2
 from caecodec.pictures.picture import Picture, mse
-from caecodec.search.effort import DEFAULT_EFFORT, Effort, Tune
-
-if TYPE_CHECKING:  # targets are checked before torch is imported
-    from caecodec.codecs.codec import Codec, Pixels, Progress
+from caecodec.search import choice, improve
+from caecodec.search.effort import DEFAULT_EFFORT, Effort
+from caecodec.tune import Tune
 
 _TRIES = 4  # qualities at which latents are refined for one target
 
@@ -143,7 +143,7 @@ def _with_effort(
     for tried in range(_TRIES):
         if not 1 <= quality <= 100 or (tried and effort.stop()):
             break
-        data = codec.encode(picture, quality, progress, effort)
+        data = choice.encode(codec, picture, quality, progress, effort)
         shown = _measured(codec, picture, data, target, effort)
         good = len(data) <= target.budget(picture) if wanted is None else shown >= wanted
         if tried == 0:
@@ -164,16 +164,16 @@ def _found(codec: Codec, picture: Picture, target: Target, progress: Progress, e
     quick = replace(effort, level=min(effort.level, DEFAULT_EFFORT.level))
 
     def tiles() -> list[Any]:
-        return [codec.ready(tile, quick) for tile in codec.analyse(picture, progress)]
+        return [improve.ready(codec, tile, quick) for tile in codec.analyse(picture, progress)]
 
     if target.wanted is not None:
         found = _for_measure(codec, picture, tiles(), target, target.wanted)
-        if found is not None and not lossless.promising(picture, len(found.data)):
+        if found is not None and not choice.promising(picture, len(found.data)):
             return found
         exact = lossless.LosslessCodec().encode(picture)
         return found if found is not None and len(found.data) < len(exact) else Found(exact, lossless.QUALITY)
     budget = target.budget(picture)
-    if lossless.promising(picture, budget) and len(exact := lossless.LosslessCodec().encode(picture)) <= budget:
+    if choice.promising(picture, budget) and len(exact := lossless.LosslessCodec().encode(picture)) <= budget:
         return Found(exact, lossless.QUALITY)
     return _for_size(codec, picture, tiles(), budget)
 
@@ -185,8 +185,6 @@ def _measured(codec: Codec, picture: Picture, data: bytes, target: Target, effor
 
 
 def _for_size(codec: Codec, picture: Picture, tiles: list[Any], budget: int) -> Found:
-    from caecodec.codecs.codec import sections_of
-
     sections = sections_of(picture)  # compressing alpha once
     beside = len(codec.wrap(picture, 1, [b""] * len(tiles), sections))
 
@@ -217,8 +215,6 @@ def _for_size(codec: Codec, picture: Picture, tiles: list[Any], budget: int) -> 
 
 
 def _for_measure(codec: Codec, picture: Picture, tiles: list[Any], target: Target, wanted: float) -> Found | None:
-    from caecodec.codecs.codec import sections_of
-
     reached: dict[int, float] = {}
 
     def too_low(quality: int) -> bool:

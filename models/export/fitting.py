@@ -29,7 +29,7 @@ from caecodec.models.networks.rate_model import code
 from caecodec.models.networks.trade import activity
 from caecodec.pictures.picture import from_array
 from caecodec.pictures.ssimulacra2 import score
-from caecodec.zoo.find import Model, ModelInfo
+from caecodec.zoo.file import Model, ModelInfo
 
 Float = NDArray[np.float64]
 LEVELS = tuple(step / 8 for step in range(9))

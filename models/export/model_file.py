@@ -20,7 +20,7 @@ from safetensors.numpy import load_file, save
 
 from caecodec.entropy.fixed_point import QUALITIES
 from caecodec.errors import UsageError
-from caecodec.files.jobs import make_folder, write_atomically
+from caecodec.files.writing import make_folder, write_atomically
 from caecodec.models.data.pictures import validation_crops
 from caecodec.models.export import autoencoder, fitting, photo, tiny
 from caecodec.models.export.exactness import Cost, cost_of_integers, fitted_tables

@@ -12,13 +12,14 @@ from PIL import Image, ImageDraw, ImageFont
 from support import photograph
 
 import caecodec
-from caecodec.codecs import lossless
 from caecodec.codecs.lossless import LosslessCodec
 from caecodec.codecs.opening import open_codec
 from caecodec.errors import CorruptFileError
 from caecodec.format import container
 from caecodec.format.container import CHECK_BYTES, LOSSLESS_ID, TILE, Container
 from caecodec.pictures import picture as pixels
+from caecodec.pictures import planes
+from caecodec.search import choice
 
 Pixels = NDArray[np.uint8]
 RNG = np.random.default_rng(7)
@@ -172,8 +173,8 @@ SAMPLES = RNG.integers(0, 256, (3, 4, 3), np.uint8)
         stored(SAMPLES)[:-1] + b"\x02",
         stored(SAMPLES)[:-1] + b"\x03",
         bytes([stored(SAMPLES)[0] ^ 1]) + stored(SAMPLES)[1:],
-        stored(SAMPLES)[:CHECK_BYTES] + pixels.compress(SAMPLES[:2]) + b"\x02",
-        stored(SAMPLES)[:CHECK_BYTES] + pixels.compress(SAMPLES[..., 0]) + b"\x02",
+        stored(SAMPLES)[:CHECK_BYTES] + planes.compress(SAMPLES[:2]) + b"\x02",
+        stored(SAMPLES)[:CHECK_BYTES] + planes.compress(SAMPLES[..., 0]) + b"\x02",
     ],
     ids=["empty", "no samples", "too few", "no picture", "unknown kind", "wrong check", "other size", "gray PNG"],
 )
@@ -212,6 +213,6 @@ def test_it_has_no_latents_and_no_map() -> None:
 
 def test_a_look_is_enough_to_leave_photographs_alone() -> None:
     picture = pixels.from_array(photograph(256, 384))
-    assert not lossless.promising(picture, 256 * 384 // 8)
-    assert lossless.promising(pixels.from_array(CONTENT["text"]), 320 * 240 // 8)
-    assert lossless.promising(pixels.from_array(CONTENT["noise"]), 320 * 240 // 8)
+    assert not choice.promising(picture, 256 * 384 // 8)
+    assert choice.promising(pixels.from_array(CONTENT["text"]), 320 * 240 // 8)
+    assert choice.promising(pixels.from_array(CONTENT["noise"]), 320 * 240 // 8)

@@ -6,8 +6,9 @@ from support import photograph
 
 from caecodec.codecs import tiling
 from caecodec.codecs.opening import open_codec
-from caecodec.codecs.photo import PhotoCodec, cut
+from caecodec.codecs.photo import PhotoCodec
 from caecodec.format.container import TILE
+from caecodec.pictures import cells
 from caecodec.pictures.picture import Picture, from_array
 
 WIDE = (TILE + 80, TILE + 200)  # 2 x 2 tiles
@@ -25,16 +26,16 @@ def picture() -> Picture:
 
 def test_tiles_cover_the_picture_once() -> None:
     for width, height in ((1, 1), (1024, 1024), (1025, 16), (3000, 2100)):
-        covered = np.zeros(tiling.cells(width, height), int)
+        covered = np.zeros(cells.count(width, height), int)
         for tile in tiling.tiles(width, height):
             covered[tile.top : tile.bottom, tile.left : tile.right] += 1
         assert (covered == 1).all()
 
 
 def test_latents_of_tiles_equal_latents_of_the_whole(codec: PhotoCodec, picture: Picture) -> None:
-    whole_cells = tiling.cells(picture.width, picture.height)
+    whole_cells = cells.count(picture.width, picture.height)
     everything = tiling.Region(0, whole_cells[0], 0, whole_cells[1], 0, 0)
-    whole, _ = codec.engine.analyse(cut(picture.colour, everything), (slice(None), slice(None)))
+    whole, _ = codec.engine.analyse(tiling.cut(picture.colour, everything), (slice(None), slice(None)))
     for tile, analysed in zip(tiling.tiles(picture.width, picture.height), codec.analyse(picture), strict=True):
         part = whole[tile.top : tile.bottom, tile.left : tile.right]
         assert np.abs(analysed.y - part).max() < 1e-3
@@ -44,7 +45,7 @@ def test_no_seam_at_tile_borders(codec: PhotoCodec, picture: Picture) -> None:
     quality = 60
     tiles = list(tiling.tiles(picture.width, picture.height))
     coded = [codec.code_tile(analysed, quality)[1] for analysed in codec.analyse(picture)]
-    whole = np.empty((*tiling.cells(picture.width, picture.height), coded[0].shape[2]), np.int32)
+    whole = np.empty((*cells.count(picture.width, picture.height), coded[0].shape[2]), np.int32)
     for tile, y_hat in zip(tiles, coded, strict=True):
         whole[tile.top : tile.bottom, tile.left : tile.right] = y_hat
     tiled = codec.synthesise(picture.width, picture.height, False, quality, iter(coded))

@@ -140,9 +140,7 @@ def interrupt(*_: object, **__: object) -> None:
 SYNC = "os.sync" if hasattr(os, "sync") else "os.fsync"  # two files are written with one sync where there is one
 
 
-@pytest.mark.parametrize(
-    "place", ["caecodec.pictures.picture.open_picture", "caecodec.codecs.opening.open_codec", SYNC]
-)
+@pytest.mark.parametrize("place", ["caecodec.pictures.pillow.open_picture", "caecodec.codecs.opening.open_codec", SYNC])
 def test_an_interruption_is_130_and_leaves_nothing(
     picture_file: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:

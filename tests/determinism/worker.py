@@ -26,6 +26,7 @@ from caecodec.format import container
 from caecodec.latents.photo import LatentCodec
 from caecodec.latents.photo_network import EntropyNetwork
 from caecodec.pictures.picture import from_array
+from caecodec.search.choice import lossy
 from caecodec.search.effort import Effort
 
 EFFORTS = {"p1": 1, "p2": 3, "p10": 5}  # of an encoder; 2 otherwise
@@ -38,7 +39,8 @@ def compute_with_either(codec: Codec, key: str) -> None:
         arithmetic = TorchArithmetic() if zlib.crc32(key.encode()) % 2 else Arithmetic()
         tensors = codec.model.tensors
         tables = Tables.of(tensors["table.frequencies"], tensors["table.tail"])
-        codec.latents = LatentCodec(EntropyNetwork(tensors, arithmetic), tables)
+        latents = LatentCodec(EntropyNetwork(tensors, arithmetic), tables)
+        PhotoCodec.latents = property(lambda self: latents)  # type: ignore[assignment, method-assign]
 
 
 def encode(pictures: Path, out: Path) -> None:
@@ -48,7 +50,7 @@ def encode(pictures: Path, out: Path) -> None:
         quality = 10 + 80 * (zlib.crc32(name.encode()) % 97) // 97
         compute_with_either(codec, f"{out.name}/{name}")
         # by the network, whatever is smaller
-        data = Codec.encode(codec, from_array(array), quality, effort=Effort(EFFORTS.get(name, 2)))
+        data = lossy(codec, from_array(array), quality, effort=Effort(EFFORTS.get(name, 2)))
         (out / f"{name}.cae").write_bytes(data)
 
 

@@ -8,8 +8,9 @@ import pytest
 from support import contents
 
 from caecodec.errors import FileSystemError, UsageError
-from caecodec.files import jobs as files
-from caecodec.files.jobs import PICTURE_SUFFIXES, SUFFIX, Job, is_stream, plan, read_bytes, write_atomically
+from caecodec.files import writing
+from caecodec.files.jobs import PICTURE_SUFFIXES, SUFFIX, Job, plan
+from caecodec.files.writing import is_stream, read_bytes, write_atomically
 
 
 def planned(
@@ -218,4 +219,4 @@ def test_a_file_that_cannot_be_read_is_a_file_system_error(tmp_path: Path, name:
 def test_a_folder_that_cannot_be_made_is_a_file_system_error(tmp_path: Path) -> None:
     touch(tmp_path, "file")
     with pytest.raises(FileSystemError, match="cannot make the folder"):
-        files.make_folder(tmp_path / "file" / "below")
+        writing.make_folder(tmp_path / "file" / "below")

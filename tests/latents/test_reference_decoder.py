@@ -19,10 +19,11 @@ from safetensors.numpy import save_file
 from support import photograph, sealed, soft_alpha
 
 from caecodec.codecs import tiling
+from caecodec.codecs.autoencoder import AutoencoderCodec
 from caecodec.codecs.codec import Codec
 from caecodec.codecs.opening import open_codec
 from caecodec.codecs.photo import PhotoCodec
-from caecodec.codecs.small import AutoencoderCodec, TinyCodec
+from caecodec.codecs.tiny import TinyCodec
 from caecodec.entropy.range_coder import Decoder, Encoder
 from caecodec.entropy.tables import Tables
 from caecodec.errors import CorruptFileError

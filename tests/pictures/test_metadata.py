@@ -8,7 +8,9 @@ from support import encoded, photograph, png, psnr
 import caecodec
 from caecodec.errors import LimitError
 from caecodec.limits import Limits
-from caecodec.pictures.picture import Picture, from_image, open_picture, saved, to_image
+from caecodec.pictures.picture import Picture
+from caecodec.pictures.pillow import from_image, open_picture
+from caecodec.pictures.saving import saved, to_image
 
 ORIENTATION, TURNED = 274, 6
 XMP = '<x:xmpmeta xmlns:x="adobe:ns:meta/"><a>Ä</a></x:xmpmeta>'.encode()

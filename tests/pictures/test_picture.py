@@ -11,19 +11,10 @@ from support import encoded, photograph, png, psnr, soft_alpha
 import caecodec
 from caecodec.errors import CorruptFileError, InputImageError, LimitError, UsageError
 from caecodec.limits import Limits
-from caecodec.pictures.picture import (
-    NO_ALPHA,
-    SAVE_OPTIONS,
-    Picture,
-    check_suffix,
-    compress,
-    decompress,
-    from_array,
-    from_image,
-    open_picture,
-    saved,
-    to_image,
-)
+from caecodec.pictures.picture import Picture, from_array
+from caecodec.pictures.pillow import from_image, open_picture
+from caecodec.pictures.planes import compress, decompress
+from caecodec.pictures.saving import NO_ALPHA, SAVE_OPTIONS, check_suffix, saved, to_image
 
 COLOUR = photograph(33, 65)
 ALPHA = soft_alpha(33, 65)

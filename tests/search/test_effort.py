@@ -15,15 +15,17 @@ from torch import Tensor
 
 import caecodec
 from caecodec.codecs import tiling
-from caecodec.codecs.codec import Codec, no_progress
+from caecodec.codecs.codec import no_progress
 from caecodec.codecs.opening import open_codec
-from caecodec.codecs.photo import PhotoCodec, border
-from caecodec.engines.torch.refine import Rounds, Task
+from caecodec.codecs.photo import PhotoCodec
+from caecodec.engines.protocol import Refinement
+from caecodec.engines.torch.refine import Rounds
 from caecodec.entropy.fixed_point import ONE
 from caecodec.entropy.order import PHASES, group_at
 from caecodec.format import container
 from caecodec.format.container import TILE
-from caecodec.pictures import picture, ssimulacra2
+from caecodec.pictures import cells, picture, ssimulacra2
+from caecodec.search import choice
 from caecodec.search import target as rate
 from caecodec.search.effort import TUNES, Effort, Tune
 
@@ -47,7 +49,7 @@ def loss(coder: PhotoCodec, data: bytes, quality: int = QUALITY, tune: Tune = "e
 def test_more_effort_is_a_better_trade_of_rate_and_distortion(coder: PhotoCodec, tune: Tune) -> None:
     def mean(level: int) -> float:
         effort = Effort(level, tune=tune)
-        files = {quality: Codec.encode(coder, PICTURE, quality, effort=effort) for quality in (30, 60)}
+        files = {quality: choice.lossy(coder, PICTURE, quality, effort=effort) for quality in (30, 60)}
         return float(np.mean([np.log(loss(coder, data, quality, tune)) for quality, data in files.items()]))
 
     usual, little, more = (mean(level) for level in (2, 4, 6))
@@ -59,7 +61,7 @@ def test_rounding_optimised_for_rate_is_a_better_trade_of_squared_error(coder: P
     plain, weighed = (
         np.mean(
             [
-                np.log(loss(coder, Codec.encode(coder, PICTURE, q, effort=Effort(level, tune="psnr")), q, "psnr"))
+                np.log(loss(coder, choice.lossy(coder, PICTURE, q, effort=Effort(level, tune="psnr")), q, "psnr"))
                 for q in (30, 60)
             ]
         )
@@ -70,13 +72,13 @@ def test_rounding_optimised_for_rate_is_a_better_trade_of_squared_error(coder: P
 
 def test_what_a_search_looks_at_is_what_gets_better(coder: PhotoCodec) -> None:
     """At one quality, each tune's file is the better by its own measure of R + lambda D."""
-    seen, squared = (Codec.encode(coder, PICTURE, QUALITY, effort=Effort(5, tune=tune)) for tune in TUNES)
+    seen, squared = (choice.lossy(coder, PICTURE, QUALITY, effort=Effort(5, tune=tune)) for tune in TUNES)
     assert loss(coder, seen) < loss(coder, squared)
     assert loss(coder, squared, tune="psnr") < loss(coder, seen, tune="psnr")
 
 
 def test_any_decoder_takes_the_file(coder: PhotoCodec) -> None:
-    data = coder.encode(PICTURE, 30, effort=Effort(5))
+    data = choice.encode(coder, PICTURE, 30, effort=Effort(5))
     assert caecodec.info(data).model_id == coder.model.info.id.hex()
     assert caecodec.decode(data).size == (PICTURE.width, PICTURE.height)
 
@@ -96,7 +98,7 @@ def test_the_differentiable_walk_is_the_exact_one(coder: PhotoCodec, quality: in
     size_bytes, latents = coder.cost_tile(tile, quality)
     worth = coder.trade(quality, tune)
     strength = np.broadcast_to(worth.strength(tile.strength, tile.activity), tile.y.shape[:2])
-    gain, gain_z = coder.engine.gains(quality)
+    gain, gain_z = (coder.engine.row(name, quality) for name in ("gain", "gain_z"))
     y, z = (torch.from_numpy(v)[None].permute(0, 3, 1, 2) for v in (tile.y * gain, tile.z * gain_z))
     with torch.no_grad():
         weight = torch.from_numpy(worth.weight.copy())[None, :, None, None]
@@ -109,7 +111,7 @@ def test_the_differentiable_walk_is_the_exact_one(coder: PhotoCodec, quality: in
 
 def test_the_gradient_of_a_walk_is_what_moving_a_latent_does(coder: PhotoCodec) -> None:
     tile = next(coder.analyse(PICTURE))
-    gain, gain_z = coder.engine.gains(QUALITY)
+    gain, gain_z = (coder.engine.row(name, QUALITY) for name in ("gain", "gain_z"))
     y, z = (torch.from_numpy(v)[None].permute(0, 3, 1, 2) for v in (tile.y * gain, tile.z * gain_z))
     rounds = Rounds(coder.model, coder.engine, coder.tables)
     weight, strength = torch.ones(1, y.shape[1], 1, 1), torch.zeros(1, 1, *y.shape[2:])
@@ -143,16 +145,16 @@ def test_an_interruption_takes_what_there_is_and_asks_no_more(coder: PhotoCodec,
         asked += 1
         return asked > patience
 
-    data = coder.encode(PICTURE, QUALITY, effort=Effort(level, stop))
+    data = choice.encode(coder, PICTURE, QUALITY, effort=Effort(level, stop))
     assert patience < asked < patience + 5
-    assert loss(coder, data) <= loss(coder, coder.encode(PICTURE, QUALITY))
+    assert loss(coder, data) <= loss(coder, choice.encode(coder, PICTURE, QUALITY))
 
 
 def test_a_search_that_went_wrong_is_not_taken(coder: PhotoCodec, monkeypatch: pytest.MonkeyPatch) -> None:
-    usual = coder.encode(PICTURE, QUALITY)
+    usual = choice.encode(coder, PICTURE, QUALITY)
     monkeypatch.setattr(Rounds, "__call__", lambda self, task, rounds, go_on: task.y + 1)
     for effort in (3, 4, 5):
-        assert coder.encode(PICTURE, QUALITY, effort=Effort(effort)) == usual
+        assert choice.encode(coder, PICTURE, QUALITY, effort=Effort(effort)) == usual
 
 
 def test_a_search_leaves_alone_what_reaches_into_a_neighbouring_tile(coder: PhotoCodec) -> None:
@@ -163,8 +165,8 @@ def test_a_search_leaves_alone_what_reaches_into_a_neighbouring_tile(coder: Phot
     rounds = Rounds(coder.model, coder.engine, coder.tables)
 
     def found(count: int) -> NDArray[np.float32]:
-        task = Task(PHOTO, tile.y, tile.z, QUALITY, worth, tile.strength, fixed)
-        return rounds(task, count) * coder.engine.gains(QUALITY)[0]
+        task = Refinement(PHOTO, tile.y, tile.z, QUALITY, worth, tile.strength, fixed)
+        return rounds(task, count) * coder.engine.row("gain", QUALITY)
 
     plain, searched = found(0), found(6)
     # what is coded before them moves means, hence whole symbols, only where these are near an edge
@@ -174,17 +176,17 @@ def test_a_search_leaves_alone_what_reaches_into_a_neighbouring_tile(coder: Phot
 
 def test_which_cells_reach_into_a_neighbouring_tile() -> None:
     first, second = tiling.tiles(TILE + 160, 96)
-    extent = tiling.cells(TILE + 160, 96)
-    np.testing.assert_array_equal(np.flatnonzero(border(first, 3, extent).all(axis=0)), [61, 62, 63])
-    np.testing.assert_array_equal(np.flatnonzero(border(second, 3, extent).any(axis=0)), [0, 1, 2])
+    extent = cells.count(TILE + 160, 96)
+    np.testing.assert_array_equal(np.flatnonzero(tiling.border(first, 3, extent).all(axis=0)), [61, 62, 63])
+    np.testing.assert_array_equal(np.flatnonzero(tiling.border(second, 3, extent).any(axis=0)), [0, 1, 2])
     only = next(tiling.tiles(96, 96))
-    assert not border(only, 3, tiling.cells(96, 96)).any()
+    assert not tiling.border(only, 3, cells.count(96, 96)).any()
 
 
 @pytest.mark.parametrize("shape", [(17, 40, 3), (33, 16), (1, 1, 3)])
 def test_odd_and_gray_pictures_are_searched_too(coder: PhotoCodec, shape: tuple[int, ...]) -> None:
     array = photograph(*shape[:2]) if len(shape) == 3 else photograph(*shape[:2])[..., 0]
-    data = coder.encode(picture.from_array(array), 40, effort=Effort(5))
+    data = choice.encode(coder, picture.from_array(array), 40, effort=Effort(5))
     assert np.asarray(caecodec.decode(data)).shape == array.shape
 
 

@@ -12,6 +12,7 @@ from caecodec.codecs.codec import Codec
 from caecodec.errors import UsageError
 from caecodec.pictures.picture import Picture, from_array
 from caecodec.pictures.ssimulacra2 import score
+from caecodec.search import choice
 from caecodec.search import target as rate
 from caecodec.search.target import Target, highest, parse_size, psnr
 
@@ -102,7 +103,7 @@ def test_a_target_size_is_never_exceeded_and_the_next_quality_would(
     def lossy(at: int) -> bytes:  # at the highest qualities `encode` prefers a lossless file
         return Codec.encode(coder, PICTURE, at)
 
-    reachable = len(coder.encode(PICTURE, 1))  # what lies below is the next test's
+    reachable = len(choice.encode(coder, PICTURE, 1))  # what lies below is the next test's
     size = max(reachable, len(lossy(quality)) + spare)
     found = rate.encode_to_target(coder, PICTURE, Target(size=size), opening.no_progress)
     assert len(found.data) <= size
@@ -114,7 +115,7 @@ def test_a_target_size_is_never_exceeded_and_the_next_quality_would(
 @pytest.mark.parametrize("quality", [20, 50, 80])
 def test_a_target_rate_counts_the_whole_file(coder: opening.PhotoCodec, quality: int) -> None:
     picture = Picture(photograph(50, 70), np.full((50, 70), 9, np.uint8), exif=bytes(20))
-    bpp = 8 * len(coder.encode(picture, quality)) / (50 * 70)
+    bpp = 8 * len(choice.encode(coder, picture, quality)) / (50 * 70)
     found = rate.encode_to_target(coder, picture, Target(bpp=bpp * 1.0001), opening.no_progress)
     assert 8 * len(found.data) / (50 * 70) <= bpp * 1.0001
     assert found.quality >= quality
@@ -122,19 +123,19 @@ def test_a_target_rate_counts_the_whole_file(coder: opening.PhotoCodec, quality:
 
 @pytest.mark.parametrize("quality", [15, 50, 85])
 def test_a_target_psnr_is_reached_by_what_is_decoded(coder: opening.PhotoCodec, quality: int) -> None:
-    wanted = psnr(PICTURE.colour, opening.decode(coder.encode(PICTURE, quality)).colour) - 0.05
+    wanted = psnr(PICTURE.colour, opening.decode(choice.encode(coder, PICTURE, quality)).colour) - 0.05
     found = rate.encode_to_target(coder, PICTURE, Target(psnr=wanted), opening.no_progress)
     assert psnr(PICTURE.colour, opening.decode(found.data).colour) >= wanted
-    lower = opening.decode(coder.encode(PICTURE, found.quality - 1)).colour
+    lower = opening.decode(choice.encode(coder, PICTURE, found.quality - 1)).colour
     assert psnr(PICTURE.colour, lower) < wanted
 
 
 @pytest.mark.parametrize("quality", [40, 70])
 def test_a_target_ssimulacra2_is_reached_by_what_is_decoded(coder: opening.PhotoCodec, quality: int) -> None:
-    wanted = score(PICTURE.colour, opening.decode(coder.encode(PICTURE, quality)).colour) - 0.05
+    wanted = score(PICTURE.colour, opening.decode(choice.encode(coder, PICTURE, quality)).colour) - 0.05
     found = rate.encode_to_target(coder, PICTURE, Target(ssimulacra2=wanted), opening.no_progress)
     assert score(PICTURE.colour, opening.decode(found.data).colour) >= wanted
-    lower = opening.decode(coder.encode(PICTURE, found.quality - 1)).colour
+    lower = opening.decode(choice.encode(coder, PICTURE, found.quality - 1)).colour
     assert score(PICTURE.colour, lower) < wanted
 
 
@@ -147,7 +148,7 @@ def test_a_ssimulacra2_that_cannot_be_is_refused(coder: opening.PhotoCodec) -> N
 
 
 def test_an_impossible_size_says_what_was_reachable(coder: opening.PhotoCodec) -> None:
-    smallest = len(coder.encode(PICTURE, 1))
+    smallest = len(choice.encode(coder, PICTURE, 1))
     with pytest.raises(UsageError, match=f"20 bytes cannot be met: quality 1 takes {smallest} bytes$"):
         rate.encode_to_target(coder, PICTURE, Target(size=20), opening.no_progress)
     found = rate.encode_to_target(coder, PICTURE, Target(size=smallest), opening.no_progress)

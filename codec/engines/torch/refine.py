@@ -20,7 +20,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from caecodec.engines.torch.photo import Engine, memory
+from caecodec.engines.protocol import Refinement
+from caecodec.engines.torch.device import memory
+from caecodec.engines.torch.engine import array_of
+from caecodec.engines.torch.photo import TorchPhotoEngine
 from caecodec.entropy.fixed_point import FRACTION_BITS, ONE, SCALES
 from caecodec.entropy.order import STEPS, group_at
 from caecodec.entropy.tables import Tables
@@ -30,7 +33,7 @@ from caecodec.models.networks.photo import Context, HyperSynthesis, PhotoConfig,
 from caecodec.models.networks.rate_model import SCALE_STEP, gaussian_bits, scale_of_index
 from caecodec.models.networks.trade import Trade
 from caecodec.pictures.ssimulacra2 import SMALLEST_SIDE
-from caecodec.zoo.find import Model
+from caecodec.zoo.file import Model
 
 Float = NDArray[np.float32]
 
@@ -61,27 +64,10 @@ SQUARED = Pace(strength=(0.7, 1.0), damping=(0.3, 0.1), floor=0.0, eased=0.96, s
 SEEN = Pace(strength=(0.5, 0.5), damping=(0.1, 0.1), floor=5.0, eased=0.8, slack=0.0)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Task:
-    """One tile: pixels (16h, 16w, 3); y (h, w, N) and z (h/4, w/4, Z) before their gains; the quality.
-
-    trade: what errors are worth. strength: that of the first rounding, one or of each cell (h, w). fixed (h, w): cells
-    to leave as they are.
-    """
-
-    pixels: NDArray[np.uint8]
-    y: Float
-    z: Float
-    quality: int
-    trade: Trade
-    strength: float | Float
-    fixed: NDArray[np.bool_]
-
-
 class Rounds:
     """Differentiable copies of one model's h_s, context and g_s."""
 
-    def __init__(self, model: Model, engine: Engine, tables: Tables) -> None:
+    def __init__(self, model: Model, engine: TorchPhotoEngine, tables: Tables) -> None:
         config = PhotoConfig(**model.info.config)  # type: ignore[arg-type]
         self._engine = engine
         self._h_s = channels_last(HyperSynthesis(config)).to(engine.device).requires_grad_(False)
@@ -101,33 +87,33 @@ class Rounds:
         }
         self._saving = torch.from_numpy(_savings(tables)).to(engine.device)
 
-    def __call__(self, task: Task, rounds: int, go_on: Callable[[float], bool] = lambda share: True) -> Float:
+    def __call__(self, tile: Refinement, rounds: int, go_on: Callable[[float], bool] = lambda share: True) -> Float:
         """Another y (h, w, N) before its gain, whose nearest symbols are the best that were found.
 
         go_on is told the share done and says whether to continue. Raises LimitError.
         """
         with memory(self._engine.device):
-            return self._search(task, rounds, go_on)
+            return self._search(tile, rounds, go_on)
 
-    def _search(self, task: Task, rounds: int, go_on: Callable[[float], bool]) -> Float:
+    def _search(self, tile: Refinement, rounds: int, go_on: Callable[[float], bool]) -> Float:
         device = self._engine.device
-        gain, gain_z = self._engine.gains(task.quality)
-        h, w = task.y.shape[:2]
+        gain, gain_z = (self._engine.row(name, tile.quality) for name in ("gain", "gain_z"))
+        h, w = tile.y.shape[:2]
 
         def even(x: Tensor) -> Tensor:
             return F.pad(x, (0, w % 2, 0, h % 2), mode="replicate")
 
-        y = even(_tensor(task.y * gain, device))
-        z = _tensor(task.z * gain_z, device)
-        x = _tensor(task.pixels.astype(np.float32), device) / 255
+        y = even(self._engine.tensor((tile.y * gain)[None]))
+        z = self._engine.tensor((tile.z * gain_z)[None])
+        x = self._engine.tensor(tile.pixels.astype(np.float32)[None]) / 255
         eye = None
-        if task.trade.eye and min(x.shape[2:]) >= SMALLEST_SIDE:
+        if tile.trade.eye and min(x.shape[2:]) >= SMALLEST_SIDE:
             eye = EyeDistance(x.shape[2], x.shape[3]).to(device)
         pace = SEEN if eye else SQUARED
-        usual: Float = np.array(np.broadcast_to(np.asarray(task.strength, np.float32), (h, w)))
-        first = even(_tensor(usual[..., None], device))
-        movable = even(_tensor((~task.fixed).astype(np.float32)[..., None], device))
-        worth = torch.from_numpy(np.array(task.trade.weight)).to(device)[None, :, None, None]
+        usual: Float = np.array(np.broadcast_to(np.asarray(tile.strength, np.float32), (h, w)))
+        first = even(self._engine.tensor(usual[None, ..., None]))
+        movable = even(self._engine.tensor((~tile.fixed).astype(np.float32)[None, ..., None]))
+        worth = torch.from_numpy(np.array(tile.trade.weight)).to(device)[None, :, None, None]
         # an error in a busy cell is worth as much less as rounding there may do more
         by_cell = float(usual.mean()) / first
         curvature = 2 * _CURVATURE * (worth * by_cell + pace.floor).clamp_min(1e-6)
@@ -137,9 +123,9 @@ class Rounds:
         for number in range(rounds + 1):
             ended = number == rounds or not go_on(number / rounds)
             with torch.set_grad_enabled(not ended):
-                y_hat, moved, bits = self.walk(target, z, task.quality, worth, strength)
-                shown = self._engine.decoded(y_hat, task.quality)[:, :, : 16 * h, : 16 * w]
-                cost = bits + _worth(shown, x, task.trade, eye)
+                y_hat, moved, bits = self.walk(target, z, tile.quality, worth, strength)
+                shown = self._engine.decoded(y_hat, tile.quality)[:, :, : 16 * h, : 16 * w]
+                cost = bits + _worth(shown, x, tile.trade, eye)
                 if not ended:
                     cost.backward()  # type: ignore[no-untyped-call]
             value = cost.item()
@@ -165,7 +151,8 @@ class Rounds:
             target = torch.minimum(torch.maximum(target, y - _REACH), y + _REACH)
             promised = float((slope * (target - at)).sum())
             strength = torch.where(movable > 0, stronger * first / float(usual.mean()), first)
-        return _array(best)[:h, :w] / gain
+        found: Float = array_of(best.detach())[0, :h, :w] / gain
+        return found
 
     def walk(
         self, target: Tensor, z: Tensor, quality: int, worth: Tensor, strength: Tensor
@@ -257,12 +244,3 @@ def _layer(tensors: Mapping[str, NDArray[np.generic]], name: str) -> tuple[Tenso
     weight = np.asarray(tensors[f"{name}.weight"], np.float32) * 2.0**-shift
     bias = np.asarray(tensors[f"{name}.bias"], np.float64) * 2.0 ** -(shift + FRACTION_BITS)
     return torch.from_numpy(weight), torch.from_numpy(bias.astype(np.float32))
-
-
-def _tensor(array: NDArray[np.float32], device: torch.device) -> Tensor:
-    return torch.from_numpy(np.require(array, requirements=("C", "W")))[None].permute(0, 3, 1, 2).to(device)
-
-
-def _array(x: Tensor) -> Float:
-    array: Float = x.detach()[0].permute(1, 2, 0).contiguous().cpu().numpy()
-    return array

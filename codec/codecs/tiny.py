@@ -1,0 +1,129 @@
+"""The codec of the `tiny` family: gray and colour pictures of up to 64x64 pixels, many at once."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from caecodec.codecs.codec import Codec, Latents, Pixels, Progress, check_quality, no_progress, picture_of, sections_of
+from caecodec.codecs.together import grouped
+from caecodec.engines import opening
+from caecodec.engines.protocol import Float, TinyEngine
+from caecodec.entropy.tables import Tables
+from caecodec.errors import CorruptFileError, InputImageError
+from caecodec.format.container import Container
+from caecodec.latents.tiny import ContextLatents
+from caecodec.latents.tiny_network import ContextNetwork
+from caecodec.pictures import cells
+from caecodec.pictures.picture import Picture
+from caecodec.zoo.file import Model
+
+TINY_MAX_SIDE = 64
+TINY_CELL = 8
+
+
+@dataclass(frozen=True, slots=True)
+class _Analysed:
+    y: Float  # (1, h, w, N)
+    gray: bool
+
+
+class TinyCodec(Codec):
+    """The small-picture model: any picture of up to 64x64 pixels."""
+
+    batch = 256
+
+    def __init__(self, model: Model, device: str = "auto", precision: str = "auto") -> None:
+        self.model = model
+        self._device, self._precision = device, precision
+        tables = Tables.of(model.tensors["table.frequencies"], model.tensors["table.tail"])
+        self.latents = ContextLatents(ContextNetwork(model.tensors), tables)
+
+    @functools.cached_property
+    def engine(self) -> TinyEngine:
+        """Pixels <-> latents, made when pixels are first needed."""
+        return opening.tiny(self.model, self._device, self._precision)
+
+    def check(self, picture: Picture) -> None:
+        if max(picture.width, picture.height) > TINY_MAX_SIDE:
+            name, size = self.model.info.name, f"{picture.width}x{picture.height}"
+            wanted = f"{TINY_MAX_SIDE}x{TINY_MAX_SIDE}"
+            raise InputImageError(f"{name} takes pictures of up to {wanted} pixels, this one is {size}")
+
+    def analyse(self, picture: Picture, progress: Progress = no_progress) -> Iterator[_Analysed]:
+        self.check(picture)
+        yield _Analysed(self.engine.analyse(cells.filled(picture.colour, TINY_CELL)[None]), picture.gray)
+
+    def code_tile(self, tile: Any, quality: int) -> tuple[bytes, Latents]:
+        gain, weight = self._gains(quality)
+        streams, y_hat = self.latents.encode(tile.y * gain, quality, tile.gray, weight)
+        return streams[0], y_hat[0]
+
+    def cost_tile(self, tile: Any, quality: int) -> tuple[float, Latents]:
+        gain, weight = self._gains(quality)
+        cost, y_hat = self.latents.cost(tile.y * gain, quality, tile.gray, weight)
+        return cost, y_hat[0]
+
+    def _gains(self, quality: int) -> tuple[Float, Float]:
+        return self.engine.row("gain", quality), self.engine.row("weight", quality)
+
+    def encode_many(self, pictures: Sequence[Picture], quality: int) -> list[bytes]:
+        check_quality(quality)
+        gain, weight = self._gains(quality)
+        found: list[bytes] = [b""] * len(pictures)
+        for picture in pictures:
+            self.check(picture)
+        for (gray, _), numbers in grouped([(p.gray, cells.count(p.width, p.height, TINY_CELL)) for p in pictures]):
+            y = self.engine.analyse(np.stack([cells.filled(pictures[n].colour, TINY_CELL) for n in numbers]))
+            streams, _ = self.latents.encode(y * gain, quality, gray, weight)
+            for n, stream in zip(numbers, streams, strict=True):
+                found[n] = self.wrap(pictures[n], quality, [stream], sections_of(pictures[n]))
+        return found
+
+    def features(self, pictures: Sequence[Picture]) -> list[Float]:
+        found: dict[int, Float] = {}
+        for picture in pictures:
+            self.check(picture)
+        for _, numbers in grouped([cells.count(p.width, p.height, TINY_CELL) for p in pictures]):
+            for start in range(0, len(numbers), self.batch):
+                some = numbers[start : start + self.batch]
+                y = self.engine.analyse(np.stack([cells.filled(pictures[n].colour, TINY_CELL) for n in some]))
+                found |= dict(zip(some, y, strict=True))
+        return [found[n] for n in range(len(pictures))]
+
+    def decode_many(self, parsed: Sequence[Container]) -> list[Picture]:
+        found: dict[int, Picture] = {}
+        for one in parsed:
+            self._check_size(one)
+        kinds = [(one.quality, one.gray, cells.count(one.width, one.height, TINY_CELL)) for one in parsed]
+        for (quality, gray, shape), numbers in grouped(kinds):
+            y_hat = self.latents.decode([parsed[n].tiles[0] for n in numbers], shape, quality, gray)
+            for n, pixels in zip(numbers, self.engine.synthesise(y_hat, quality), strict=True):
+                whole = pixels[: parsed[n].height, : parsed[n].width]
+                found[n] = picture_of(parsed[n], functools.partial(cells.as_asked, whole, gray))
+        return [found[n] for n in range(len(parsed))]
+
+    def _check_size(self, parsed: Container) -> None:
+        if max(parsed.width, parsed.height) > TINY_MAX_SIDE:
+            raise CorruptFileError(f"the file's model {self.model.info.name} makes no such pictures")
+
+    def decode_latents(self, parsed: Container) -> Iterator[Latents]:
+        self._check_size(parsed)
+        shape = cells.count(parsed.width, parsed.height, TINY_CELL)
+        yield self.latents.decode(parsed.tiles, shape, parsed.quality, parsed.gray)[0]
+
+    def synthesise(
+        self,
+        width: int,
+        height: int,
+        gray: bool,
+        quality: int,
+        latents: Iterator[Latents],
+        progress: Progress = no_progress,
+    ) -> Pixels:
+        pixels = self.engine.synthesise(next(latents)[None], quality)[0]
+        return cells.as_asked(pixels[:height, :width], gray)

@@ -1,0 +1,96 @@
+"""What an engine does for each family: pixels -> latents and latents -> pixels, on numpy arrays. No library is named.
+
+Arrays are (height, width, channels), with P pictures of one size in front where many are coded together. y and z are
+before any quality; what a decoder is given are symbols or y_hat in fixed point (`caecodec.entropy.fixed_point`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caecodec.entropy.rounding import Strength
+from caecodec.entropy.tables import Tables
+from caecodec.models.networks.trade import Trade
+
+Float = NDArray[np.float32]
+Pixels = NDArray[np.uint8]
+Symbols = NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Refinement:
+    """A tile whose symbols are to be chosen again: pixels (16h, 16w, 3); y (h, w, N) and z (h/4, w/4, Z); the quality.
+
+    trade: what errors are worth. strength: that of the first rounding, one or of each cell (h, w). fixed (h, w): cells
+    to leave as they are.
+    """
+
+    pixels: Pixels
+    y: Float
+    z: Float
+    quality: int
+    trade: Trade
+    strength: Strength
+    fixed: NDArray[np.bool_]
+
+
+class PhotoEngine(Protocol):
+    """g_a, h_a and g_s of a photo model. Cells are 16x16 pixels."""
+
+    halo_in: int  # cells of context that g_a sees beyond a tile
+    halo_out: int  # and g_s
+
+    def analyse(self, pixels: Pixels, inner: tuple[slice, slice]) -> tuple[Float, Float]:
+        """A tile with its halo (H, W, 3), sides multiples of 16; `inner`: the tile within it, in cells.
+
+        Returns y (h, w, N) and z (ceil(h/4), ceil(w/4), Z) of the tile. Raises LimitError.
+        """
+
+    def row(self, name: str, quality: int) -> Float:
+        """A table of the model at quality 1..100, (channels,): 'gain' of y or 'gain_z'."""
+
+    def synthesise(self, y_hat: Symbols, quality: int) -> Pixels:
+        """y_hat (h, w, N) in fixed point -> pixels (16h, 16w, 3). Raises LimitError."""
+
+    def refine(
+        self, tile: Refinement, tables: Tables, rounds: int, go_on: Callable[[float], bool] = lambda share: True
+    ) -> Float:
+        """Another y (h, w, N) whose nearest symbols are the best that were found in so many rounds.
+
+        go_on is told the share done and says whether to continue. Raises LimitError.
+        """
+
+
+class TinyEngine(Protocol):
+    """g_a and g_s of a `tiny` model. Cells are 8x8 pixels."""
+
+    def analyse(self, pixels: Pixels) -> Float:
+        """Pixels (P, H, W, 3), sides multiples of 8 -> y (P, H/8, W/8, N)."""
+
+    def row(self, name: str, quality: int) -> Float:
+        """A table of the model at quality 1..100, (channels,): 'gain' or 'weight'."""
+
+    def synthesise(self, y_hat: Symbols, quality: int) -> Pixels:
+        """y_hat (P, h, w, N) in fixed point -> pixels (P, 8h, 8w, 3)."""
+
+
+class AutoencoderEngine(Protocol):
+    """Encoder and decoder of one autoencoder."""
+
+    picture: tuple[int, int, int]  # channels, height, width of what it takes
+    latent: tuple[int, int, int]  # channels, rows, columns of y
+    places: int  # of unpooling, sent beside y
+
+    def analyse(self, pixels: Pixels) -> tuple[Float, Pixels]:
+        """Pixels (P, H, W, C) -> y (P, h, w, channels), places (P, K) in raster order (row, column, channel)."""
+
+    def row(self, name: str, quality: int) -> Float:
+        """A table of the model at quality 1..100, (channels,): 'gain' or 'offset'."""
+
+    def synthesise(self, symbols: Symbols, places: Symbols, quality: int) -> Pixels:
+        """Symbols (P, h, w, channels) and places (P, K) -> pixels (P, H, W, C)."""

@@ -1,0 +1,149 @@
+"""Pictures of any format and mode -> `Picture`, by Pillow: modes, alpha, colour profiles, metadata, bit depth."""
+
+from __future__ import annotations
+
+import io
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image, ImageCms, UnidentifiedImageError
+
+from caecodec.errors import CaecodecError, InputImageError, LimitError
+from caecodec.limits import DEFAULT_LIMITS, Limits
+from caecodec.pictures.picture import Picture
+
+EXIF_PREFIX = b"Exif\0\0"
+ORIENTATION = 0x0112
+_pillow_state = threading.RLock()
+
+
+@contextmanager
+def _own_limits() -> Iterator[None]:
+    """Our Limits replace Pillow's global bound, which only its module variable can lift."""
+    with _pillow_state, warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
+
+
+@contextmanager
+def _decoding() -> Iterator[None]:
+    """Pillow's decoders raise nearly anything on a damaged file, struct.error among it: all of it is the picture's."""
+    try:
+        with _pillow_state, warnings.catch_warnings():  # the filters are the process's, not the thread's
+            warnings.simplefilter("ignore", UserWarning)  # of damaged tags, which are kept as they are
+            yield
+    except (CaecodecError, MemoryError, FileNotFoundError, PermissionError, IsADirectoryError):
+        raise
+    except UnidentifiedImageError as exc:
+        raise InputImageError("not a picture in a format Pillow reads") from exc
+    except Exception as exc:
+        raise InputImageError(f"the picture cannot be decoded ({exc})") from exc
+
+
+def open_picture(
+    source: Path | BinaryIO | bytes, limits: Limits = DEFAULT_LIMITS, *, keep_metadata: bool = True
+) -> Picture:
+    """Read any picture Pillow reads. Raises InputImageError, LimitError; OSError of the file system passes through."""
+    stream = io.BytesIO(source) if isinstance(source, bytes) else source
+    with _decoding(), _own_limits(), Image.open(stream) as image:
+        return from_image(image, limits, keep_metadata=keep_metadata)
+
+
+def from_image(image: Image.Image, limits: Limits = DEFAULT_LIMITS, *, keep_metadata: bool = True) -> Picture:
+    """A Pillow image of any mode -> Picture. Raises InputImageError, LimitError."""
+    with _decoding():
+        return _from_image(image, limits, keep_metadata)
+
+
+def _from_image(image: Image.Image, limits: Limits, keep_metadata: bool) -> Picture:
+    limits.check_size(*image.size)
+    if not image.width or not image.height:
+        raise InputImageError("the picture has no pixels")
+    notes = []
+    if getattr(image, "n_frames", 1) > 1:
+        notes.append(f"only the first of {image.n_frames} frames is kept")  # type: ignore[attr-defined]
+    if image.format == "TIFF" and image.getexif().get(ORIENTATION, 1) != 1:
+        notes.append("Pillow has turned the TIFF by its orientation")
+    if _deep(image):
+        notes.append("16 bits per channel become 8")
+    # Pillow has no 16-bit gray with alpha and loads it as colour
+    gray_as_rgba = any(tile[3] == "LA;16B" for tile in getattr(image, "tile", []))
+    image.load()  # before metadata: in PNG some of it may follow the pixels
+    icc = image.info.get("icc_profile") or b""
+    exif = _exif(image)
+    xmp = image.info.get("xmp") or b""
+    mode = image.mode
+    if mode == "CMYK":
+        image, icc = _from_cmyk(image, icc), b""
+    elif mode in ("I", "I;16", "I;16B", "I;16L", "I;16N"):
+        image, icc = _from_16_bit(image), icc
+    elif mode == "F":
+        raise InputImageError("floating-point pixels are not supported; convert to 8 bits first")
+    has_alpha = image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
+    gray = gray_as_rgba or image.mode in ("1", "L", "LA", "La")
+    target = ("LA" if has_alpha else "L") if gray else ("RGBA" if has_alpha else "RGB")
+    if image.mode != target:
+        image = image.convert(target)
+    array = np.asarray(image)
+    metadata = {"exif": exif, "icc": bytes(icc), "xmp": xmp if isinstance(xmp, bytes) else str(xmp).encode()}
+    for name, value in metadata.items():
+        if not keep_metadata:
+            metadata[name] = b""
+        elif len(value) > limits.metadata_bytes:
+            raise LimitError(
+                f"{len(value)} bytes of {name.upper()} are over the limit of {limits.metadata_bytes}; "
+                "--strip drops metadata"
+            )
+    if has_alpha:
+        colour = array[..., 0] if gray else array[..., :3]
+        return Picture(colour, np.ascontiguousarray(array[..., -1]), **metadata, notes=tuple(notes))
+    return Picture(array, None, **metadata, notes=tuple(notes))
+
+
+def _deep(image: Image.Image) -> bool:
+    """Whether the file stores more than 8 bits a channel (Pillow reads 16-bit RGB as 8 without a word)."""
+    if image.mode in ("I", "I;16", "I;16B", "I;16L", "I;16N"):
+        return True
+    return any(";16" in str(tile[3]) for tile in getattr(image, "tile", []))
+
+
+def _exif(image: Image.Image) -> bytes:
+    raw = image.info.get("exif") or b""
+    if not raw and image.format == "TIFF":
+        return b""  # its tags describe the TIFF file itself
+    return raw[len(EXIF_PREFIX) :] if raw.startswith(EXIF_PREFIX) else raw
+
+
+def _from_16_bit(image: Image.Image) -> Image.Image:
+    stored = np.asarray(image)
+    if stored.min() < 0 or stored.max() > 0xFFFF:
+        raise InputImageError("32-bit pixels outside 0..65535 are not supported; convert to 8 bits first")
+    values = stored.astype(np.uint32)
+    gray = Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
+    clear = image.info.get("transparency")
+    if clear is not None:
+        gray.putalpha(Image.fromarray((values != clear).astype(np.uint8) * np.uint8(255)))
+    return gray
+
+
+def _from_cmyk(image: Image.Image, icc: bytes) -> Image.Image:
+    """CMYK -> sRGB through the embedded profile, or by Pillow's formula without one."""
+    if not icc:
+        return image.convert("RGB")
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+        converted = ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError) as exc:
+        raise InputImageError(f"the CMYK profile cannot be used ({exc})") from exc
+    if converted is None:
+        raise InputImageError("the CMYK profile cannot be used")
+    return converted

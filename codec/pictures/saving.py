@@ -1,0 +1,90 @@
+"""`Picture` -> a Pillow image, or the bytes of a file in a format that holds it."""
+
+from __future__ import annotations
+
+import io
+import struct
+
+import numpy as np
+from PIL import Image
+
+from caecodec.errors import UsageError
+from caecodec.pictures.picture import Picture
+from caecodec.pictures.pillow import EXIF_PREFIX
+
+WEBP_MAX_SIDE = 16383
+TIFF_XMP = 700  # its tag
+
+
+def to_image(picture: Picture) -> Image.Image:
+    """Picture -> Pillow image of mode L, LA, RGB or RGBA; metadata in `info` under Pillow's names."""
+    colour, alpha = picture.colour, picture.alpha
+    if alpha is None:
+        image = Image.fromarray(colour)
+    else:
+        planes = [colour, alpha] if picture.gray else [*np.moveaxis(colour, 2, 0), alpha]
+        image = Image.merge(
+            "LA" if picture.gray else "RGBA", [Image.fromarray(np.ascontiguousarray(p)) for p in planes]
+        )
+    if picture.exif:
+        image.info["exif"] = EXIF_PREFIX + picture.exif
+    if picture.icc:
+        image.info["icc_profile"] = picture.icc
+    if picture.xmp:
+        image.info["xmp"] = picture.xmp
+    return image
+
+
+SAVE_OPTIONS: dict[str, dict[str, object]] = {
+    ".png": {"format": "PNG"},
+    ".webp": {"format": "WEBP", "lossless": True, "exact": True},  # exact: colour below transparency too
+    ".tif": {"format": "TIFF", "compression": "tiff_deflate"},
+    ".tiff": {"format": "TIFF", "compression": "tiff_deflate"},
+    ".bmp": {"format": "BMP"},
+    ".ppm": {"format": "PPM"},
+    ".jpg": {"format": "JPEG", "quality": 95, "subsampling": 0},
+    ".jpeg": {"format": "JPEG", "quality": 95, "subsampling": 0},
+}
+NO_ALPHA = (".jpg", ".jpeg", ".bmp", ".ppm")
+
+
+def check_suffix(suffix: str) -> None:
+    """Raise UsageError for a suffix whose format `saved` does not write."""
+    if suffix.lower() not in SAVE_OPTIONS:
+        raise UsageError(f"cannot write {suffix or 'a file without a suffix'}; choose one of {', '.join(SAVE_OPTIONS)}")
+
+
+def saved(picture: Picture, suffix: str) -> bytes:
+    """The bytes of a file in the format of `suffix`, lossless but for JPEG. Raises UsageError."""
+    check_suffix(suffix)
+    suffix = suffix.lower()
+    if picture.alpha is not None and suffix in NO_ALPHA:
+        raise UsageError(f"{suffix} has no transparency and this picture does; choose .png or .webp")
+    if suffix == ".webp" and max(picture.width, picture.height) > WEBP_MAX_SIDE:
+        raise UsageError(f"WebP holds at most {WEBP_MAX_SIDE} pixels a side; choose .png")
+    image = to_image(picture)
+    if suffix == ".webp" and image.mode == "L":
+        image = image.convert("RGB")
+    metadata: dict[str, object] = {k: image.info[k] for k in ("exif", "icc_profile", "xmp") if k in image.info}
+    if suffix == ".png" and "xmp" in metadata:
+        metadata["pnginfo"] = _png_xmp(picture.xmp)
+        del metadata["xmp"]
+    elif suffix in (".tif", ".tiff") and "xmp" in metadata:
+        metadata["tiffinfo"] = {TIFF_XMP: metadata.pop("xmp")}
+    elif suffix in (".bmp", ".ppm"):
+        metadata = {}
+    stream = io.BytesIO()
+    try:
+        image.save(stream, **SAVE_OPTIONS[suffix], **metadata)  # type: ignore[arg-type]
+    # a side or metadata over what the format holds; TIFF also parses EXIF
+    except (OSError, ValueError, SyntaxError, TypeError, struct.error) as exc:
+        raise UsageError(f"{suffix} cannot hold this picture or its metadata ({exc}); choose .png") from exc
+    return stream.getvalue()
+
+
+def _png_xmp(xmp: bytes) -> object:
+    from PIL.PngImagePlugin import PngInfo
+
+    info = PngInfo()
+    info.add_itxt("XML:com.adobe.xmp", xmp.decode("utf-8", "replace"))
+    return info

@@ -1,0 +1,69 @@
+"""Tiles as they are to be coded at one quality: rounded as an effort says, or chosen again in rounds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from caecodec.codecs import tiling
+from caecodec.codecs.codec import Codec, Pixels, Progress
+from caecodec.codecs.photo import Analysed, PhotoCodec
+from caecodec.engines.protocol import Refinement
+from caecodec.entropy.rounding import RDO_STRENGTH
+from caecodec.format.container import tile_grid
+from caecodec.pictures import cells
+from caecodec.pictures.picture import Picture
+from caecodec.search.effort import Effort
+
+
+def ready(codec: Codec, tile: Any, effort: Effort) -> Any:
+    """Analysed tile -> what an effort makes of it at once, at any quality."""
+    return codec.ready(tile, RDO_STRENGTH if effort.work.weighs else 0.0, effort.tune)
+
+
+def can_search(codec: Codec, effort: Effort) -> bool:
+    """Whether an effort chooses symbols again, which only photo models can."""
+    return effort.work.rounds > 0 and isinstance(codec, PhotoCodec)
+
+
+def improved(
+    codec: Codec, picture: Picture, tiles: Iterable[Any], quality: int, progress: Progress, effort: Effort
+) -> Iterator[Any]:
+    """Analysed tiles -> tiles to be coded at one quality, with what `effort` allows to improve them."""
+    rows, columns = tile_grid(picture.width, picture.height)
+    count = rows * columns
+    for number, tile in enumerate(tiles):
+
+        def share(of_tile: float, number: int = number) -> bool:
+            progress((number + of_tile) / count)
+            return not effort.stop()
+
+        rounded = ready(codec, tile, effort)
+        if effort.work.rounds and isinstance(codec, PhotoCodec) and share(0):
+            rounded = _searched(codec, picture, rounded, quality, effort.work.rounds, share)
+        yield rounded
+        progress((number + 1) / count)
+
+
+def _searched(
+    codec: PhotoCodec, picture: Picture, tile: Analysed, quality: int, rounds: int, go_on: Callable[[float], bool]
+) -> Analysed:
+    """The best that was found of a tile, by R + lambda D as it would be coded; itself where nothing is better."""
+    pixels = tiling.cut(picture.colour, tile.tile.region)
+    worth = codec.trade(quality, tile.tune)
+    # a decoder sees the neighbours of a tile and this does not: leave what reaches across the border
+    fixed = tiling.border(tile.tile, codec.engine.halo_out, cells.count(picture.width, picture.height))
+    strength = worth.strength(tile.strength, tile.activity)
+    refinement = Refinement(pixels, tile.y, tile.z, quality, worth, strength, fixed)
+    y = codec.engine.refine(refinement, codec.tables, rounds, go_on)
+    # these are the symbols themselves: nothing is left to weigh
+    found = replace(tile, y=y, strength=0.0)
+    return min(tile, found, key=lambda either: _cost(codec, pixels, either, quality))
+
+
+def _cost(codec: PhotoCodec, pixels: Pixels, tile: Analysed, quality: int) -> float:
+    """What a tile costs, in bits: its own and those that its errors are worth."""
+    size_bytes, latents = codec.cost_tile(tile, quality)
+    decoded = codec.engine.synthesise(latents, quality)
+    return 8 * size_bytes + codec.trade(quality, tile.tune).cost(pixels, decoded)
