@@ -10,6 +10,7 @@ Importing the package is cheap: torch is imported when latents are computed.
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 from caecodec.errors import (
@@ -22,13 +23,14 @@ from caecodec.errors import (
     ModelError,
     UsageError,
 )
-from caecodec.format.record import Info, info
+from caecodec.files.sources import Source, bytes_of
+from caecodec.format import record
+from caecodec.format.record import Info
 from caecodec.limits import DEFAULT_LIMITS, Limits
-from caecodec.search.effort import DEFAULT_QUALITY, Effort, Tune
+from caecodec.search.effort import DEFAULT_QUALITY, Effort
+from caecodec.tune import Tune
 
 if TYPE_CHECKING:
-    import os
-
     import numpy as np
     from numpy.typing import NDArray
     from PIL import Image
@@ -58,9 +60,13 @@ __all__ = [
 
 
 def encode(
-    image: Image.Image | NDArray[np.uint8],
-    quality: int = DEFAULT_QUALITY,
+    image: Image.Image | NDArray[np.uint8] | Source,
+    quality: int | None = None,
     *,
+    target_size: int | None = None,
+    target_bpp: float | None = None,
+    target_psnr: float | None = None,
+    target_ssimulacra2: float | None = None,
     model: str | None = None,
     effort: int = 2,
     tune: Tune = "eye",
@@ -71,57 +77,72 @@ def encode(
 ) -> bytes:
     """A picture -> the bytes of a .cae file.
 
-    image: a PIL image of any mode but F, or uint8 (H, W), (H, W, 3) or (H, W, 4). quality: 1..100, about
-    the SSIMULACRA2 of a photograph. effort: 1..9, how hard to try; 3 and above code the picture again and again, up to
-    minutes. tune: 'eye' gives bits for what people see, 'psnr' for squared error alone.
-    Raises InputImageError, UsageError, LimitError, ModelError.
+    image: a PIL image of any mode but F; uint8 (H, W), (H, W, 3) or (H, W, 4); or a file of a picture as a path, its
+    bytes or a binary stream. quality: 1..100, about the SSIMULACRA2 of a photograph; 75 without one and without a
+    target. In its place at most one target: the best quality within target_size bytes or target_bpp bits a pixel of
+    the whole file, or the smallest file with at least target_psnr dB or that target_ssimulacra2.
+    effort: 1..9, how hard to try; 3 and above code the picture again and again, up to minutes. tune: 'eye' gives bits
+    for what people see, 'psnr' for squared error alone. What is lost on the way (16 bits, frames) is a UserWarning.
+    Raises InputImageError, UsageError, LimitError, ModelError; OSError where a path cannot be read.
     """
-    from PIL import Image
-
-    from caecodec.codecs import opening
-    from caecodec.pictures import picture as pictures
+    asked = Effort(effort, tune=tune)
+    targets = (target_size, target_bpp, target_psnr, target_ssimulacra2)
+    if sum(value is not None for value in (quality, *targets)) > 1:
+        raise UsageError("give one of quality, target_size, target_bpp, target_psnr and target_ssimulacra2")
     from caecodec.pictures import pillow
-    from caecodec.search import choice
 
-    if isinstance(image, Image.Image):
-        picture = pillow.from_image(image, limits, keep_metadata=keep_metadata)
-    else:
-        picture = pictures.from_array(image, limits)
-    codec = opening.open_codec(model, device, precision)
-    return choice.encode(codec, picture, quality, effort=Effort(effort, tune=tune))
+    picture = pillow.picture_from(image, limits, keep_metadata=keep_metadata)
+    for note in picture.notes:
+        warnings.warn(note, UserWarning, stacklevel=2)
+    from caecodec.codecs.codec import no_progress
+    from caecodec.codecs.opening import open_codec
+    from caecodec.search import choice, target
+
+    codec = open_codec(model, device, precision)
+    if any(value is not None for value in targets):
+        return target.encode_to_target(codec, picture, target.Target(*targets), no_progress, asked).data
+    return choice.encode(codec, picture, DEFAULT_QUALITY if quality is None else quality, effort=asked)
 
 
 def decode(
-    data: bytes, *, device: str = "auto", precision: str = "auto", limits: Limits = DEFAULT_LIMITS
+    data: Source, *, device: str = "auto", precision: str = "auto", limits: Limits = DEFAULT_LIMITS
 ) -> Image.Image:
-    """The bytes of a .cae file -> a PIL image of mode L, LA, RGB or RGBA.
+    """A .cae file -> a PIL image of mode L, LA, RGB or RGBA.
 
-    EXIF, ICC profile and XMP are in `image.info` under Pillow's names. Raises CorruptFileError, LimitError, ModelError.
+    data: the bytes of a file, a path or a binary stream. EXIF, ICC profile and XMP are in `image.info` under Pillow's
+    names. Raises CorruptFileError, LimitError, ModelError; OSError where a path cannot be read.
     """
     from caecodec.format import container
 
-    container.parse(data, limits)  # a bad file is refused before torch is imported
+    whole = bytes_of(data)
+    container.parse(whole, limits)  # a bad file is refused before torch is imported
     from caecodec.codecs import opening
     from caecodec.pictures import saving
 
-    return saving.to_image(opening.decode(data, device, precision, limits))
+    return saving.to_image(opening.decode(whole, device, precision, limits))
 
 
-def bit_allocation(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> BitAllocation:
-    """The bytes of a .cae file -> bits of each 16x16 pixels (`cells`), and of y and z apart.
+def info(data: Source, limits: Limits = DEFAULT_LIMITS) -> Info:
+    """What a .cae file says about itself; nothing is decoded.
+
+    data: as of `decode`. Raises CorruptFileError, LimitError; OSError where a path cannot be read.
+    """
+    return record.info(bytes_of(data), limits)
+
+
+def bit_allocation(data: Source, *, limits: Limits = DEFAULT_LIMITS) -> BitAllocation:
+    """A .cae file, as of `decode` -> bits of each 16x16 pixels (`cells`), and of y and z apart.
 
     Photo models only. Raises CorruptFileError, LimitError, ModelError, UsageError.
     """
     from caecodec.format import container
 
-    parsed = container.parse(data, limits)
+    parsed = container.parse(bytes_of(data), limits)
     from caecodec.codecs import opening
 
     return opening.open_codec(parsed.model_id).allocation(parsed)
 
 
-def open_image(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> Image.Image:
-    """Decode a .cae file from disk. Raises as `decode`, and OSError where the file cannot be read."""
-    from pathlib import Path
-
-    return decode(Path(path).read_bytes(), limits=limits)
+def open_image(path: Source, *, limits: Limits = DEFAULT_LIMITS) -> Image.Image:
+    """Decode a .cae file from disk; as `decode`."""
+    return decode(path, limits=limits)

@@ -13,11 +13,29 @@ The command adds 0 (done), 1 (a bug), 8 (some of several inputs failed) and 130 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """What helps: in a call of a function, and on the command line."""
+
+    argument: str
+    option: str
+
 
 class CaecodecError(Exception):
     """Base of all errors; `exit_code` is what the command returns for it."""
 
     exit_code = 1
+
+    def __init__(self, message: str = "", remedy: Remedy | None = None) -> None:
+        super().__init__(f"{message}; {remedy.argument}" if remedy else message)
+        self._message, self._remedy = message, remedy
+
+    def for_command(self) -> str:
+        """The message with the option that helps in place of the argument."""
+        return f"{self._message}; {self._remedy.option}" if self._remedy else str(self)
 
 
 class UsageError(CaecodecError, ValueError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from caecodec.errors import LimitError
+from caecodec.errors import LimitError, Remedy
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,8 @@ class Limits:
             raise LimitError(f"{width}x{height} pixels: a side is over the limit of {self.side}")
         if width * height > self.pixels:
             raise LimitError(
-                f"{width}x{height} is {width * height} pixels, over the limit of {self.pixels}; "
-                "raise it with --max-pixels or Limits(pixels=...)"
+                f"{width}x{height} is {width * height} pixels, over the limit of {self.pixels}",
+                Remedy("raise it with limits=Limits(pixels=...)", "raise it with --max-pixels"),
             )
 
 

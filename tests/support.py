@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageCms
 
 from caecodec.command import main
 
@@ -58,6 +58,12 @@ def png(width: int, height: int, depth: int, colour_type: int, rows: bytes, **ex
     after = b"".join(chunk(name[6:], data) for name, data in extra.items() if name.startswith("after_"))
     pixels = chunk("IDAT", zlib.compress(rows))
     return b"\x89PNG\r\n\x1a\n" + chunk("IHDR", head) + before + pixels + after + chunk("IEND", b"")
+
+
+def profile_of_other_colours() -> bytes:
+    """An ICC profile of RGB pixels that are not sRGB: red and blue have changed places."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return profile.replace(b"rXYZ", b"swap").replace(b"bXYZ", b"rXYZ").replace(b"swap", b"bXYZ")
 
 
 def sealed(body: bytes) -> bytes:

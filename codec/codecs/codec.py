@@ -87,6 +87,10 @@ class Codec(ABC):
         """What bits are given for at a quality; None where the model does not say."""
         return None
 
+    def load(self) -> None:
+        """Make now what is otherwise made when pixels are first needed. Raises ModelError, UsageError."""
+        return
+
     def encode_many(self, pictures: Sequence[Picture], quality: int) -> list[bytes]:
         """Pictures that the model takes -> their files."""
         return [self.encode(picture, quality) for picture in pictures]

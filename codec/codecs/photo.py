@@ -57,6 +57,9 @@ class PhotoCodec(Codec):
         """Pixels <-> latents."""
         return opening.photo(self.model, self._device, self._precision)
 
+    def load(self) -> None:
+        _ = self.engine, self.latents
+
     @property
     def latents(self) -> LatentCodec:
         """Latents <-> bytes, the same whatever computes them: beside an engine on its threads, numpy without one."""

@@ -48,6 +48,9 @@ class TinyCodec(Codec):
         """Pixels <-> latents, made when pixels are first needed."""
         return opening.tiny(self.model, self._device, self._precision)
 
+    def load(self) -> None:
+        _ = self.engine
+
     def check(self, picture: Picture) -> None:
         if max(picture.width, picture.height) > TINY_MAX_SIDE:
             name, size = self.model.info.name, f"{picture.width}x{picture.height}"

@@ -1,31 +1,53 @@
-"""A batch of files: planned, coded, written and reported, going on after a failure."""
+"""A batch of files on the command line: planned, done, and told line by line."""
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
+import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
-from caecodec.command.terminal import settle
-from caecodec.errors import FileSystemError
+from caecodec.batch.writing import Outcome, written
+from caecodec.command.terminal import ProgressLine, interruptible, report_failures, shown, warn
+from caecodec.errors import CaecodecError
 from caecodec.files import jobs as files
-from caecodec.files import writing
-
-Outcome = tuple[files.Job, bytes | Exception, dict[str, Any]]  # an output or what went wrong, and facts of it
+from caecodec.files.jobs import Job
+from caecodec.files.writing import is_stream
 
 _MANY = 100  # files, from which on their rate is of interest
-_SLOW_SECONDS = 0.02  # for one file: it is written at once
-_GATHER_SECONDS = 0.5  # finished files wait this long at most for others to be written with them
+_NAME = 12  # characters of a name that stay, however narrow the terminal is
+
+Facts = dict[str, Any]
+
+
+class Teller:
+    """A `caecodec.batch.watching.Watcher` on the terminal."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+
+    def note(self, source: str, text: str) -> None:
+        if not self._quiet:
+            warn(f"{shown(source)}: {text}")
+
+    @contextlib.contextmanager
+    def progress(self, source: str) -> Iterator[Callable[[float], None]]:
+        with ProgressLine(source, enabled=not self._quiet) as line:
+            yield line.update
+
+    def interruptible(self, enabled: bool) -> contextlib.AbstractContextManager[Callable[[], bool]]:
+        return interruptible(enabled=enabled)
 
 
 def run_batch(
     inputs: tuple[str, ...],
-    many: Callable[[Sequence[files.Job]], Iterator[Outcome]],
-    line: Callable[[dict[str, Any]], str],
+    make: Callable[[Sequence[Job]], Iterator[Outcome]],
+    parts_of: Callable[[Facts], list[str]],
     *,
     suffix: str,
     suffixes: frozenset[str],
@@ -37,61 +59,74 @@ def run_batch(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Plan the jobs, let `many` do them, write and report what it makes."""
-    jobs = files.plan(
+    """Plan the jobs, let `make` do them, write and tell what it makes.
+
+    parts_of: what a line says of a file, the most dispensable part last but one, seconds last.
+    """
+    plan = files.plan(
         inputs, recursive=recursive, output=output, output_dir=output_dir, suffix=suffix, suffixes=suffixes
     )
-    to_stream = any(writing.is_stream(job.target) for job in jobs)
+    to_stream = any(is_stream(job.target) for job in plan.jobs)
+    stream = sys.stderr if to_stream else sys.stdout
+    total = len(plan.jobs)
     start = time.perf_counter()
-    written = 0
+    facts: list[Facts] = []
 
-    def write(waiting: list[tuple[files.Job, bytes, dict[str, Any]]]) -> Iterator[tuple[str, Exception | None]]:
-        nonlocal written
-        outputs = [(job.target, data) for job, data, _ in waiting]
-        done = writing.write_many(outputs, overwrite=force, make_folders=output_dir is not None)
-        for (job, _, facts), (_, failure) in zip(waiting, done, strict=True):
-            if failure is None:
-                written += 1
-                result = {"input": job.source, "output": job.target} | facts
+    def told() -> Iterator[tuple[str, Exception | None]]:
+        done = written(
+            plan.jobs, make, overwrite=force, skip_existing=skip_existing, make_folders=output_dir is not None
+        )
+        for number, one in enumerate(done, 1):
+            if one.error is not None and as_json:
+                _tell_json({"input": one.job.source} | _failure(one.error), to_stream)
+            elif one.skipped and not quiet:
+                click.echo(f"{shown(one.job.target)}: exists, skipped", err=True)
+            elif one.error is None and not one.skipped:
+                facts.append(dict(one.facts))
                 if as_json:
-                    click.echo(json.dumps(result), err=to_stream)
+                    _tell_json({"input": one.job.source, "output": one.job.target} | facts[-1], to_stream)
                 elif not quiet:
-                    click.echo(f"{job.target}: {line(result)}", err=to_stream)
-            yield job.source, failure
-        waiting.clear()
-
-    def outcomes() -> Iterator[tuple[str, Exception | None]]:
-        todo = []
-        for job in jobs:
-            if force or writing.is_stream(job.target) or not os.path.lexists(job.target):
-                todo.append(job)
-            elif not skip_existing:
-                hint = "-f overwrites it, --skip-existing leaves it"
-                yield job.source, FileSystemError(f"{job.target} exists; {hint}")
-            else:
-                if not quiet:
-                    click.echo(f"{job.target}: exists, skipped", err=True)
-                yield job.source, None
-        waiting: list[tuple[files.Job, bytes, dict[str, Any]]] = []
-        gathering = time.perf_counter()
-        try:
-            for job, made, facts in many(todo):
-                if isinstance(made, Exception):
-                    yield job.source, made
-                    continue
-                waiting.append((job, made, facts))
-                slow = facts["seconds"] > _SLOW_SECONDS or time.perf_counter() - gathering > _GATHER_SECONDS
-                if len(todo) == 1 or slow:
-                    yield from write(waiting)
-                    gathering = time.perf_counter()
-        except BaseException:  # interrupted, here or where this is consumed: what is done is kept
-            list(write(waiting))
-            raise
-        yield from write(waiting)
+                    place = f"{number} of {total}  " if total > 1 else ""
+                    click.echo(
+                        fitted(place, one.job.target, parts_of(facts[-1]), stream),
+                        err=to_stream,
+                    )
+            yield one.job.source, one.error
 
     try:
-        settle(outcomes())
+        report_failures(told())
     finally:
-        if written >= _MANY and not quiet and not as_json:
-            seconds = time.perf_counter() - start
-            click.echo(f"{written} files in {seconds:.1f} s, {written / seconds:.0f} a second", err=True)
+        if plan.skipped and as_json:
+            _tell_json({"skipped": dict(plan.skipped)}, to_stream)
+        elif plan.skipped and not quiet:
+            click.echo(files.listed(plan.skipped), err=True)
+        if len(facts) > 1 and not quiet and not as_json:
+            click.echo(_summed(facts, time.perf_counter() - start), err=True)
+
+
+def _failure(error: Exception) -> Facts:
+    said = error.for_command() if isinstance(error, CaecodecError) else str(error)
+    return {"error": said, "kind": type(error).__name__}
+
+
+def _tell_json(record: Facts, to_stream: bool) -> None:
+    click.echo(json.dumps(record), err=to_stream)
+
+
+def _summed(facts: Sequence[Facts], seconds: float) -> str:
+    size, before = (sum(one[key] for one in facts) for key in ("bytes", "input_bytes"))
+    rate = f", {len(facts) / seconds:.0f} a second" if len(facts) >= _MANY else ""
+    return f"{len(facts)} files in {seconds:.1f} s{rate}: {before} bytes became {size}"
+
+
+def fitted(place: str, target: str, parts: list[str], stream: TextIO) -> str:
+    """A line of one file; on a terminal no wider than that, by leaving out parts, then by the middle of the name."""
+    name = shown(target)
+    width = shutil.get_terminal_size().columns if stream.isatty() else None
+    while width is not None and len(parts) > 2 and len(f"{place}{name}: {'  '.join(parts)}") > width:
+        del parts[-2]
+    room = None if width is None else width - len(f"{place}: {'  '.join(parts)}")
+    if room is not None and len(name) > room:
+        keep = max(room, _NAME) - 1
+        name = f"{name[: keep // 2]}…{name[len(name) - (keep - keep // 2) :]}"
+    return f"{place}{name}: {'  '.join(parts)}"

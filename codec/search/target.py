@@ -17,6 +17,7 @@ from caecodec.errors import UsageError
 from caecodec.format import container
 from caecodec.pictures import ssimulacra2
 from caecodec.pictures.picture import Picture, mse
+from caecodec.pictures.pillow import WITHOUT_METADATA
 from caecodec.search import choice, improve
 from caecodec.search.effort import DEFAULT_EFFORT, Effort
 from caecodec.tune import Tune
@@ -78,21 +79,6 @@ class Found:
 
     data: bytes
     quality: int
-
-
-def parse_size(text: str) -> int:
-    """'40kB', '1.5MB', '40KiB', '40000' -> bytes; k is 1000, Ki is 1024. Raises UsageError."""
-    units = {"": 1, "b": 1, "k": 1000, "kb": 1000, "m": 10**6, "mb": 10**6, "kib": 1024, "mib": 1024**2}
-    stripped = text.strip().lower()
-    number = stripped.rstrip("abcdefghijklmnopqrstuvwxyz ")
-    unit = stripped[len(number) :].strip()
-    try:
-        value = float(number) * units[unit]
-    except (KeyError, ValueError) as exc:
-        raise UsageError(f"size {text!r}: write it like 40kB, 1.5MB or 40000") from exc
-    if not math.isfinite(value) or value < 1:
-        raise UsageError(f"size {text!r}: must be at least one byte")
-    return int(value)
 
 
 def psnr(a: Pixels, b: Pixels) -> float:
@@ -210,8 +196,8 @@ def _for_size(codec: Codec, picture: Picture, tiles: list[Any], budget: int) -> 
     if len(data) <= budget:
         return Found(data, quality)
     smallest = len(data)
-    without = " (metadata included; --strip drops it)" if picture.exif or picture.icc or picture.xmp else ""
-    raise UsageError(f"{budget} bytes cannot be met: quality 1 takes {smallest} bytes{without}")
+    remedy = WITHOUT_METADATA if picture.exif or picture.icc or picture.xmp else None
+    raise UsageError(f"{budget} bytes cannot be met: quality 1 takes {smallest} bytes", remedy)
 
 
 def _for_measure(codec: Codec, picture: Picture, tiles: list[Any], target: Target, wanted: float) -> Found | None:

@@ -273,7 +273,7 @@ def test_a_malformed_model_is_a_model_error(model: str, tmp_path: Path) -> None:
     def opened(changed: dict[str, NDArray[np.generic]], **values: str) -> None:
         out = tmp_path / "x.safetensors"
         save_file(changed, out, metadata | values | {"id": model_id(changed).hex()})
-        opening.open_codec(str(out))
+        opening.open_codec(str(out)).load()
 
     opened(dict(tensors))
     for name in tensors:

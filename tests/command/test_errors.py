@@ -148,8 +148,8 @@ def test_an_interruption_is_130_and_leaves_nothing(
     other.write_bytes(picture_file.read_bytes())
     before = contents(picture_file.parent)
     monkeypatch.setattr(place, interrupt)
-    for patience in ("_SLOW_SECONDS", "_GATHER_SECONDS"):  # both files in one go, however slow the machine
-        monkeypatch.setattr(f"caecodec.command.batch.{patience}", math.inf)
+    for patience in ("SLOW_SECONDS", "GATHER_SECONDS"):  # both files in one go, however slow the machine
+        monkeypatch.setattr(f"caecodec.batch.writing.{patience}", math.inf)
     result = run("encode", picture_file, other)
     assert (result.code, result.err.strip()) == (130, "caecodec: interrupted")
     assert contents(picture_file.parent) == before
@@ -160,9 +160,9 @@ def test_a_real_interrupt_signal_is_130_without_a_traceback() -> None:
     script = (
         # a shell's background job ignores the signal and its children inherit that
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "import time, caecodec.files.jobs as files\n"
+        "import time, caecodec.files.writing as writing\n"
         "from caecodec.command.main import main\n"
-        "files.read_bytes = lambda source: (print('ready', flush=True), time.sleep(60))\n"
+        "writing.read_bytes = lambda source: (print('ready', flush=True), time.sleep(60))\n"
         "main(['info', 'x.cae'])"
     )
     command = [sys.executable, "-c", script]

@@ -9,7 +9,7 @@ from support import contents
 
 from caecodec.errors import FileSystemError, UsageError
 from caecodec.files import writing
-from caecodec.files.jobs import PICTURE_SUFFIXES, SUFFIX, Job, plan
+from caecodec.files.jobs import SUFFIX, Job, listed, picture_suffixes, plan
 from caecodec.files.writing import is_stream, read_bytes, write_atomically
 
 
@@ -22,8 +22,8 @@ def planned(
         output=output,
         output_dir=None if output_dir is None else str(output_dir),
         suffix=SUFFIX,
-        suffixes=PICTURE_SUFFIXES,
-    )
+        suffixes=picture_suffixes(),
+    ).jobs
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -71,13 +71,10 @@ def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("sources", "options", "message"),
     [
-        (["a.png", "a.jpg"], {}, "a.png and a.jpg would both be written to a.cae"),
-        (["a/i.png", "b/i.png"], {"output_dir": "out"}, "would both be written to out/i.cae"),
-        (["a.png", "./a.png"], {}, "would both be written"),
-        (["a.cae"], {}, "the output of a.cae would replace the input a.cae"),
+        (["a.cae"], {}, "a.cae is a .cae file already; `caecodec decode`"),
         (["a.png"], {"output": "a.png"}, "the output of a.png would replace the input a.png"),
         (["a.png"], {"output": "x/../a.png"}, "would replace the input a.png"),
-        (["a.png", "a.cae"], {}, "a.png and a.cae would both be written|would replace the input a.cae"),
+        (["a.png", "a.cae"], {}, "would replace the input a.cae"),
         (["a.png", "b.png"], {"output": "c.cae"}, "--output names one file and there are 2 inputs"),
         (["-", "-"], {"output": "-"}, "--output names one file and there are 2 inputs"),
         (["a.png"], {"output": "c.cae", "output_dir": "out"}, "either --output or --output-dir"),
@@ -88,6 +85,36 @@ def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
 def test_a_plan_that_would_lose_a_file_is_refused(sources: list[str], options: dict[str, str], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         planned(*sources, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("sources", "options", "problem"),
+    [
+        (["a.png", "c.png", "a.jpg"], {}, "a.png and a.jpg would both be written to a.cae; rename one"),
+        (["a/i.png", "c.png", "b/i.png"], {"output_dir": "out"}, "would both be written to out/i.cae"),
+        (["a.png", "c.png", "./a.png"], {}, "a.png and ./a.png would both be written to a.cae"),
+    ],
+)
+def test_inputs_with_one_output_fail_alone(sources: list[str], options: dict[str, str], problem: str) -> None:
+    first, good, last = planned(*sources, **options)  # type: ignore[arg-type]
+    assert problem in last.problem
+    assert first.problem
+    assert not good.problem
+
+
+def test_what_a_folder_holds_beside_pictures_is_counted(tmp_path: Path) -> None:
+    touch(tmp_path, "a.png", "a.cae", "deep/b.JPG", "deep/x.txt", "deep/y.txt", "z.MP4", "README")
+    made = plan(
+        [str(tmp_path)],
+        recursive=True,
+        output=None,
+        output_dir=None,
+        suffix=SUFFIX,
+        suffixes=picture_suffixes(),
+    )
+    assert made.skipped == {".txt": 2, ".mp4": 1, "README": 1}
+    assert listed(made.skipped) == "4 files skipped: .mp4 1, .txt 2, README 1"
+    assert listed({".heic": 1}) == "1 file skipped: .heic 1"
 
 
 def test_an_output_that_is_another_name_of_the_input_is_refused(tmp_path: Path) -> None:

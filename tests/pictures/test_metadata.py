@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
-from support import encoded, photograph, png, psnr
+from support import encoded, photograph, png, profile_of_other_colours, psnr
 
 import caecodec
 from caecodec.errors import LimitError
@@ -14,7 +14,7 @@ from caecodec.pictures.saving import saved, to_image
 
 ORIENTATION, TURNED = 274, 6
 XMP = '<x:xmpmeta xmlns:x="adobe:ns:meta/"><a>Ä</a></x:xmpmeta>'.encode()
-ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+ICC = profile_of_other_colours()
 COLOUR = photograph(20, 30)
 
 
@@ -99,7 +99,8 @@ def test_metadata_over_the_limit_is_refused_unless_left_out(name: str) -> None:
 
     image = to_image(Picture(COLOUR, **{name: bytes(2000)}))  # type: ignore[arg-type]
 
-    with pytest.raises(LimitError, match=f"2000 bytes of {name.upper()} are over the limit of 1999; --strip drops"):
+    over = f"2000 bytes of {name.upper()} are over the limit of 1999"
+    with pytest.raises(LimitError, match=f"{over}; keep_metadata=False drops"):
         from_image(image, Limits(metadata_bytes=1999))
     assert from_image(image, Limits(metadata_bytes=2000)).width == 30
     assert from_image(image, Limits(metadata_bytes=1999), keep_metadata=False).width == 30
@@ -109,3 +110,10 @@ def test_a_cmyk_pictures_profile_is_used_and_does_not_describe_the_result() -> N
     picture = from_image(Image.fromarray(COLOUR).convert("CMYK"))
     assert picture.icc == b""
     assert picture.colour.shape == COLOUR.shape
+
+
+def test_a_profile_that_says_srgb_as_no_profile_does_is_not_kept() -> None:
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    assert open_picture(encoded(Image.fromarray(COLOUR), icc_profile=srgb)).icc == b""
+    assert open_picture(encoded(Image.fromarray(COLOUR), icc_profile=ICC)).icc == ICC
+    assert open_picture(encoded(Image.fromarray(COLOUR), icc_profile=b"no profile")).icc == b"no profile"

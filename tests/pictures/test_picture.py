@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import contextlib
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -72,7 +74,9 @@ def test_every_mode_is_read_and_comes_back(mode: str, becomes: str, notes: int) 
     assert (picture.width, picture.height) == (65, 33)
     expected = COLOUR[..., 0] if mode.startswith("I") else colour_of(source.convert(becomes))
     np.testing.assert_array_equal(picture.colour, expected)
-    decoded = caecodec.decode(caecodec.encode(source, 90))
+    with pytest.warns(UserWarning, match="16 bits") if notes else contextlib.nullcontext():
+        data = caecodec.encode(source, 90)
+    decoded = caecodec.decode(data)
     assert (decoded.mode, decoded.size) == (becomes, (65, 33))
     # dithering, and colour divided by an alpha near zero, are noise that no codec at this quality keeps
     assert psnr(picture.colour, colour_of(decoded)) > (8 if mode in ("1", "P", "PA", "La", "RGBa") else 28)
@@ -84,6 +88,18 @@ def test_every_mode_is_read_and_comes_back(mode: str, becomes: str, notes: int) 
 def test_floating_point_pixels_are_refused() -> None:
     with pytest.raises(InputImageError, match="floating-point"):
         from_image(BASE.convert("F"))
+
+
+def test_gray_of_many_bits_scales_by_what_it_holds(tmp_path: Path) -> None:
+    bytes_in_memory = Image.fromarray(COLOUR[..., 0].astype(np.int32))
+    assert bytes_in_memory.mode == "I"
+    np.testing.assert_array_equal(from_image(bytes_in_memory).colour, COLOUR[..., 0])
+    assert from_image(bytes_in_memory).notes == ()
+    dark = Image.fromarray((COLOUR[..., 0].astype(np.uint16) * 257) >> 8)  # 16 bits of which few are used
+    assert from_image(dark).colour.max() == 1
+    deep = tmp_path / "deep.png"
+    Image.fromarray(np.full((4, 4), 200, np.uint16)).save(deep)
+    assert open_picture(deep).colour.max() == 1
 
 
 @pytest.mark.parametrize("value", [-1, 65536])

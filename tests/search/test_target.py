@@ -9,12 +9,13 @@ from support import photograph
 import caecodec
 from caecodec.codecs import opening
 from caecodec.codecs.codec import Codec
+from caecodec.command.encode import parse_size
 from caecodec.errors import UsageError
 from caecodec.pictures.picture import Picture, from_array
 from caecodec.pictures.ssimulacra2 import score
 from caecodec.search import choice
 from caecodec.search import target as rate
-from caecodec.search.target import Target, highest, parse_size, psnr
+from caecodec.search.target import Target, highest, psnr
 
 
 @pytest.mark.parametrize(
@@ -157,7 +158,7 @@ def test_an_impossible_size_says_what_was_reachable(coder: opening.PhotoCodec) -
 
 def test_an_impossible_size_points_at_the_metadata(coder: opening.PhotoCodec) -> None:
     picture = Picture(PICTURE.colour, xmp=bytes(3000))
-    with pytest.raises(UsageError, match="--strip drops it"):
+    with pytest.raises(UsageError, match="keep_metadata=False drops metadata"):
         rate.encode_to_target(coder, picture, Target(size=1000), opening.no_progress)
 
 

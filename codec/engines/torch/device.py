@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import torch
 
-from caecodec.errors import LimitError, UsageError
+from caecodec.errors import LimitError, Remedy, UsageError
 
 _cudnn = threading.RLock()  # its flags are the process's, not the thread's
 PRECISIONS = ("auto", "float32", "bfloat16")
@@ -19,7 +19,7 @@ def pick_device(name: str) -> torch.device:
     if name not in ("auto", "cpu", "cuda"):
         raise UsageError(f"unknown device {name!r}: choose auto, cpu or cuda")
     if name == "cuda" and not torch.cuda.is_available():
-        raise UsageError("no CUDA device is available to this torch; use --device cpu")
+        raise UsageError("no CUDA device is available to this torch", Remedy("use device='cpu'", "use --device cpu"))
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 

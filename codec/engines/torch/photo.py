@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from caecodec.engines.protocol import Refinement
+from caecodec.engines.torch import start
 from caecodec.engines.torch.device import memory
 from caecodec.engines.torch.engine import Engine, Float, Pixels, array_of, load_network, pixels_of
 from caecodec.entropy.fixed_point import ONE
@@ -86,5 +87,6 @@ class TorchPhotoEngine(Engine):
         from caecodec.engines.torch.refine import Rounds
 
         if self._refiner is None:
-            self._refiner = Rounds(self._model, self, tables)
+            with start.undisturbed():
+                self._refiner = Rounds(self._model, self, tables)
         return self._refiner

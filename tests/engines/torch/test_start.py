@@ -29,6 +29,46 @@ def test_threads_sleep_unless_the_user_says_otherwise(tmp_path: Path, given: str
 
 
 def test_a_codec_is_made_by_loading_torch_so() -> None:
-    program = "from caecodec.codecs import opening; opening.start.load = lambda: print('asked'); opening.open_codec()"
+    program = "from caecodec.engines import opening; opening.start.load = lambda: print('asked'); opening.arithmetic()"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "asked"
+
+
+FORKED = """
+import multiprocessing, sys
+import numpy as np
+import caecodec
+pixels = np.zeros((64, 64, 3), np.uint8)
+pixels[:32] = 200
+data = caecodec.encode(pixels, 40, model="photo", effort=1)
+
+def child(queue):
+    queue.put(len(caecodec.encode(pixels, 40, model="photo", effort=1)))
+
+context = multiprocessing.get_context("fork")
+queue = context.Queue()
+process = context.Process(target=child, args=(queue,))
+process.start()
+assert queue.get(timeout=60) == len(data)
+process.join()
+print("same")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_child_codes_as_its_parent_did() -> None:
+    environment = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
+    done = subprocess.run(
+        [sys.executable, "-c", FORKED], env=environment, capture_output=True, text=True, timeout=100, check=True
+    )
+    assert done.stdout == "same\n"
+
+
+def test_threads_of_a_torch_that_came_first_are_made_calm() -> None:
+    program = (
+        "import threading, torch; torch.set_num_threads(2); from caecodec.engines.torch import start; start.load();"
+        "print([t.name for t in threading.enumerate()][1:], torch.get_num_threads())"
+    )
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("OMP")}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "['caecodec-calm'] 2\n"

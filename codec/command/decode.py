@@ -1,0 +1,41 @@
+"""The command `decode`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from caecodec.batch.writing import Outcome
+from caecodec.command.batch import Teller, run_batch
+from caecodec.command.options import machine_options, many_files_options, reporting_options
+from caecodec.files.jobs import SUFFIX, Job
+from caecodec.files.writing import is_stream
+from caecodec.limits import Limits
+
+
+@click.command()
+@many_files_options
+@click.option("--format", "suffix", default=".png", show_default=True, help="Output suffix where -o does not say.")
+@machine_options
+@reporting_options
+def decode(inputs: tuple[str, ...], suffix: str, device: str, precision: str, max_pixels: int, **batch: Any) -> None:
+    """Decode .cae files to pictures (.png, or what the output's suffix says)."""
+    suffix = suffix if suffix.startswith(".") else f".{suffix}"
+    output = batch["output"]
+    kind = suffix if output is None or is_stream(output) else Path(output).suffix
+    from caecodec.pictures import saving
+
+    saving.check_suffix(kind)
+
+    def make(jobs: Sequence[Job]) -> Iterator[Outcome]:
+        from caecodec.batch.decoding import Decoding, decoded
+
+        return decoded(jobs, Decoding(kind, device, precision, Limits(pixels=max_pixels)), Teller(quiet=batch["quiet"]))
+
+    def parts(facts: dict[str, Any]) -> list[str]:
+        return [f"{facts['width']}x{facts['height']}", f"{facts['bytes']} bytes", f"{facts['seconds']:.2f} s"]
+
+    run_batch(inputs, make, parts, suffix=suffix, suffixes=frozenset({SUFFIX}), **batch)
