@@ -215,3 +215,49 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
                 waiting.append(there)
     missing = {name_of(page) for page in GUIDES} - {name_of(page) for page in seen} - {"examples/README.md"}
     assert not missing
+
+
+# -- the drawing of the rooms ------------------------------------------------------------------------------------
+
+
+def drawn_rooms() -> dict[str, set[str]]:
+    """Of docs/ARCHITECTURE.md: folder -> the modules (of bench/ the folders too) drawn in it."""
+    drawing = text_of(ROOT / "docs" / "ARCHITECTURE.md").split("```\n")[1]
+    found: dict[str, set[str]] = {}
+    above: list[str] = []  # the folders a line lies in
+    for line in drawing.splitlines():
+        depth = (len(line) - len(line.lstrip())) // 2
+        first, *others = re.split(r"\s{2,}", line.strip())
+        names = first.split()
+        if depth > 2 or first == "__init__":  # what a room is for
+            continue
+        above = above[:depth]
+        if len(names) == 1 and first.endswith("/"):
+            above.append(first.rstrip("/"))
+            words = others[0].split() if others else []
+            if depth and all(re.fullmatch(r"[a-z][a-z0-9_]*", word) for word in words):
+                found["/".join(above)] = set(words)
+        else:
+            found.setdefault("/".join(above), set()).update(name.rstrip("/") for name in names)
+    return found
+
+
+def modules_in(folder: Path) -> set[str]:
+    return {path.stem for path in folder.glob("*.py")} - {"__init__", "__main__"}
+
+
+def test_the_drawing_shows_every_module() -> None:
+    drawn = drawn_rooms()
+    rooms = [path.parent for top in ("codec", "models") for path in (ROOT / top).rglob("__init__.py")]
+    there = {name_of(room): modules_in(room) for room in rooms if modules_in(room)}
+    assert {name: modules for name, modules in drawn.items() if name.startswith(("codec", "models"))} == there
+    bench = ROOT / "bench"
+    folders = {path.name for path in bench.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert drawn["bench"] == folders | modules_in(bench)
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=name_of)
+def test_every_file_that_a_page_names_is_there(page: Path) -> None:
+    named = re.findall(r"`([\w-]+(?:/[\w.-]+)+\.(?:py|md|toml|tsv))`", text_of(page))
+    missing = [name for name in named if not any((ROOT / below / name).exists() for below in ("", "codec", "docs"))]
+    assert not missing
