@@ -1,4 +1,6 @@
-"""Write the tables of Markdown files by the commands that make them: python -m caecodec.bench.show.fill README.md
+"""Write the tables of Markdown files by the commands that make them.
+
+python -m caecodec.bench.show.fill README.md docs/*.md
 
 A table stands between `<!-- $ caecodec bench ... -->`, the command that prints it, and `<!-- end -->`. Commands run in
 the current folder.
