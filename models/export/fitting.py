@@ -23,6 +23,7 @@ from caecodec.entropy.fixed_point import QUALITIES, RDO_STRENGTH
 from caecodec.models.data.pictures import LOSSLESS_SUFFIXES, read, sources
 from caecodec.models.networks.eye import EyeDistance, eye_lambda
 from caecodec.models.networks.layers import interpolate
+from caecodec.models.networks.levels import error_weight
 from caecodec.models.networks.photo import PhotoModel, Steps
 from caecodec.models.networks.rate_model import code
 from caecodec.models.networks.trade import activity
@@ -99,7 +100,7 @@ def _slope(model: PhotoModel, x: Tensor, level: float, seen: EyeDistance) -> tup
         log_out = interpolate(model.log_gain_out, at) - log_gain
         w = model.normaliser[None, :, None, None]
         power = model.g_s.linear.weight.square().sum(0)[None, :, None, None]
-        weight = model.config.lambda_at(level) * (255**2 / 3) * power * (2 * log_out).exp()
+        weight = error_weight(model.config.lambda_at(level), power, (2 * log_out).exp())
         y = model.g_a(x - 0.5)
         z_mean = interpolate(model.z_mean, at)
         z = torch.floor(model.h_a(y * w) * gain_z - z_mean + 0.5) + z_mean

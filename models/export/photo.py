@@ -7,11 +7,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from caecodec.entropy.fixed_point import FRACTION_BITS, QUALITIES, SCALES, STEPS, TABLE_BITS, EntropyNetwork
+from caecodec.entropy.fixed_point import FRACTION_BITS, SCALES, STEPS, TABLE_BITS, EntropyNetwork
 from caecodec.models.export.fitting import Worth
 from caecodec.models.export.integers import Tensors, as_numpy, fixed, gaussian_tables, integer_layer
 from caecodec.models.networks import layers
-from caecodec.models.networks.photo import PhotoModel, level_of_quality
+from caecodec.models.networks.levels import error_weight, even_levels
+from caecodec.models.networks.photo import PhotoModel
 from caecodec.models.networks.rate_model import SCALE_STEP
 
 
@@ -21,7 +22,7 @@ def tensors_of(model: PhotoModel, levels: NDArray[np.float64] | None = None, wor
     levels: of qualities 1..100; evenly spaced without. worth: of errors to an eye; without it nothing is known of eyes.
     """
     if levels is None:
-        levels = np.array([level_of_quality(q) for q in range(1, QUALITIES + 1)])
+        levels = even_levels()
     tensors = entropy_network(model) | quality_tables(model, levels) | gaussian_tables() | float_networks(model)
     if worth is not None:
         tensors |= eye_tables(worth.at(levels), tensors)
@@ -70,10 +71,9 @@ def quality_tables(model: PhotoModel, levels: NDArray[np.float64]) -> Tensors:
     log_gain, log_gain_z = rows(model.log_gain), rows(model.log_gain_z)
     log_ratio = log_gain - np.log(as_numpy(model.normaliser))
     gain_out = np.exp(rows(model.log_gain_out) - log_gain)
-    # lambda on 255^2 * MSE over three channels, through the linear branch of g_s, whose columns are nearly orthogonal
     lam = np.array([model.config.lambda_at(level) for level in levels])
     power = (as_numpy(model.g_s.linear.weight) ** 2).sum(axis=0)
-    weight = lam[:, None] * (255**2 / 3) * power * gain_out**2
+    weight = error_weight(lam[:, None], power, gain_out**2)
     index = np.clip(np.floor(rows(model.z_index) + 0.5), 0, SCALES - 1)
     return {
         "quality.to_u": fixed(np.exp(-log_ratio), TABLE_BITS),

@@ -106,8 +106,7 @@ class PhotoTask:
             out = forward(x, level, **self._mode)
         mse = losses.mse_255(out["x_hat"], x)
         bpp = out["bits_y"] + out["bits_z"]
-        low, high = self._model.lambda_min, self._model.lambda_max
-        lam = low * (high / low) ** level
+        lam = self._model.lambda_at(level)
         error, shown = lam * mse, {"bpp": bpp.mean(), "psnr": losses.psnr(mse).mean()}
         if config.eye_share:
             seen = self._eye(self._crop)(out["x_hat"], x)

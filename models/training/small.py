@@ -126,8 +126,7 @@ class SmallTask:
         if self._drawn:
             return Loss(distortion.mean() / 255**2, shown, len(x))
         bpp = out["bits"] / (x.shape[2] * x.shape[3])
-        low, high = self._model.lambda_min, self._model.lambda_max
-        lam = low * (high / low) ** level
+        lam = self._model.lambda_at(level)
         value = losses.rate_distortion(bpp, lam * distortion, lam, config.lambda_exponent)
         return Loss(value, shown | {"bpp": bpp.mean()}, len(x))
 
