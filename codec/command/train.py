@@ -68,9 +68,9 @@ def export(
     summary, to_fit = {"data": data, "quality": measured}, Path(fit) if fit else None
     path = exporting.export(checkpoint, folder, name, summary, overwrite=force, fit=to_fit)
     click.echo(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
-    for cost in exporting.check(checkpoint, path, Path(check)) if check else ():
+    for cost in exporting.costs_of_integers(checkpoint, path, Path(check)) if check else ():
         bits = f"{cost.float_bits:.0f} bits in float, {cost.integer_bits:.0f} in integers"
         click.echo(f"quality {cost.quality}: {bits} ({100 * cost.growth:+.3f} %)")
-    for quality, scores in exporting.check_qualities(path, Path(check)).items() if check and fit else ():
+    for quality, scores in exporting.scores_of_qualities(path, Path(check)).items() if check and fit else ():
         error = f"{scores.mean() - quality:+.1f} on average, {abs(scores - quality).mean():.1f} a picture"
         click.echo(f"quality {quality}: SSIMULACRA2 {scores.mean():.1f} ({error})")

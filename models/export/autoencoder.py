@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from caecodec.entropy.fixed_point import QUALITIES, SCALES
+from caecodec.errors import UsageError
 from caecodec.latents.autoencoder import PLACES, SILENT, FactorisedLatents
 from caecodec.models.export.integers import TAIL_MASS, Tensors, as_numpy, integer_table
 from caecodec.models.networks import layers
@@ -29,7 +30,9 @@ Masses = NDArray[np.float64]
 
 
 def tensors_of(model: AutoencoderModel) -> Tensors:
-    """All tensors of the weights file."""
+    """All tensors of the weights file. Raises UsageError for a network as drawn."""
+    if model.config.form == "drawn":
+        raise UsageError("an autoencoder as drawn: only its codec form makes files")
     level = torch.from_numpy(even_levels()).float().double()  # as float32 rounds them: model ids hang on it
 
     def rows(table: Tensor) -> NDArray[np.float64]:

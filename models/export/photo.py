@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from caecodec.entropy.fixed_point import FRACTION_BITS, SCALES, STEPS, TABLE_BITS, EntropyNetwork
+from caecodec.entropy.fixed_point import FRACTION_BITS, QUALITIES, SCALES, STEPS, TABLE_BITS, EntropyNetwork
+from caecodec.models.data.pictures import validation_crops
+from caecodec.models.export import fitting
+from caecodec.models.export.exactness import fitted_tables
 from caecodec.models.export.fitting import Worth
 from caecodec.models.export.integers import Tensors, as_numpy, fixed, gaussian_tables, integer_layer
 from caecodec.models.networks import layers
@@ -28,6 +33,27 @@ def tensors_of(model: PhotoModel, levels: NDArray[np.float64] | None = None, wor
         tensors |= eye_tables(worth.at(levels), tensors)
     EntropyNetwork(tensors)  # proves the bounds
     return tensors
+
+
+def fitted(model: PhotoModel, path: Path) -> tuple[Tensors, str]:
+    """All tensors with what is measured on pictures: what an eye sees, qualities, tables; and a note on it.
+
+    path: photographs of at least 256x256. Raises FileNotFoundError where there are none, ModelError.
+    """
+    crops = validation_crops([path], 256, torch.device("cpu"))
+    pictures = fitting.photographs([path], 24)
+    worth = fitting.measure(model, crops[:: -(-len(crops) // 20)])
+    levels = even_levels()
+    some = range(1, QUALITIES + 1, 9)
+    tensors = tensors_of(model, levels, worth)
+    reached = fitting.scores(tensors, model.config.to_dict(), pictures, some).mean(0)
+    note = f"fitted to {path.name}"
+    try:
+        levels = fitting.levels_of_qualities(levels[[quality - 1 for quality in some]], reached)
+    except ValueError as exc:
+        note += f"; qualities are evenly spaced, for {exc}"
+    tensors = tensors_of(model, levels, worth)
+    return tensors | fitted_tables(model, tensors, crops[:: -(-len(crops) // 80)]), note
 
 
 def eye_tables(worth: Worth, tensors: Tensors) -> Tensors:
