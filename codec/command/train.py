@@ -37,7 +37,7 @@ from caecodec.command.options import debug_option
 @debug_option
 def train(recipe: str, folder: Path | None, data: tuple[str, ...], validation: tuple[str, ...], **options: Any) -> None:
     """Train a model by a RECIPE (a .toml file, or the name of one that ships)."""
-    from caecodec.models.training import trainer as training
+    from caecodec.models.training import run as training
 
     training.run_recipe(recipe, folder, data, validation, **options)
 

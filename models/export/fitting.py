@@ -20,7 +20,7 @@ from torch import Tensor
 
 from caecodec.codecs.codec import Pixels
 from caecodec.entropy.fixed_point import QUALITIES, RDO_STRENGTH
-from caecodec.models.data.pictures import LOSSLESS_SUFFIXES, read, sources
+from caecodec.models.data.pictures import LOSSLESS_SUFFIXES, encoded_pictures, read
 from caecodec.models.networks.eye import EyeDistance, eye_lambda
 from caecodec.models.networks.layers import interpolate
 from caecodec.models.networks.levels import error_weight
@@ -153,10 +153,10 @@ def scores(
 
 def photographs(paths: Iterable[Path], most: int) -> list[Pixels]:
     """Centres of at most 768x512 of pictures, evenly chosen; what was stored lossily is shrunk, its traces with it."""
-    every = list(sources(paths))
+    every = list(encoded_pictures(paths))
     found = []
-    for source in every[:: max(1, -(-len(every) // most))]:
-        pixels = read(source, 1.0 if Path(source.name).suffix.lower() in LOSSLESS_SUFFIXES else 0.6).numpy()
+    for encoded in every[:: max(1, -(-len(every) // most))]:
+        pixels = read(encoded, 1.0 if Path(encoded.name).suffix.lower() in LOSSLESS_SUFFIXES else 0.6).numpy()
         h, w = (min(side, most_side) for side, most_side in zip(pixels.shape, (512, 768), strict=False))
         top, left = (pixels.shape[0] - h) // 2, (pixels.shape[1] - w) // 2
         if min(h, w) >= _SMALLEST:

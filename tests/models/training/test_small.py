@@ -21,7 +21,8 @@ from caecodec.models.networks.rate_model import MixturePrior
 from caecodec.models.networks.tiny import TinyConfig
 from caecodec.models.training import recipe as recipes
 from caecodec.models.training.recipe import SetData
-from caecodec.models.training.trainer import Trainer, run_recipe
+from caecodec.models.training.run import run_recipe
+from caecodec.models.training.trainer import Trainer
 from caecodec.zoo import find
 
 SETS = {"fashion-mnist": 28, "mnist": 28}
@@ -126,12 +127,12 @@ def test_tiny_trains_on_sets_by_name_and_resumes(sets: dict[str, Path], tmp_path
     recipe = replace(recipe, data=data, model=narrow, train=replace(recipe.train, epochs=3, batch=32))
     options = {"minutes": None, "device": "cpu", "compile_model": False, "seed": None}
     first = Trainer(recipe, tmp_path, **options)  # type: ignore[arg-type]
-    record = first.run()
+    record = first.train()
     assert {"mnist", "fashion-mnist", "score"} <= record.keys()
     second = Trainer(recipe, tmp_path, **options)  # type: ignore[arg-type]
     second.resume()
-    assert (second.step, second.patches) == (first.step, first.patches)
-    for mine, theirs in zip(second.model.parameters(), first.model.parameters(), strict=True):
+    assert (second.state.step, second.state.patches) == (first.state.step, first.state.patches)
+    for mine, theirs in zip(second.state.model.parameters(), first.state.model.parameters(), strict=True):
         assert torch.equal(mine, theirs)
 
 
