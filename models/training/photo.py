@@ -24,7 +24,7 @@ from caecodec.models.training.recipe import PictureData, Recipe
 from caecodec.models.training.task import VALIDATION_LEVELS, Forward, Loss, Place, levels
 
 # training begins after so long, if so many are in memory: a run that is killed early should have something to resume
-START_SECONDS, START_FEWEST = 15.0, 32
+START_SECONDS, START_FEWEST = 10.0, 32
 
 
 class PhotoTask:

@@ -10,11 +10,11 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-LINE_SECONDS = 30.0
+FIRST_LINE_SECONDS, LINE_SECONDS = 5.0, 30.0  # of silence; twice as long each time
 
 
 class Teller:
-    """A bar on a terminal; elsewhere a line for each thing that is begun, and one at least every 30 seconds.
+    """A bar on a terminal; elsewhere a line for each thing that is begun, soon more, and one at least every 30 seconds.
 
     `quiet`: warnings only, as of all processes of a run but the first.
     """
@@ -24,7 +24,7 @@ class Teller:
         self._console = console or Console(stderr=True)
         self._doing = self._status = ""
         self._share = 0.0
-        self._spoke = time.monotonic()
+        self._spoke, self._silence = time.monotonic(), FIRST_LINE_SECONDS
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep_speaking, daemon=True)
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
@@ -49,7 +49,7 @@ class Teller:
 
     def doing(self, what: str) -> None:
         """What is begun now, and goes on until the next call."""
-        self._doing, self._status = what, ""
+        self._doing, self._status, self._silence = what, "", FIRST_LINE_SECONDS
         self._bar.update(self._shown, status=what)
         if not self._quiet and not self._console.is_terminal:
             self._print(f"{self._name}: {what}")
@@ -73,7 +73,12 @@ class Teller:
         self._console.print(line, soft_wrap=True, highlight=False, markup=False)
 
     def _keep_speaking(self) -> None:
-        while not self._ended.wait(max(0.01, self._spoke + LINE_SECONDS - time.monotonic())):
-            if time.monotonic() - self._spoke >= LINE_SECONDS:
+        while not self._ended.wait(max(0.01, min(1.0, self._left()))):
+            if self._left() <= 0:
+                self._silence *= 2
                 share = [f"{self._share:.0%} of the run"] if self._share else []
                 self._print(f"{self._name}: " + ", ".join((self._doing, *share, *filter(None, [self._status]))))
+
+    def _left(self) -> float:
+        """Seconds until something must be said again."""
+        return self._spoke + min(self._silence, LINE_SECONDS) - time.monotonic()

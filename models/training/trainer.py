@@ -119,11 +119,11 @@ class Trainer:
     def train(self) -> dict[str, Any]:
         """Train to the end of the schedule and return the last validation record."""
         state = self.state
+        saving = Saving(self.run.recipe.train.checkpoint_minutes, time.monotonic())
         self._prepare()
         forward = self._forward()
         begun, first = time.monotonic(), state.step
         self._window_start, self._clock, self._validated = (begun, state.patches), begun - state.elapsed, begun
-        saving = Saving(self.run.recipe.train.checkpoint_minutes, begun)
         self.teller.doing("first steps" + (", the first of them compiled" if self._compile else ""))
         while self.progress < 1 and not self._ended:
             self._step(forward)

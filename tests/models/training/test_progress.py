@@ -43,6 +43,22 @@ def test_a_line_comes_though_nothing_is_told(monkeypatch: pytest.MonkeyPatch) ->
     assert lines[1] == lines[2] == "photo: training, 25% of the run, step 7, 3.5 patches/s"
 
 
+def test_what_has_just_begun_is_told_of_sooner(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert progress.FIRST_LINE_SECONDS == 5
+    monkeypatch.setattr(progress, "FIRST_LINE_SECONDS", 0.02)
+    stream = io.StringIO()
+    with Teller("photo", console=console(stream)) as teller:
+        teller.doing("reading pictures")
+        teller.at(0.0, "12 so far")
+        deadline = time.monotonic() + 20  # the line of every 30 seconds would come too late
+        while stream.getvalue().count("\n") < 3 and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert stream.getvalue().splitlines()[:3] == [
+        "photo: reading pictures",
+        *["photo: reading pictures, 12 so far"] * 2,
+    ]
+
+
 def test_other_processes_warn_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "LINE_SECONDS", 0.01)
     stream = io.StringIO()
