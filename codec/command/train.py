@@ -13,8 +13,15 @@ from caecodec.command.options import debug_option
 @click.command()
 @click.argument("recipe")
 @click.option("-o", "--output", "folder", type=click.Path(path_type=Path), help="Run folder.  [default: runs/NAME]")
-@click.option("--data", multiple=True, metavar="PATH", help="Train on these instead; a data set as NAME=PATH.")
-@click.option("--validation", multiple=True, metavar="PATH", help="Validate on these instead.")
+@click.option(
+    "--data",
+    multiple=True,
+    metavar="PATH",
+    help="What to train on: folders, tar shards or pictures; a data set as NAME=PATH.",
+)
+@click.option(
+    "--validation", multiple=True, metavar="PATH", help="Pictures to validate on.  [default: some of --data, held out]"
+)
 @click.option(
     "--minutes", type=click.FloatRange(min=0, min_open=True), help="End after so long, the schedule finished."
 )

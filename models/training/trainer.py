@@ -139,9 +139,11 @@ class Trainer:
         return self._finish()
 
     def save(self) -> None:
-        """Write the whole state, on the first rank."""
+        """Write the whole state, on the first rank. What is learnt does not hang on when that is."""
         if self._rank == 0:
-            self.task.measure_norms(self.state.averaged)  # what is exported from a run that goes on must be sound too
+            own = [self.run.device] if self.run.device.type == "cuda" else []
+            with torch.random.fork_rng(own):
+                self.task.measure_norms(self.state.averaged)  # what is exported from it must be sound at any time
             checkpoint.save(self.run, self.state)
 
     def validate(self) -> dict[str, Any]:
