@@ -21,7 +21,7 @@ from PIL import Image, features
 import caecodec
 from caecodec.bench.codecs import peers, vvc
 from caecodec.errors import UsageError
-from caecodec.search.effort import Tune
+from caecodec.tune import Tune
 from caecodec.zoo import find
 
 Pixels = NDArray[np.uint8]

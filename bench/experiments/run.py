@@ -1,6 +1,6 @@
 """Short runs of equal budget, one change at a time: how the photo model came to be as it is.
 
-    python -m caecodec.bench.experiments.run run wide-ga -o runs/experiments --from CHECKPOINT
+    python -m caecodec.bench.experiments.run run wide-ga -o runs/experiments --data TRAIN --validation HELD_OUT
     python -m caecodec.bench.experiments.run cost wide-ga
     python -m caecodec.bench.experiments.run collect bench/results/experiments.json
     python -m caecodec.bench.experiments.run table bench/results/experiments.json
@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -225,7 +225,7 @@ def _ycbcr() -> None:
 
 
 def _gently() -> None:
-    from caecodec.models.training import grow, trainer
+    from caecodec.models.training import grow
 
     def grown(weights: Mapping[str, Tensor], fresh: Mapping[str, Tensor]) -> dict[str, Tensor]:
         result = grow.grown(weights, fresh)
@@ -234,7 +234,7 @@ def _gently() -> None:
                 result[name] = result[name] * 0.05
         return result
 
-    _put(trainer, "grown", grown)
+    _put(photo_task, "grown", grown)
 
 
 # -- the list ------------------------------------------------------------------------------------------------------
@@ -306,7 +306,9 @@ def recipe_text(experiment: Experiment) -> str:
     return "\n".join(lines) + "\n"
 
 
-def run(experiment: Experiment, folder: Path, start: Path | None) -> dict[str, Any]:
+def run(
+    experiment: Experiment, folder: Path, start: Path | None, data: Sequence[str], validation: Sequence[str]
+) -> dict[str, Any]:
     """Train one experiment into folder/NAME. It replaces parts of the model: one run a process."""
     into = folder / experiment.name
     if experiment.warm and start is None:
@@ -318,9 +320,9 @@ def run(experiment: Experiment, folder: Path, start: Path | None) -> dict[str, A
     path.write_text(recipe_text(experiment), encoding="utf-8")
     if experiment.patch is not None:
         experiment.patch()
-    from caecodec.models.training import trainer
+    from caecodec.models.training.run import run_recipe
 
-    return trainer.run_recipe(str(path), into, start=start if experiment.warm else None)
+    return run_recipe(str(path), into, data, validation, start=start if experiment.warm else None)
 
 
 # -- what a model costs ----------------------------------------------------------------------------------------------
@@ -438,13 +440,19 @@ FOLDER = click.option("-o", "--folder", type=click.Path(path_type=Path), default
 @NAMES
 @FOLDER
 @click.option("--from", "start", type=click.Path(path_type=Path), help="The trained model that warm runs start from.")
-def run_command(names: tuple[str, ...], folder: Path, start: Path | None) -> None:
+@click.option("--data", multiple=True, required=True, metavar="PATH", help="Pictures to train on.")
+@click.option("--validation", multiple=True, required=True, metavar="PATH", help="Pictures to validate on.")
+def run_command(
+    names: tuple[str, ...], folder: Path, start: Path | None, data: tuple[str, ...], validation: tuple[str, ...]
+) -> None:
     """Train experiments, one process each."""
     if len(names) == 1:
-        run(find(names[0]), folder, start)
+        run(find(names[0]), folder, start, data, validation)
         return
     for name in names:
         again = ["run", find(name).name, "-o", str(folder), *(() if start is None else ("--from", str(start)))]
+        again += [word for path in data for word in ("--data", path)]
+        again += [word for path in validation for word in ("--validation", path)]
         subprocess.run([sys.executable, "-m", "caecodec.bench.experiments.run", *again], check=True)
 
 

@@ -10,7 +10,7 @@ from caecodec.bench.metrics.metrics import PSNR, SSIMULACRA2, Metric
 from caecodec.bench.rd.report import NOTHING, Table
 from caecodec.bench.rd.results import Results
 from caecodec.errors import UsageError
-from caecodec.search.effort import TUNES, Tune
+from caecodec.tune import TUNES, Tune
 
 DEFAULT = 2
 METRIC: dict[Tune, Metric] = {"eye": SSIMULACRA2, "psnr": PSNR}  # what a tune is for

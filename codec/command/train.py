@@ -13,8 +13,15 @@ from caecodec.command.options import debug_option
 @click.command()
 @click.argument("recipe")
 @click.option("-o", "--output", "folder", type=click.Path(path_type=Path), help="Run folder.  [default: runs/NAME]")
-@click.option("--data", multiple=True, metavar="PATH", help="Train on these instead; a data set as NAME=PATH.")
-@click.option("--validation", multiple=True, metavar="PATH", help="Validate on these instead.")
+@click.option(
+    "--data",
+    multiple=True,
+    metavar="PATH",
+    help="What to train on: folders, tar shards or pictures; a data set as NAME=PATH.",
+)
+@click.option(
+    "--validation", multiple=True, metavar="PATH", help="Pictures to validate on.  [default: some of --data, held out]"
+)
 @click.option(
     "--minutes", type=click.FloatRange(min=0, min_open=True), help="End after so long, the schedule finished."
 )
@@ -37,7 +44,7 @@ from caecodec.command.options import debug_option
 @debug_option
 def train(recipe: str, folder: Path | None, data: tuple[str, ...], validation: tuple[str, ...], **options: Any) -> None:
     """Train a model by a RECIPE (a .toml file, or the name of one that ships)."""
-    from caecodec.models.training import trainer as training
+    from caecodec.models.training import run as training
 
     training.run_recipe(recipe, folder, data, validation, **options)
 
@@ -68,9 +75,9 @@ def export(
     summary, to_fit = {"data": data, "quality": measured}, Path(fit) if fit else None
     path = exporting.export(checkpoint, folder, name, summary, overwrite=force, fit=to_fit)
     click.echo(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
-    for cost in exporting.check(checkpoint, path, Path(check)) if check else ():
+    for cost in exporting.costs_of_integers(checkpoint, path, Path(check)) if check else ():
         bits = f"{cost.float_bits:.0f} bits in float, {cost.integer_bits:.0f} in integers"
         click.echo(f"quality {cost.quality}: {bits} ({100 * cost.growth:+.3f} %)")
-    for quality, scores in exporting.check_qualities(path, Path(check)).items() if check and fit else ():
+    for quality, scores in exporting.scores_of_qualities(path, Path(check)).items() if check and fit else ():
         error = f"{scores.mean() - quality:+.1f} on average, {abs(scores - quality).mean():.1f} a picture"
         click.echo(f"quality {quality}: SSIMULACRA2 {scores.mean():.1f} ({error})")

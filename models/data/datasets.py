@@ -233,8 +233,8 @@ def _from_archives(name: str, root: Path, split: str, download: bool) -> SmallSe
         with warnings.catch_warnings():
             # numpy 2.4.0 warns of how the original batches of CIFAR, pickled by Python 2, spell their dtype
             warnings.filterwarnings("ignore", r"dtype\(\): align")
-            source = kind(root, train=split == "train", download=download)
-            pictures, labels, classes = np.asarray(source.data), np.asarray(source.targets), source.classes
+            read = kind(root, train=split == "train", download=download)
+            pictures, labels, classes = np.asarray(read.data), np.asarray(read.targets), read.classes
     except (RuntimeError, OSError, HTTPException) as exc:
         message = " ".join(str(exc).split())  # on one line
         if missing():

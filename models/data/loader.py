@@ -1,4 +1,4 @@
-"""The thread that reads training pictures while training runs."""
+"""The thread that reads training pictures while training goes on."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ class Loader(threading.Thread):
     """Reads pictures into the pool beside training, and looks again for shards that arrive in its folders later.
 
     What cannot be read is left out with a warning; in a folder it is tried again, for it may be on its way.
+    `share`: this process's number, and that of all; `wanted`: by name, what is not held out.
     """
 
     def __init__(
@@ -25,9 +26,11 @@ class Loader(threading.Thread):
         min_side: int,
         share: tuple[int, int],
         warn: Callable[[str], None] = lambda _message: None,
+        wanted: pictures.Wanted = pictures.everything,
     ) -> None:
         super().__init__(daemon=True)
         self._pool, self._paths, self._min_side, self._share, self._warn = pool, paths, min_side, share, warn
+        self._wanted = wanted
         self._count = 0  # of pictures seen by all processes
         self._warned: set[Path] = set()
         self.first_pass_done = threading.Event()
@@ -39,7 +42,8 @@ class Loader(threading.Thread):
         seen: set[Path] = set()
         try:
             while not self._stopped.is_set() and not self._pool.full:
-                seen |= {path for path in self._expand() if path not in seen and self._read(path)}
+                fresh = [file for file in pictures.files_of(self._paths) if file.path not in seen]
+                seen |= {file.path for file in fresh if self._read(file)}
                 self.first_pass_done.set()
                 if not any(path.is_dir() for path in self._paths) or self._stopped.wait(RESCAN_SECONDS):
                     return
@@ -52,27 +56,24 @@ class Loader(threading.Thread):
         """End the rescanning."""
         self._stopped.set()
 
-    def _expand(self) -> list[Path]:
-        inside = [sorted(p.rglob("*")) if p.is_dir() else [p] for p in self._paths]
-        keep = pictures.PICTURE_SUFFIXES | {".tar"}
-        return [p for group in inside for p in group if p.suffix.lower() in keep]
-
-    def _read(self, path: Path) -> bool:
+    def _read(self, file: pictures.PictureFile) -> bool:
         """Take this process's share of a file; False where it should be tried again."""
         rank, world = self._share
         try:
-            found = list(pictures.sources([path]))
+            found = [
+                pictures.EncodedPicture(name, stream.read()) for name, stream in pictures.opened(file, self._wanted)
+            ]
         except (tarfile.TarError, OSError) as exc:
-            if path not in self._warned:
-                self._warned.add(path)
-                self._warn(f"{path}: left out for now ({exc})")
+            if file.path not in self._warned:
+                self._warned.add(file.path)
+                self._warn(f"{file.path}: left out for now ({exc})")
             return False
-        for source in found:
+        for encoded in found:
             self._count += 1
             if self._count % world != rank:
                 continue
             try:
-                self._pool.add(source, self._min_side)
+                self._pool.add(encoded, self._min_side)
             except ValueError as exc:
                 self._warn(f"left out: {exc}")
         return True

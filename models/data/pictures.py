@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import random
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import torch
@@ -18,46 +19,97 @@ from caecodec.models.networks.klt import largest
 
 PICTURE_SUFFIXES = {".avif", ".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 LOSSLESS_SUFFIXES = {".bmp", ".png", ".tif", ".tiff", ".webp"}
+VALIDATION_CROP = 256  # side
+# the last for damaged files, on which Pillow's decoders raise nearly anything
+_UNREADABLE = (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, EOFError, IndexError)
+
+Wanted = Callable[[str], bool]  # by a picture's name
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """One encoded picture: its name and its bytes."""
+class PictureFile:
+    """A picture or a tar shard on the disk; its name is that below the folder it was found in."""
+
+    name: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedPicture:
+    """One encoded picture: its name, in a shard SHARD/MEMBER, and its bytes."""
 
     name: str
     data: bytes
 
 
-def sources(paths: Iterable[Path]) -> Iterator[Source]:
-    """Pictures of folders (recursively), tar shards and single files, in a fixed order."""
+def files_of(paths: Iterable[Path]) -> list[PictureFile]:
+    """Pictures and shards in folders (recursively), and files that are one, in a fixed order; others are left out."""
+    found = []
     for path in paths:
-        if path.is_dir():
-            yield from sources(sorted(p for p in path.rglob("*") if p.suffix.lower() in PICTURE_SUFFIXES | {".tar"}))
-        elif path.suffix == ".tar":
-            with tarfile.open(path) as shard:
-                for member in shard:
-                    if member.isfile() and Path(member.name).suffix.lower() in PICTURE_SUFFIXES:
-                        stream = shard.extractfile(member)
-                        if stream is not None:
-                            yield Source(f"{path.name}/{member.name}", stream.read())
-        elif path.suffix.lower() in PICTURE_SUFFIXES:
-            yield Source(path.name, path.read_bytes())
-        else:
+        inside = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+        root = path if path.is_dir() else path.parent
+        keep = [p for p in inside if p.suffix.lower() in PICTURE_SUFFIXES | {".tar"}]
+        found += [PictureFile(p.relative_to(root).as_posix(), p) for p in keep]
+    return found
+
+
+def everything(_name: str) -> bool:
+    """Every picture is wanted."""
+    return True
+
+
+def opened(file: PictureFile, wanted: Wanted = everything) -> Iterator[tuple[str, IO[bytes]]]:
+    """Names and streams of the pictures of a file, a shard's one after the other. Raises OSError, tarfile.TarError."""
+    if file.path.suffix.lower() == ".tar":
+        with tarfile.open(file.path) as shard:
+            for member in shard:
+                name = f"{file.name}/{member.name}"
+                if member.isfile() and Path(member.name).suffix.lower() in PICTURE_SUFFIXES and wanted(name):
+                    stream = shard.extractfile(member)
+                    if stream is not None:
+                        yield name, stream
+    elif wanted(file.name):
+        with file.path.open("rb") as stream:
+            yield file.name, stream
+
+
+def encoded_pictures(paths: Iterable[Path], wanted: Wanted = everything) -> Iterator[EncodedPicture]:
+    """Pictures of folders, tar shards and single files. Raises FileNotFoundError for a path that is none of these."""
+    for path in paths:
+        files = files_of([path])
+        if not path.exists() or not (files or path.is_dir()):
             raise FileNotFoundError(f"{path}: no such folder, tar shard or picture")
+        for file in files:
+            yield from (EncodedPicture(name, stream.read()) for name, stream in opened(file, wanted))
 
 
-def read(source: Source, shrink: float = 1.0) -> Tensor:
-    """Decode to (H, W, 3) uint8, shrunk by Lanczos to `shrink` times its sides."""
+def read(picture: EncodedPicture, shrink: float = 1.0) -> Tensor:
+    """Decode to (H, W, 3) uint8, shrunk by Lanczos to `shrink` times its sides. Raises ValueError."""
     try:
-        with Image.open(io.BytesIO(source.data)) as picture:
-            rgb = picture.convert("RGB")
-    # the last for damaged files, on which Pillow's decoders raise nearly anything
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, EOFError, IndexError) as exc:
-        raise ValueError(f"{source.name}: not a picture Pillow can read ({exc})") from exc
+        with Image.open(io.BytesIO(picture.data)) as image:
+            rgb = image.convert("RGB")
+    except _UNREADABLE as exc:
+        raise ValueError(f"{picture.name}: not a picture Pillow can read ({exc})") from exc
     if shrink < 1:
         size = (max(1, round(rgb.width * shrink)), max(1, round(rgb.height * shrink)))
         rgb = rgb.resize(size, Image.Resampling.LANCZOS)
     return torch.from_numpy(np.array(rgb))
+
+
+def shorter_sides(paths: Iterable[Path]) -> dict[str, int]:
+    """Name -> shorter side in pixels of every picture, by its header; what cannot be read is left out."""
+    found = {}
+    for file in files_of(paths):
+        try:
+            for name, stream in opened(file):
+                try:
+                    with Image.open(stream) as image:
+                        found[name] = min(image.size)
+                except _UNREADABLE:
+                    continue
+        except (tarfile.TarError, OSError):
+            continue
+    return found
 
 
 class Pool:
@@ -93,12 +145,12 @@ class Pool:
         """Draw other crops than before: for a run that goes on."""
         self._drawing.seed(seed)
 
-    def add(self, source: Source, min_side: int) -> None:
+    def add(self, encoded: EncodedPicture, min_side: int) -> None:
         """Read one picture; one smaller than a crop is left out. Raises ValueError."""
-        lossless = Path(source.name).suffix.lower() in LOSSLESS_SUFFIXES
+        lossless = Path(encoded.name).suffix.lower() in LOSSLESS_SUFFIXES
         copies = 1 if lossless else self._copies
         for _ in range(copies):
-            picture = read(source, 1.0 if lossless else self._reading.uniform(0.5, 1.0))
+            picture = read(encoded, 1.0 if lossless else self._reading.uniform(0.5, 1.0))
             if min(picture.shape[:2]) < min_side or self.full:
                 continue
             self._pixels += picture.shape[0] * picture.shape[1]
@@ -120,11 +172,26 @@ class Pool:
         return torch.stack(crops).permute(0, 3, 1, 2).float() / 255  # NHWC memory is channels_last
 
 
-def validation_crops(paths: Iterable[Path], crop: int, device: torch.device) -> Tensor:
-    """The centre crop of every picture at least that large -> (P, 3, crop, crop) uint8."""
+def validation_crops(
+    paths: Iterable[Path],
+    crop: int,
+    device: torch.device,
+    wanted: Wanted = everything,
+    warn: Callable[[str], None] | None = None,
+) -> Tensor:
+    """The centre crop of every wanted picture at least that large -> (P, 3, crop, crop) uint8.
+
+    Raises FileNotFoundError where there is none, ValueError for a picture that cannot be read, or tells `warn` of it.
+    """
     crops = []
-    for source in sources(paths):
-        picture = read(source)
+    for encoded in encoded_pictures(paths, wanted):
+        try:
+            picture = read(encoded)
+        except ValueError as exc:
+            if warn is None:
+                raise
+            warn(f"left out: {exc}")
+            continue
         height, width = picture.shape[:2]
         if min(height, width) >= crop:
             top, left = (height - crop) // 2, (width - crop) // 2

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from caecodec.entropy.fixed_point import QUALITIES, SCALES
+from caecodec.errors import UsageError
 from caecodec.latents.autoencoder import PLACES, SILENT, FactorisedLatents
 from caecodec.models.export.integers import TAIL_MASS, Tensors, as_numpy, integer_table
 from caecodec.models.networks import layers
 from caecodec.models.networks.autoencoder import AutoencoderModel
-from caecodec.models.networks.photo import level_of_quality
+from caecodec.models.networks.levels import even_levels
 
 REACH = 255  # symbols beyond it are left to the escape
 QUIET = 1e-4  # a channel that is non-zero less often is not coded
@@ -29,8 +30,10 @@ Masses = NDArray[np.float64]
 
 
 def tensors_of(model: AutoencoderModel) -> Tensors:
-    """All tensors of the weights file."""
-    level = torch.tensor([level_of_quality(q) for q in range(1, QUALITIES + 1)]).double()
+    """All tensors of the weights file. Raises UsageError for a network as drawn."""
+    if model.config.form == "drawn":
+        raise UsageError("an autoencoder as drawn: only its codec form makes files")
+    level = torch.from_numpy(even_levels()).float().double()  # as float32 rounds them: model ids hang on it
 
     def rows(table: Tensor) -> NDArray[np.float64]:
         return as_numpy(layers.interpolate(table.double(), level)[:, :, 0, 0])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -46,7 +45,7 @@ def cost_of_integers(
 ) -> Cost:
     """crops (P, 3, H, W) uint8, H and W multiples of 64 -> Cost summed over them."""
     codec, _ = _codec_of(tensors)
-    level = torch.tensor([level_of(model, float(tensors["float.lambda"][quality - 1]))])
+    level = torch.tensor([model.config.level_of(float(tensors["float.lambda"][quality - 1]))])
     gain = interpolate(model.log_gain, level).exp()
     gain_z = interpolate(model.log_gain_z, level).exp()
     float_bits = integer_bits = 0.0
@@ -86,12 +85,6 @@ def fitted_tables(model: PhotoModel, tensors: Mapping[str, NDArray[np.generic]],
         both[:-1] = (both[:-1] + both[-2::-1]) / 2
         fitted.append(integer_table(both + _PRIOR_SYMBOLS * 2.0 ** -bits[:entries]))
     return {"table.frequencies": np.concatenate(fitted)}
-
-
-def level_of(model: PhotoModel, lam: float) -> float:
-    """lambda -> level 0..1."""
-    low, high = model.config.lambda_min, model.config.lambda_max
-    return math.log(lam / low) / math.log(high / low)
 
 
 def _codec_of(tensors: Mapping[str, NDArray[np.generic]]) -> tuple[LatentCodec, Tables]:

@@ -21,9 +21,10 @@ from torch import Tensor
 from caecodec.codecs.codec import Pixels
 from caecodec.entropy.fixed_point import QUALITIES
 from caecodec.entropy.rounding import RDO_STRENGTH
-from caecodec.models.data.pictures import LOSSLESS_SUFFIXES, read, sources
+from caecodec.models.data.pictures import LOSSLESS_SUFFIXES, encoded_pictures, read
 from caecodec.models.networks.eye import EyeDistance, eye_lambda
 from caecodec.models.networks.layers import interpolate
+from caecodec.models.networks.levels import error_weight
 from caecodec.models.networks.photo import PhotoModel, Steps
 from caecodec.models.networks.rate_model import code
 from caecodec.models.networks.trade import activity
@@ -100,7 +101,7 @@ def _slope(model: PhotoModel, x: Tensor, level: float, seen: EyeDistance) -> tup
         log_out = interpolate(model.log_gain_out, at) - log_gain
         w = model.normaliser[None, :, None, None]
         power = model.g_s.linear.weight.square().sum(0)[None, :, None, None]
-        weight = model.config.lambda_at(level) * (255**2 / 3) * power * (2 * log_out).exp()
+        weight = error_weight(model.config.lambda_at(level), power, (2 * log_out).exp())
         y = model.g_a(x - 0.5)
         z_mean = interpolate(model.z_mean, at)
         z = torch.floor(model.h_a(y * w) * gain_z - z_mean + 0.5) + z_mean
@@ -153,10 +154,10 @@ def scores(
 
 def photographs(paths: Iterable[Path], most: int) -> list[Pixels]:
     """Centres of at most 768x512 of pictures, evenly chosen; what was stored lossily is shrunk, its traces with it."""
-    every = list(sources(paths))
+    every = list(encoded_pictures(paths))
     found = []
-    for source in every[:: max(1, -(-len(every) // most))]:
-        pixels = read(source, 1.0 if Path(source.name).suffix.lower() in LOSSLESS_SUFFIXES else 0.6).numpy()
+    for encoded in every[:: max(1, -(-len(every) // most))]:
+        pixels = read(encoded, 1.0 if Path(encoded.name).suffix.lower() in LOSSLESS_SUFFIXES else 0.6).numpy()
         h, w = (min(side, most_side) for side, most_side in zip(pixels.shape, (512, 768), strict=False))
         top, left = (pixels.shape[0] - h) // 2, (pixels.shape[1] - w) // 2
         if min(h, w) >= _SMALLEST:

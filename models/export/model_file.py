@@ -1,7 +1,7 @@
 """A trained checkpoint -> one weights file: float networks, integers that decide decoding, model id.
 
 The model id is the first bytes of the SHA-256 of all tensors in name order, so any change of any of them, an encoder's
-included, is another model. What each family's file holds is in `export_photo`, `export_autoencoder`, `export_tiny`.
+included, is another model. What a family's file holds is in the module of its name beside this one.
 """
 
 from __future__ import annotations
@@ -17,45 +17,38 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save
+from torch import nn
 
-from caecodec.entropy.fixed_point import QUALITIES
 from caecodec.errors import UsageError
 from caecodec.files.writing import make_folder, write_atomically
+from caecodec.models import families
 from caecodec.models.data.pictures import validation_crops
-from caecodec.models.export import autoencoder, fitting, photo, tiny
-from caecodec.models.export.exactness import Cost, cost_of_integers, fitted_tables
+from caecodec.models.export import fitting
+from caecodec.models.export.exactness import Cost, cost_of_integers
 from caecodec.models.export.integers import Tensors
-from caecodec.models.networks.autoencoder import AutoencoderConfig, AutoencoderModel
-from caecodec.models.networks.photo import PhotoConfig, PhotoModel
-from caecodec.models.networks.tiny import TinyConfig, TinyModel
+from caecodec.models.networks.photo import PhotoModel
 from caecodec.zoo import find
 from caecodec.zoo.identity import model_id
 
-Model = PhotoModel | AutoencoderModel | TinyModel
+
+def tensors_of(model: nn.Module) -> Tensors:
+    """All tensors of the weights file of a family's network.
+
+    Raises ModelError where integers cannot be proven exact, UsageError for a network that is not of a codec.
+    """
+    tensors: Tensors = families.part(families.family_of(model).tensors)(model)
+    return tensors
 
 
-def tensors_of(model: Model) -> Tensors:
-    """All tensors of the weights file. Raises ModelError where integers cannot be proven exact."""
-    if isinstance(model, PhotoModel):
-        return photo.tensors_of(model)
-    if isinstance(model, AutoencoderModel):
-        return autoencoder.tensors_of(model)
-    return tiny.tensors_of(model)
+def new_model(family: str, config: Mapping[str, Any]) -> nn.Module:
+    """A network of a family, with fresh weights. Raises TypeError, ValueError, KeyError."""
+    parts = families.family(family)
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
+    network: nn.Module = families.part(parts.network)(families.part(parts.config)(**values))
+    return network
 
 
-def new_model(family: str, config: Mapping[str, Any]) -> Model:
-    """A model of a family, with fresh weights. Raises TypeError, ValueError, KeyError."""
-    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
-    if family == "photo":
-        return PhotoModel(PhotoConfig(**values))
-    if family == "autoencoder":
-        return AutoencoderModel(AutoencoderConfig(**values))
-    if family == "tiny":
-        return TinyModel(TinyConfig(**values))
-    raise ValueError(f"unknown model family {family!r}")
-
-
-def load_checkpoint(path: Path) -> tuple[Model, dict[str, Any]]:
+def load_checkpoint(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     """A training checkpoint -> its averaged model in float32 and its record. Raises UsageError."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -81,16 +74,20 @@ def export(
     FileSystemError.
     """
     model, record = load_checkpoint(checkpoint)
-    if isinstance(model, AutoencoderModel) and model.config.form == "drawn":
-        raise UsageError(f"{checkpoint} is of an autoencoder as drawn: only its codec form makes files")
+    config: Any = model.config
     recipe = tomllib.loads(record["recipe"])
-    tensors, tables = (tensors_of(model), "") if fit is None else _fitted(model, fit)
+    try:
+        tensors, tables = (tensors_of(model), "") if fit is None else _fitted(model, fit)
+    except FileNotFoundError as exc:
+        raise UsageError(f"{fit}: {exc}") from exc
+    except UsageError as exc:
+        raise UsageError(f"{checkpoint}: {exc}") from exc
     name = name or str(recipe["name"])
-    runs = record.get("history", [])
+    history = record.get("history", [])
     training = {
-        "steps": sum(run["steps"] for run in runs) or record["step"],
+        "steps": sum(part["steps"] for part in history) or record["step"],
         "patches": record["patches"],
-        "hours": round(sum(run["hours"] for run in runs) or record["elapsed"] / 3600, 3),
+        "hours": round(sum(part["hours"] for part in history) or record["elapsed"] / 3600, 3),
     }
     metadata = {
         "format": "caecodec-model 1",
@@ -98,7 +95,7 @@ def export(
         "name": name,
         "description": str(recipe["description"]),
         "id": model_id(tensors).hex(),
-        "config": json.dumps(model.config.to_dict()),
+        "config": json.dumps(config.to_dict()),
         "training": json.dumps(training),
         "summary": json.dumps(dict(summary or {}) | ({"tables": tables} if tables else {})),
     }
@@ -123,7 +120,7 @@ def _card(metadata: Mapping[str, str], training: Mapping[str, float], record: Ma
         f"- Data and licences: {summary.get('data') or 'not stated'}",
         f"- Training: {training['steps']} steps, {training['patches']} patches, {training['hours']} hours",
     ]
-    lines += [f"  - {run}" for run in record.get("history", [])]
+    lines += [f"  - {part}" for part in record.get("history", [])]
     validation = record.get("validation") or {}
     if "bpp" in validation:
         points = zip(validation["bpp"], validation["psnr"], strict=True)
@@ -136,30 +133,15 @@ def _card(metadata: Mapping[str, str], training: Mapping[str, float], record: Ma
     return "\n".join([*lines, "", "## Recipe", "", "```toml", str(record["recipe"]).strip(), "```", ""])
 
 
-def _fitted(model: Model, path: Path) -> tuple[Tensors, str]:
-    """The tensors of a photo model with what is measured on pictures: what an eye sees, qualities, tables; a note."""
-    if not isinstance(model, PhotoModel):
+def _fitted(model: nn.Module, path: Path) -> tuple[Tensors, str]:
+    fitted = families.family_of(model).fitted
+    if not fitted:
         raise UsageError("--fit is for photo models")
-    try:
-        crops = validation_crops([path], 256, torch.device("cpu"))
-        pictures = fitting.photographs([path], 24)
-    except FileNotFoundError as exc:
-        raise UsageError(str(exc)) from exc
-    seen = fitting.measure(model, crops[:: -(-len(crops) // 20)])
-    levels = np.linspace(0, 1, QUALITIES)
-    places = range(1, QUALITIES + 1, 9)
-    tensors = photo.tensors_of(model, levels, seen)
-    reached = fitting.scores(tensors, model.config.to_dict(), pictures, places).mean(0)
-    note = f"fitted to {path.name}"
-    try:
-        levels = fitting.levels_of_qualities(levels[[place - 1 for place in places]], reached)
-    except ValueError as exc:
-        note += f"; qualities are evenly spaced, for {exc}"
-    tensors = photo.tensors_of(model, levels, seen)
-    return tensors | fitted_tables(model, tensors, crops[:: -(-len(crops) // 80)]), note
+    found: tuple[Tensors, str] = families.part(fitted)(model, path)
+    return found
 
 
-def check(checkpoint: Path, weights: Path, pictures: Path) -> list[Cost]:
+def costs_of_integers(checkpoint: Path, weights: Path, pictures: Path) -> list[Cost]:
     """Cost of exactness at a low, a middle and a high quality, on 256x256 crops of `pictures`.
 
     checkpoint: the float model; weights: the file that was exported from it, fitted tables included. Raises UsageError.
@@ -172,7 +154,7 @@ def check(checkpoint: Path, weights: Path, pictures: Path) -> list[Cost]:
     return [cost_of_integers(model, tensors, crops, quality) for quality in (10, 50, 90)]
 
 
-def check_qualities(weights: Path, pictures: Path) -> dict[int, NDArray[np.float64]]:
+def scores_of_qualities(weights: Path, pictures: Path) -> dict[int, NDArray[np.float64]]:
     """SSIMULACRA2 of photographs at qualities from 30 to 90, coded with a model. Raises UsageError, ModelError."""
     model = find.load(str(weights))
     qualities = range(30, 91, 10)

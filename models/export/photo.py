@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -10,10 +12,14 @@ from torch import Tensor, nn
 from caecodec.entropy.fixed_point import FRACTION_BITS, QUALITIES, SCALES, TABLE_BITS
 from caecodec.entropy.order import STEPS
 from caecodec.latents.photo_network import EntropyNetwork
+from caecodec.models.data.pictures import validation_crops
+from caecodec.models.export import fitting
+from caecodec.models.export.exactness import fitted_tables
 from caecodec.models.export.fitting import Worth
 from caecodec.models.export.integers import Tensors, as_numpy, fixed, gaussian_tables, integer_layer
 from caecodec.models.networks import layers
-from caecodec.models.networks.photo import PhotoModel, level_of_quality
+from caecodec.models.networks.levels import error_weight, even_levels
+from caecodec.models.networks.photo import PhotoModel
 from caecodec.models.networks.rate_model import SCALE_STEP
 
 
@@ -23,12 +29,33 @@ def tensors_of(model: PhotoModel, levels: NDArray[np.float64] | None = None, wor
     levels: of qualities 1..100; evenly spaced without. worth: of errors to an eye; without it nothing is known of eyes.
     """
     if levels is None:
-        levels = np.array([level_of_quality(q) for q in range(1, QUALITIES + 1)])
+        levels = even_levels()
     tensors = entropy_network(model) | quality_tables(model, levels) | gaussian_tables() | float_networks(model)
     if worth is not None:
         tensors |= eye_tables(worth.at(levels), tensors)
     EntropyNetwork(tensors)  # proves the bounds
     return tensors
+
+
+def fitted(model: PhotoModel, path: Path) -> tuple[Tensors, str]:
+    """All tensors with what is measured on pictures: what an eye sees, qualities, tables; and a note on it.
+
+    path: photographs of at least 256x256. Raises FileNotFoundError where there are none, ModelError.
+    """
+    crops = validation_crops([path], 256, torch.device("cpu"))
+    pictures = fitting.photographs([path], 24)
+    worth = fitting.measure(model, crops[:: -(-len(crops) // 20)])
+    levels = even_levels()
+    some = range(1, QUALITIES + 1, 9)
+    tensors = tensors_of(model, levels, worth)
+    reached = fitting.scores(tensors, model.config.to_dict(), pictures, some).mean(0)
+    note = f"fitted to {path.name}"
+    try:
+        levels = fitting.levels_of_qualities(levels[[quality - 1 for quality in some]], reached)
+    except ValueError as exc:
+        note += f"; qualities are evenly spaced, for {exc}"
+    tensors = tensors_of(model, levels, worth)
+    return tensors | fitted_tables(model, tensors, crops[:: -(-len(crops) // 80)]), note
 
 
 def eye_tables(worth: Worth, tensors: Tensors) -> Tensors:
@@ -72,10 +99,9 @@ def quality_tables(model: PhotoModel, levels: NDArray[np.float64]) -> Tensors:
     log_gain, log_gain_z = rows(model.log_gain), rows(model.log_gain_z)
     log_ratio = log_gain - np.log(as_numpy(model.normaliser))
     gain_out = np.exp(rows(model.log_gain_out) - log_gain)
-    # lambda on 255^2 * MSE over three channels, through the linear branch of g_s, whose columns are nearly orthogonal
     lam = np.array([model.config.lambda_at(level) for level in levels])
     power = (as_numpy(model.g_s.linear.weight) ** 2).sum(axis=0)
-    weight = lam[:, None] * (255**2 / 3) * power * gain_out**2
+    weight = error_weight(lam[:, None], power, gain_out**2)
     index = np.clip(np.floor(rows(model.z_index) + 0.5), 0, SCALES - 1)
     return {
         "quality.to_u": fixed(np.exp(-log_ratio), TABLE_BITS),

@@ -7,11 +7,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from caecodec.entropy.fixed_point import FRACTION_BITS, QUALITIES, TABLE_BITS
+from caecodec.entropy.fixed_point import FRACTION_BITS, TABLE_BITS
 from caecodec.latents.tiny_network import ContextNetwork
 from caecodec.models.export.integers import Tensors, as_numpy, fixed, gaussian_tables, integer_layer
 from caecodec.models.networks import layers
-from caecodec.models.networks.photo import level_of_quality
+from caecodec.models.networks.levels import error_weight, even_levels
 from caecodec.models.networks.rate_model import SCALE_STEP
 from caecodec.models.networks.tiny import TinyModel
 
@@ -41,7 +41,7 @@ def _context(model: TinyModel) -> Tensors:
 
 
 def _tables(model: TinyModel) -> Tensors:
-    level = torch.tensor([level_of_quality(q) for q in range(1, QUALITIES + 1)]).double()
+    level = torch.from_numpy(even_levels()).float().double()  # as float32 rounds them: model ids hang on it
 
     def rows(table: Tensor) -> NDArray[np.float64]:
         return as_numpy(layers.interpolate(table.double(), level)[:, :, 0, 0])
@@ -49,7 +49,7 @@ def _tables(model: TinyModel) -> Tensors:
     log_gain = rows(model.log_gain)
     log_ratio = log_gain - np.log(as_numpy(model.normaliser))
     gain_out = np.exp(rows(model.log_gain_out) - log_gain)
-    lam = np.array([model.config.lambda_at(float(at)) for at in level])
+    lam = np.array([model.config.lambda_at(at) for at in level.tolist()])
     power = (as_numpy(model.g_s.linear.weight) ** 2).sum(axis=0)
     return {
         "quality.to_u": fixed(np.exp(-log_ratio), TABLE_BITS),
@@ -59,7 +59,7 @@ def _tables(model: TinyModel) -> Tensors:
         "float.gain": np.exp(log_gain).astype(np.float32),
         "float.gain_out": gain_out.astype(np.float32),
         # encoder only: bits an error of one step^2 is worth
-        "float.weight": (lam[:, None] * (255**2 / 3) * power * gain_out**2).astype(np.float32),
+        "float.weight": error_weight(lam[:, None], power, gain_out**2).astype(np.float32),
         "float.modulation": rows(model.modulation).astype(np.float32),
     }
 

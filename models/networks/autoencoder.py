@@ -22,6 +22,7 @@ from torch.nn import functional as F
 
 from caecodec.models.networks.klt import klt_of
 from caecodec.models.networks.layers import conv1x1, interpolate
+from caecodec.models.networks.levels import LambdaRange
 from caecodec.models.networks.quantize import add_noise, round_ste
 from caecodec.models.networks.rate_model import MixturePrior
 
@@ -30,7 +31,7 @@ STARTING_PICTURES = 2000
 
 
 @dataclass(frozen=True, slots=True)
-class AutoencoderConfig:
+class AutoencoderConfig(LambdaRange):
     """Which autoencoder, and its codec. `units`: of the dense y of the two that have one; `unpool`: of `mnist`."""
 
     kind: str
@@ -47,16 +48,13 @@ class AutoencoderConfig:
             raise ValueError(f"unknown kind {self.kind!r}; known are {', '.join(sorted(NETWORKS))}")
         if self.form not in FORMS or self.unpool not in ("indices", "fixed"):
             raise ValueError("form must be 'codec' or 'drawn', unpool 'indices' or 'fixed'")
-        if not 0 < self.lambda_min < self.lambda_max or self.anchors < 2 or self.units < 1:
-            raise ValueError("lambda_min must be above 0 and below lambda_max, anchors at least 2, units positive")
+        if self.anchors < 2 or self.units < 1:
+            raise ValueError("anchors must be at least 2, units positive")
+        self.require_range()
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as plain values, for recipes and weight files."""
         return asdict(self)
-
-    def lambda_at(self, level: float) -> float:
-        """lambda (on 255^2 * MSE against bits per pixel) at level 0..1, log-linear."""
-        return float(self.lambda_min * (self.lambda_max / self.lambda_min) ** level)
 
     @property
     def picture(self) -> tuple[int, int, int]:
@@ -298,8 +296,7 @@ class AutoencoderModel(nn.Module):
             self.turn_back.bias.copy_(mean)
             self.prior.start_at(((flat - mean) @ forth.T).float().T[None, :, :, None])
             for a in range(c.anchors):
-                # a rule of thumb that lands near the optimal step: step^2 = 26 / lambda / 255^2
-                gain = -0.5 * math.log(26 / c.lambda_at(a / (c.anchors - 1)) / 255**2)
+                gain = c.first_log_gain(a / (c.anchors - 1))
                 self.log_gain[a].fill_(gain)
                 self.log_gain_out[a].fill_(gain)
         self.train()

@@ -29,6 +29,7 @@ from torch import Tensor, nn
 
 from caecodec.entropy.order import PHASES, STEPS, group_at
 from caecodec.models.networks.layers import Block, conv1x1, depth_to_space, interpolate, space_to_depth
+from caecodec.models.networks.levels import LambdaRange, error_weight
 from caecodec.models.networks.quantize import add_noise, round_ste
 from caecodec.models.networks.rate_model import SCALE_MIN, SCALE_STEP, code, gaussian_bits, scale_of_index
 
@@ -36,7 +37,7 @@ PATCH = 16
 
 
 @dataclass(frozen=True, slots=True)
-class PhotoConfig:
+class PhotoConfig(LambdaRange):
     """Sizes of a photo model. `n`, `z`: channels of y and z; the rest widths and depths."""
 
     n: int = 320
@@ -55,21 +56,11 @@ class PhotoConfig:
     def __post_init__(self) -> None:
         if self.n % STEPS or min(self.n, self.z) < 1 or self.anchors < 2:
             raise ValueError(f"n = {self.n} must be a multiple of {STEPS}, z positive, anchors at least 2")
-        if not 0 < self.lambda_min < self.lambda_max:
-            raise ValueError("lambda_min must be above 0 and below lambda_max")
+        self.require_range()
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as plain values, for recipes and weight files."""
         return asdict(self)
-
-    def lambda_at(self, level: float) -> float:
-        """lambda (on 255^2 * MSE against bits per pixel) at level 0..1, log-linear."""
-        return float(self.lambda_min * (self.lambda_max / self.lambda_min) ** level)
-
-
-def level_of_quality(quality: int) -> float:
-    """Quality 1..100 -> level 0..1."""
-    return (quality - 1) / 99
 
 
 def split_phases(x: Tensor) -> Tensor:
@@ -235,9 +226,7 @@ class PhotoModel(nn.Module):
         deviation = deviation.clamp_min(1e-3)
         self.normaliser.copy_(deviation**-0.5)
         for a in range(c.anchors):
-            # a rule of thumb that lands near the optimal step: step^2 = 26 / lambda / 255^2
-            step = math.sqrt(26 / c.lambda_at(a / (c.anchors - 1))) / 255
-            self.log_gain[a].fill_(-math.log(step))
+            self.log_gain[a].fill_(c.first_log_gain(a / (c.anchors - 1)))
         for stem in (self.g_s.stem, self.h_a.stem):
             fan_in_power = (deviation if stem is self.h_a.stem else deviation**2).sum()
             stem.weight.normal_(0, float(fan_in_power) ** -0.5)
@@ -276,10 +265,9 @@ class PhotoModel(nn.Module):
 
         weight = None
         if rdo:
-            c = self.config
-            lam = c.lambda_min * (c.lambda_max / c.lambda_min) ** level[:, None, None, None]
+            lam = self.config.lambda_at(level)[:, None, None, None]
             power = self.g_s.linear.weight.detach().square().sum(0)[None, :, None, None]
-            weight = lam * (255**2 / 3) * power * (2 * log_gain_out.detach()).exp()  # (B, N, 1, 1)
+            weight = error_weight(lam, power, (2 * log_gain_out.detach()).exp())  # (B, N, 1, 1)
         coder = Steps(self.context, psi, log_gain - w.log(), functools.partial(code, hard=hard, rdo=rdo), weight)
         y_hat, bits_y = coder(y * log_gain.exp())
         x_hat = self.g_s(y_hat * log_gain_out.exp(), interpolate(self.modulation, level)) + 0.5

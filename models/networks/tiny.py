@@ -14,7 +14,6 @@ transform (here of 8x8x3 patches, complete) that starts as the KLT lies beside g
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -25,13 +24,14 @@ from torch.nn import functional as F
 from caecodec.entropy.order import PHASES
 from caecodec.models.networks.klt import klt_of
 from caecodec.models.networks.layers import Block, conv1x1, depth_to_space, interpolate, space_to_depth
+from caecodec.models.networks.levels import LambdaRange, error_weight
 from caecodec.models.networks.rate_model import SCALE_MIN, SCALE_STEP, code, scale_of_index
 
 CELL = 8
 
 
 @dataclass(frozen=True, slots=True)
-class TinyConfig:
+class TinyConfig(LambdaRange):
     """Sizes. `groups`: channels of y in each group, coarse to fine; `splits`: in how many steps each is coded."""
 
     n: int = 192
@@ -50,16 +50,13 @@ class TinyConfig:
     def __post_init__(self) -> None:
         if sum(self.groups) != self.n or len(self.splits) != len(self.groups) or not set(self.splits) <= {1, 2, 4}:
             raise ValueError("groups must sum to n, and each be coded in 1, 2 or 4 steps")
-        if not 0 < self.lambda_min < self.lambda_max or self.anchors < 2:
-            raise ValueError("lambda_min must be above 0 and below lambda_max, anchors at least 2")
+        if self.anchors < 2:
+            raise ValueError("anchors must be at least 2")
+        self.require_range()
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as plain values, for recipes and weight files."""
         return asdict(self)
-
-    def lambda_at(self, level: float) -> float:
-        """lambda (on 255^2 * MSE against bits per pixel) at level 0..1, log-linear."""
-        return float(self.lambda_min * (self.lambda_max / self.lambda_min) ** level)
 
     @property
     def steps(self) -> list[tuple[slice, tuple[tuple[int, int], ...]]]:
@@ -173,8 +170,7 @@ class TinyModel(nn.Module):
         deviation = deviation.clamp_min(1e-3)
         self.normaliser.copy_(deviation**-0.5)
         for a in range(c.anchors):
-            # a rule of thumb that lands near the optimal step: step^2 = 26 / lambda / 255^2
-            self.log_gain[a].fill_(-0.5 * math.log(26 / c.lambda_at(a / (c.anchors - 1)) / 255**2))
+            self.log_gain[a].fill_(c.first_log_gain(a / (c.anchors - 1)))
         self.g_s.stem.weight.normal_(0, float((deviation**2).sum()) ** -0.5)
         index = torch.log(deviation * self.normaliser / SCALE_MIN) / SCALE_STEP
         for (channels, _), head in zip(c.steps, self.context.heads, strict=True):
@@ -197,9 +193,9 @@ class TinyModel(nn.Module):
         log_ratio = log_gain - self.normaliser.log()
         weight = None
         if rdo:
-            lam = c.lambda_min * (c.lambda_max / c.lambda_min) ** level[:, None, None, None]
+            lam = c.lambda_at(level)[:, None, None, None]
             power = self.g_s.linear.weight.detach().square().sum(0)
-            weight = lam * (255**2 / 3) * power * (2 * log_gain_out.detach()).exp()  # (B, 1, 1, N)
+            weight = error_weight(lam, power, (2 * log_gain_out.detach()).exp())  # (B, 1, 1, N)
         y_hat, bits = self._steps(y * log_gain.exp(), log_ratio, rows(self.bias[int(gray)]), weight, hard, rdo)
         modulation = interpolate(self.modulation, level)
         x_hat = self.g_s((y_hat * log_gain_out.exp()).permute(0, 3, 1, 2), modulation) + 0.5

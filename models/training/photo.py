@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 
 from caecodec.entropy.rounding import RDO_STRENGTH
 from caecodec.models.data import pictures
 from caecodec.models.data.loader import Loader
+from caecodec.models.data.pictures import VALIDATION_CROP
 from caecodec.models.networks.eye import EyeDistance, eye_lambda
 from caecodec.models.networks.photo import PATCH, PhotoConfig, PhotoModel
 from caecodec.models.training import losses
+from caecodec.models.training.grow import grown
 from caecodec.models.training.recipe import PictureData, Recipe
-from caecodec.models.training.task import Forward, Loss, Place
+from caecodec.models.training.task import VALIDATION_LEVELS, Forward, Loss, Place, levels
 
-VALIDATION_LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
-VALIDATION_CROP = 256
+# training begins after so long, if so many are in memory: a run that is killed early should have something to resume
+START_SECONDS, START_FEWEST = 10.0, 32
 
 
 class PhotoTask:
@@ -29,6 +32,8 @@ class PhotoTask:
 
     `decoder_only`: the encoder stays as it is, symbols are those of the codec.
     """
+
+    optimizer_dtype = torch.bfloat16  # as autocast, under which it trains
 
     def __init__(self, recipe: Recipe, place: Place, *, decoder_only: bool = False) -> None:
         assert isinstance(recipe.model, PhotoConfig)
@@ -51,21 +56,35 @@ class PhotoTask:
 
     def prepare(self) -> None:
         config, place = self._data, self._place
+        place.teller.doing("reading pictures")
         min_side = max(self._train.crop, self._train.final_crop)
+        held_out = frozenset(config.held_out)
         paths = [Path(p) for p in config.train]
         for path in paths:
             if not path.exists():
                 raise FileNotFoundError(f"{path}: no such folder, tar shard or picture; --data names others")
-        self._loader = Loader(self.pool, paths, min_side, (place.rank, place.world), place.warn)
+        share, warn = (place.rank, place.world), place.teller.warn
+        self._loader = Loader(self.pool, paths, min_side, share, warn, lambda name: name not in held_out)
         self._loader.start()
+        begun = time.monotonic()
         while len(self.pool) < config.start_pictures and not self._loader.first_pass_done.is_set():
+            if len(self.pool) >= START_FEWEST and time.monotonic() - begun > START_SECONDS:
+                break
             time.sleep(0.05)
+            place.teller.at(0.0, f"{len(self.pool)} so far")
         self._raise_failure()
         if not len(self.pool):
-            raise ValueError(f"no training picture of at least {min_side}x{min_side} in {', '.join(config.train)}")
-        self._validation = pictures.validation_crops(
-            [Path(p) for p in config.validation], VALIDATION_CROP, place.device
-        )
+            less = f" (less {len(held_out)} held out)" if held_out else ""
+            where = ", ".join(config.train)
+            raise ValueError(f"no training picture of at least {min_side}x{min_side} in {where}{less}")
+        place.teller.doing("reading validation pictures")
+        if held_out:
+            self._validation = pictures.validation_crops(
+                paths, VALIDATION_CROP, place.device, held_out.__contains__, warn
+            )
+        else:
+            named = [Path(p) for p in config.validation]
+            self._validation = pictures.validation_crops(named, VALIDATION_CROP, place.device)
 
     def initialise(self, model: nn.Module) -> None:
         assert isinstance(model, PhotoModel)
@@ -74,6 +93,11 @@ class PhotoTask:
             dist.broadcast(basis, 0)
             dist.broadcast(deviation, 0)
         model.start_as_klt(basis, deviation)
+
+    def continued(
+        self, weights: Mapping[str, Tensor], fresh: Mapping[str, Tensor]
+    ) -> tuple[Mapping[str, Tensor], bool]:
+        return grown(weights, fresh), False
 
     def lr_scales(self) -> dict[str, float]:
         # the linear branches start at the KLT, near their optimum: a full step would first destroy them. The prior of z
@@ -106,8 +130,7 @@ class PhotoTask:
             out = forward(x, level, **self._mode)
         mse = losses.mse_255(out["x_hat"], x)
         bpp = out["bits_y"] + out["bits_z"]
-        low, high = self._model.lambda_min, self._model.lambda_max
-        lam = low * (high / low) ** level
+        lam = self._model.lambda_at(level)
         error, shown = lam * mse, {"bpp": bpp.mean(), "psnr": losses.psnr(mse).mean()}
         if config.eye_share:
             seen = self._eye(self._crop)(out["x_hat"], x)
@@ -120,7 +143,7 @@ class PhotoTask:
             self._eyes[side] = EyeDistance(side).to(self._place.device)
         return self._eyes[side]
 
-    def settle(self, model: nn.Module) -> None:
+    def measure_norms(self, model: nn.Module) -> None:
         """Nothing to do: there is no batch normalisation."""
 
     def status(self) -> dict[str, Any]:
@@ -160,11 +183,6 @@ class PhotoTask:
     def _raise_failure(self) -> None:
         if self._loader.failure is not None:
             raise self._loader.failure
-
-
-def levels(batch: int, device: torch.device) -> torch.Tensor:
-    """Levels (B,) in [0, 1], one from each of B equal parts: every step sees low and high rates."""
-    return (torch.arange(batch, device=device) + torch.rand(batch, device=device)) / batch
 
 
 def _autocast(device: torch.device) -> AbstractContextManager[Any]:

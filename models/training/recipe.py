@@ -6,23 +6,32 @@ import tomllib
 from dataclasses import dataclass, fields, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from caecodec.models.networks.autoencoder import AutoencoderConfig
-from caecodec.models.networks.photo import PhotoConfig
-from caecodec.models.networks.tiny import TinyConfig
+from caecodec.models import families
 from caecodec.models.training.losses import DISTORTIONS
 
 T = TypeVar("T")
-ModelConfig = PhotoConfig | AutoencoderConfig | TinyConfig
+
+
+class ModelConfig(Protocol):
+    """Sizes of a model of any family."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class PictureData:
-    """Where photographs come from (folders, tar shards, files) and how they are drawn."""
+    """Where photographs come from (folders, tar shards, files) and how they are drawn.
 
-    train: tuple[str, ...]
-    validation: tuple[str, ...]
+    `held_out`: names of training pictures that are validated on, where no others are named.
+    """
+
+    train: tuple[str, ...] = ()
+    validation: tuple[str, ...] = ()
+    held_out: tuple[str, ...] = ()
     lossless_weight: float = 2.0
     copies: int = 2
     max_megapixels: float = 4000.0  # held by each process, three bytes a pixel
@@ -83,7 +92,8 @@ class TrainConfig:
     lambda_exponent: float = 0.5
     level_power: float = 1.0  # levels are drawn as u^power, u uniform: above 1 low rates come more often
     seed: int = 1
-    checkpoint_minutes: float = 4.0
+    checkpoint_minutes: float = 2.0
+    validation_minutes: float = 4.0  # of the photo model
 
     def __post_init__(self) -> None:
         if self.loss not in DISTORTIONS:
@@ -100,6 +110,7 @@ class Recipe:
 
     name: str
     description: str
+    family: str
     model: ModelConfig
     data: PictureData | SetData
     train: TrainConfig
@@ -112,13 +123,6 @@ def _build(kind: type[T], values: dict[str, Any], where: str) -> T:
     if unknown:
         raise ValueError(f"{where}: unknown key {', '.join(unknown)}; known are {', '.join(sorted(known))}")
     return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
-
-
-FAMILIES: dict[str, tuple[type[ModelConfig], type[PictureData | SetData]]] = {
-    "photo": (PhotoConfig, PictureData),
-    "autoencoder": (AutoencoderConfig, SetData),
-    "tiny": (TinyConfig, SetData),
-}
 
 
 def load(path: str | Path, *, drawn: bool = False) -> Recipe:
@@ -139,9 +143,9 @@ def load(path: str | Path, *, drawn: bool = False) -> Recipe:
         table = tomllib.loads(text)
         model = dict(table["model"])
         family = model.pop("family")
-        if family not in FAMILIES:
-            raise ValueError(f"{path}: unknown model family {family!r}; known are {', '.join(FAMILIES)}")
-        model_kind, data_kind = FAMILIES[family]
+        if family not in families.FAMILIES:
+            raise ValueError(f"{path}: unknown model family {family!r}; known are {', '.join(families.FAMILIES)}")
+        parts = families.FAMILIES[family]
         if drawn and "drawn" not in table:
             raise ValueError(f"{path}: only the autoencoders of the literature can be trained as drawn")
         if drawn:
@@ -150,8 +154,9 @@ def load(path: str | Path, *, drawn: bool = False) -> Recipe:
         return Recipe(
             name=table["name"] + ("-drawn" if drawn else ""),
             description=table["description"] + (", as drawn" if drawn else ""),
-            model=_build(model_kind, model, f"{path} [model]"),
-            data=_build(data_kind, table["data"], f"{path} [data]"),
+            family=family,
+            model=_build(families.part(parts.config), model, f"{path} [model]"),
+            data=_build(families.part(parts.data), table["data"], f"{path} [data]"),
             train=_build(TrainConfig, train, f"{path} [train]"),
             text=text,
         )

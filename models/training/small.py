@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,9 @@ from caecodec.models.networks.autoencoder import AutoencoderConfig, AutoencoderM
 from caecodec.models.networks.tiny import CELL, TinyConfig, TinyModel
 from caecodec.models.training import losses
 from caecodec.models.training.recipe import Recipe, SetData
-from caecodec.models.training.task import Forward, Loss, Place
+from caecodec.models.training.task import VALIDATION_LEVELS, Forward, Loss, Place, levels
 
-VALIDATION_LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
-SETTLING_BATCHES = 16
+NORM_BATCHES = 16  # that batch normalisation is measured on
 FEWEST_STEPS = 200  # between validations, where a set is small
 GRID = 16  # pictures of each set in grid.png
 
@@ -29,7 +28,11 @@ GRID = 16  # pictures of each set in grid.png
 class SmallTask:
     """See `caecodec.models.training.task.Task`."""
 
-    def __init__(self, recipe: Recipe, place: Place) -> None:
+    optimizer_dtype = torch.float32
+
+    def __init__(self, recipe: Recipe, place: Place, *, decoder_only: bool = False) -> None:
+        if decoder_only:
+            raise ValueError("--decoder-only is for the photo model")
         assert isinstance(recipe.model, AutoencoderConfig | TinyConfig)
         assert isinstance(recipe.data, SetData)
         self._model, self._data, self._train, self._place = recipe.model, recipe.data, recipe.train, place
@@ -47,6 +50,7 @@ class SmallTask:
 
     def prepare(self) -> None:
         for name in self._data.sets:
+            self._place.teller.doing(f"reading {name}")
             whole = _without(datasets.load(name, self._data.path_of(name), "train"), self._data.without)
             held_out = min(self._data.validation, len(whole) // 10)
             # a fixed choice whatever the seed, so that runs can be compared
@@ -79,6 +83,15 @@ class SmallTask:
         assert isinstance(model, AutoencoderModel | TinyModel)
         pictures = [s.pictures[: 20_000 // len(self._sets)] for s in self._sets]
         model.start([_unit(p) for p in pictures])
+
+    def continued(
+        self, weights: Mapping[str, Tensor], fresh: Mapping[str, Tensor]
+    ) -> tuple[Mapping[str, Tensor], bool]:
+        # an autoencoder as drawn has neither gains nor a prior: its codec adds them
+        added = fresh.keys() - weights.keys() if isinstance(self._model, AutoencoderConfig) else set()
+        if added and all(name.startswith(("log_gain", "prior.", "place_share", "turn")) for name in added):
+            return {**weights, **{name: fresh[name] for name in added}}, True
+        return weights, False
 
     def lr_scales(self) -> dict[str, float]:
         if isinstance(self._model, TinyConfig):
@@ -117,17 +130,14 @@ class SmallTask:
             if self._drawn:
                 out = forward(seen)
             else:
-                # stratified levels: every step sees low and high rates
-                level = (torch.arange(len(x), device=device) + torch.rand(len(x), device=device)) / len(x)
-                level = level**config.level_power
+                level = levels(len(x), device) ** config.level_power
                 out = forward(seen, level)
         distortion = losses.distortion(config.loss, out["x_hat"], x)
         shown = {"psnr": losses.psnr(losses.mse_255(out["x_hat"].detach(), x)).mean()}
         if self._drawn:
             return Loss(distortion.mean() / 255**2, shown, len(x))
         bpp = out["bits"] / (x.shape[2] * x.shape[3])
-        low, high = self._model.lambda_min, self._model.lambda_max
-        lam = low * (high / low) ** level
+        lam = self._model.lambda_at(level)
         value = losses.rate_distortion(bpp, lam * distortion, lam, config.lambda_exponent)
         return Loss(value, shown | {"bpp": bpp.mean()}, len(x))
 
@@ -135,7 +145,7 @@ class SmallTask:
         return {}
 
     @torch.no_grad()
-    def settle(self, model: nn.Module) -> None:
+    def measure_norms(self, model: nn.Module) -> None:
         """Averaged weights need statistics of their own for batch normalisation: measure them."""
         norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
         if not norms:
@@ -145,7 +155,7 @@ class SmallTask:
             norm.reset_running_stats()
             norm.momentum = None  # a plain mean over all batches
             norm.train()
-        pictures = self._sets[0].pictures[: self._train.batch * SETTLING_BATCHES]
+        pictures = self._sets[0].pictures[: self._train.batch * NORM_BATCHES]
         for part in torch.split(pictures, self._train.batch):
             with torch.autocast(part.device.type, torch.bfloat16):
                 model(_unit(part), *([] if self._drawn else [torch.rand(len(part), device=part.device)]))
@@ -161,7 +171,7 @@ class SmallTask:
         """
         if self._drawn:
             (held_out,) = self._held_out
-            x_hat = _run(model, held_out.pictures, None)
+            x_hat = _reconstructed(model, held_out.pictures)
             x = _unit(held_out.pictures)
             mse = losses.mse_255(x_hat, x)
             score = float(losses.distortion(self._train.loss, x_hat, x).mean()) / 255**2
@@ -174,7 +184,7 @@ class SmallTask:
             pixels = x.shape[2] * x.shape[3]
             bits_shown, psnr_shown = [], []
             for level in VALIDATION_LEVELS:
-                x_hat, bits = _run_codec(model, held_out.pictures, level)
+                x_hat, bits = _coded(model, held_out.pictures, level)
                 mse = losses.mse_255(x_hat, x)
                 distortion = losses.distortion(self._train.loss, x_hat, x)
                 scores.append(float(torch.log2(bits / pixels + self._model.lambda_at(level) * distortion).mean()))
@@ -193,9 +203,9 @@ class SmallTask:
             pictures = held_out.pictures[:GRID]
             made = [_unit(pictures)]
             if self._drawn:
-                made.append(_run(model, pictures, None))
+                made.append(_reconstructed(model, pictures))
             else:
-                made += [_run_codec(model, pictures, level)[0] for level in VALIDATION_LEVELS[::-2]]
+                made += [_coded(model, pictures, level)[0] for level in VALIDATION_LEVELS[::-2]]
             rows += [_strip(x) for x in made]
         Image.fromarray(np.concatenate(rows)).save(folder / "grid.png")
 
@@ -214,12 +224,12 @@ def _unit(pictures: Tensor) -> Tensor:
     return pictures.permute(0, 3, 1, 2).float() / 255
 
 
-def _run(model: nn.Module, pictures: Tensor, level: float | None) -> Tensor:
+def _reconstructed(model: nn.Module, pictures: Tensor) -> Tensor:
     """Reconstructions (B, C, H, W) in [0, 1] of uint8 pictures (B, H, W, C)."""
     return torch.cat([model(_unit(part))["x_hat"].float() for part in torch.split(pictures, 250)]).clamp(0, 1)
 
 
-def _run_codec(model: nn.Module, pictures: Tensor, level: float) -> tuple[Tensor, Tensor]:
+def _coded(model: nn.Module, pictures: Tensor, level: float) -> tuple[Tensor, Tensor]:
     """Reconstructions, and bits (B,), coded as the codec does."""
     made, bits = [], []
     for part in torch.split(pictures, 250):

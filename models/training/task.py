@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,18 +10,21 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from caecodec.models.training.progress import Teller
+
 Forward = Callable[..., dict[str, Tensor]]
+VALIDATION_LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a process of a run stands: its device, its number of all, and the seed that is its own."""
+    """Where a process of a run stands: device, its number of all, the seed that is its own, and who speaks for it."""
 
     device: torch.device
     rank: int
     world: int
     seed: int
-    warn: Callable[[str], None]
+    teller: Teller
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,9 @@ class Loss:
 
 
 class Task(Protocol):
-    """A recipe's model, data and loss."""
+    """A recipe's model, data and loss. Made of a recipe and a place, and whether to leave the encoder as it is."""
+
+    optimizer_dtype: torch.dtype  # that of SOAP's products
 
     def new_model(self) -> nn.Module:
         """Fresh weights."""
@@ -48,12 +53,22 @@ class Task(Protocol):
         """Start fresh weights from the data. Called on every process."""
         ...
 
+    def continued(
+        self, weights: Mapping[str, Tensor], fresh: Mapping[str, Tensor]
+    ) -> tuple[Mapping[str, Tensor], bool]:
+        """Weights of a checkpoint and fresh ones of this recipe's model -> what it begins with.
+
+        The second: whether some of them still have to start from the data (`initialise`). Raises ValueError where the
+        two do not fit.
+        """
+        ...
+
     def lr_scales(self) -> dict[str, float]:
         """Parameters that learn at another rate than the others: name -> factor."""
         ...
 
     def steps_per_validation(self) -> int:
-        """Validate so often; 0: by the clock, with every checkpoint."""
+        """Validate so often; 0: by the clock, every `validation_minutes`."""
         ...
 
     def total_steps(self) -> int:
@@ -65,14 +80,14 @@ class Task(Protocol):
         ...
 
     def loss(self, forward: Forward, progress: float) -> Loss:
-        """Draw a batch and run the model on it."""
+        """Draw a batch and pass it through the model."""
         ...
 
     def status(self) -> dict[str, Any]:
         """More for the log."""
         ...
 
-    def settle(self, model: nn.Module) -> None:
+    def measure_norms(self, model: nn.Module) -> None:
         """Measure again, for averaged weights, what batch normalisation keeps of the data."""
         ...
 
@@ -83,3 +98,8 @@ class Task(Protocol):
     def close(self, model: nn.Module, folder: Path, *, draw: bool) -> None:
         """End what `prepare` began; draw pictures of what the model does into the run folder."""
         ...
+
+
+def levels(batch: int, device: torch.device) -> Tensor:
+    """Levels (B,) in [0, 1], one from each of B equal parts: every step sees low and high rates."""
+    return (torch.arange(batch, device=device) + torch.rand(batch, device=device)) / batch

@@ -103,9 +103,7 @@ def widened(
     new["g_a.linear.weight"][added] = analysis
     new["g_s.linear.weight"][:, added] = synthesis
     for anchor in range(config.anchors):
-        # the same rule of thumb that a fresh model starts with
-        step = math.sqrt(26 / config.lambda_at(anchor / (config.anchors - 1))) / 255
-        new["log_gain"][anchor, added] = -math.log(step)
+        new["log_gain"][anchor, added] = config.first_log_gain(anchor / (config.anchors - 1))
     index = torch.log(deviation.clamp_min(1e-3) ** 0.5 / SCALE_MIN) / SCALE_STEP
     bias = new["context.head_bias"]  # (step, group, means then indices)
     bias[:, :, kept:per_group] = 0
@@ -116,13 +114,11 @@ def widened(
 def _retimed(weights: Mapping[str, Tensor], old: PhotoConfig, new: PhotoConfig) -> dict[str, Tensor]:
     """Tables by anchors of the old range of lambda -> by those of the new one, continued in a line beyond its ends."""
     result = dict(weights)
-    log_low, log_high = math.log(old.lambda_min), math.log(old.lambda_max)
     for name in _TABLES:
         table = weights[name]
         rows = []
         for anchor in range(new.anchors):
-            log_lambda = math.log(new.lambda_at(anchor / (new.anchors - 1)))
-            place = (log_lambda - log_low) / (log_high - log_low) * (old.anchors - 1)
+            place = old.level_of(new.lambda_at(anchor / (new.anchors - 1))) * (old.anchors - 1)
             low = min(max(math.floor(place), 0), old.anchors - 2)
             rows.append(torch.lerp(table[low], table[low + 1], place - low))
         result[name] = torch.stack(rows)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import caecodec
-from caecodec.codecs.codec import Codec
-from caecodec.codecs.opening import no_progress, open_codec
+from caecodec.codecs.codec import Codec, no_progress
+from caecodec.codecs.opening import open_codec
 from caecodec.pictures.picture import from_array
 from caecodec.search import target
 from caecodec.search.target import psnr

@@ -27,7 +27,8 @@ from caecodec.format.container import TILE
 from caecodec.pictures import cells, picture, ssimulacra2
 from caecodec.search import choice
 from caecodec.search import target as rate
-from caecodec.search.effort import TUNES, Effort, Tune
+from caecodec.search.effort import Effort
+from caecodec.tune import TUNES, Tune
 
 with Image.open(Path(__file__).parents[1] / "data" / "photo.png") as _image:
     PHOTO = np.asarray(_image.convert("RGB"))[256:352, 128:256].copy()  # where it has most detail

@@ -109,7 +109,7 @@ def test_the_page_shows_what_was_measured() -> None:
 
 
 def test_an_unknown_experiment_is_refused() -> None:
-    result = CliRunner().invoke(run.main, ["run", "none"])
+    result = CliRunner().invoke(run.main, ["run", "none", "--data", "x", "--validation", "y"])
     assert result.exit_code == 2
     assert "no experiment 'none'" in result.output
 

@@ -11,7 +11,7 @@ from support import photograph, run
 
 from caecodec.bench.timing import stages
 from caecodec.codecs.opening import open_codec
-from caecodec.engines.torch.photo import Engine
+from caecodec.engines.torch.engine import Engine
 from caecodec.errors import UsageError
 from caecodec.format import container
 from caecodec.pictures.picture import from_array

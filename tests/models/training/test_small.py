@@ -19,9 +19,11 @@ from caecodec.models.export.model_file import export, load_checkpoint
 from caecodec.models.networks.autoencoder import NETWORKS, AutoencoderConfig, AutoencoderModel, max_pool, max_unpool
 from caecodec.models.networks.rate_model import MixturePrior
 from caecodec.models.networks.tiny import TinyConfig
+from caecodec.models.training import checkpoint
 from caecodec.models.training import recipe as recipes
 from caecodec.models.training.recipe import SetData
-from caecodec.models.training.trainer import Trainer, run_recipe
+from caecodec.models.training.run import run_recipe
+from caecodec.models.training.trainer import Trainer
 from caecodec.zoo import find
 
 SETS = {"fashion-mnist": 28, "mnist": 28}
@@ -126,12 +128,12 @@ def test_tiny_trains_on_sets_by_name_and_resumes(sets: dict[str, Path], tmp_path
     recipe = replace(recipe, data=data, model=narrow, train=replace(recipe.train, epochs=3, batch=32))
     options = {"minutes": None, "device": "cpu", "compile_model": False, "seed": None}
     first = Trainer(recipe, tmp_path, **options)  # type: ignore[arg-type]
-    record = first.run()
+    record = first.train()
     assert {"mnist", "fashion-mnist", "score"} <= record.keys()
     second = Trainer(recipe, tmp_path, **options)  # type: ignore[arg-type]
     second.resume()
-    assert (second.step, second.patches) == (first.step, first.patches)
-    for mine, theirs in zip(second.model.parameters(), first.model.parameters(), strict=True):
+    assert (second.state.step, second.state.patches) == (first.state.step, first.state.patches)
+    for mine, theirs in zip(second.state.model.parameters(), first.state.model.parameters(), strict=True):
         assert torch.equal(mine, theirs)
 
 
@@ -157,6 +159,21 @@ def test_a_seed_decides_a_run(sets: dict[str, Path], tmp_path: Path) -> None:
         out = tmp_path / str(number)
         scores.append(run_recipe(recipe, out, data, device="cpu", drawn=True, seed=seed)["mse"])
     assert scores[0] == scores[1] != scores[2]
+
+
+def test_when_a_run_is_saved_changes_nothing_of_what_it_learns(
+    sets: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "MOST_SHARE", 1.0)
+    save, saved, scores = checkpoint.save, [], []
+    monkeypatch.setattr(checkpoint, "save", lambda run, state: saved.append(state.step) or save(run, state))
+    for minutes in (9.0, 0.0):
+        recipe = short("mnist-fixed", tmp_path, epochs=10, checkpoint_minutes=minutes)
+        record = run_recipe(recipe, tmp_path / f"{minutes}", [str(sets["mnist"])], device="cpu", seed=5)
+        scores.append(record["score"])
+    assert saved[:2] == [0, 20]
+    assert len(saved) > 5
+    assert scores[0] == scores[1]
 
 
 def test_patience_ends_a_run_with_its_best_weights(sets: dict[str, Path], tmp_path: Path) -> None:
