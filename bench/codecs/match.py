@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from caecodec.bench.codecs.protocol import BenchCodec, Pixels
+from caecodec.bench.codecs.protocol import BenchCodec
 from caecodec.bench.metrics import metrics
+from caecodec.bench.pictures import Pixels
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,10 @@ from typing import Any
 
 import numpy as np
 import PIL
-from numpy.typing import NDArray
 from PIL import Image, features
 
+from caecodec.bench.pictures import Pixels
 from caecodec.errors import UsageError
-
-Pixels = NDArray[np.uint8]
 
 _MOZJPEG_GRID = (5, 10, 15, 20, 25, 30, 40, 50, 60, 70, 80, 90, 95, 97)
 _JPEGLI_GRID = (1, 5, 10, 15, 20, 25, 30, 40, 50, 60, 70, 80, 90, 95, 97)

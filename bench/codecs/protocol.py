@@ -15,16 +15,14 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 import PIL
-from numpy.typing import NDArray
 from PIL import Image, features
 
 import caecodec
 from caecodec.bench.codecs import peers, vvc
+from caecodec.bench.pictures import Pixels
 from caecodec.errors import UsageError
 from caecodec.search.effort import Tune
 from caecodec.zoo import find
-
-Pixels = NDArray[np.uint8]
 
 _JPEG_GRID = (5, 10, 15, 20, 25, 30, 40, 50, 60, 70, 80, 90, 95, 97)
 _WEBP_GRID = (1, 10, 25, 40, 55, 70, 80, 88, 94, 99)

@@ -73,6 +73,7 @@ def rd(
         os.environ[variable] = "1"  # before torch and numpy are imported, and for worker processes
     from caecodec.bench.codecs.protocol import open_codecs
     from caecodec.bench.metrics import bdrate, metrics
+    from caecodec.bench.pictures import find_pictures
     from caecodec.bench.rd import run as measuring
     from caecodec.bench.rd.bd_tables import comparison_table
 
@@ -85,7 +86,7 @@ def rd(
         click.echo(f"caecodec: warning: {name} does not work here: {why}", err=True)
     if not opened:
         raise UsageError("none of the codecs works here")
-    found = measuring.find_pictures(pictures, crop)
+    found = find_pictures(pictures, crop)
     if output is None:
         output = Path("results") / f"rd-{pictures[0].resolve().stem}.json"
     with Bar() as bar:

@@ -16,7 +16,7 @@ from caecodec.limits import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
     from caecodec.bench.compare.compare import Comparison, Source
-    from caecodec.bench.rd.report import Table
+    from caecodec.bench.table import Table
 
 
 @click.command()

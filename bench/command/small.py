@@ -83,6 +83,7 @@ def small(
     sets = _named_paths(data)
     from caecodec.bench.small import report
     from caecodec.bench.small import run as measuring
+    from caecodec.bench.table import markdown_of
 
     if show is not None:
         results = measuring.load(show)
@@ -105,7 +106,7 @@ def small(
     if figure is not None:
         report.draw(results, figure)
     if markdown:
-        click.echo(report.markdown(results))
+        click.echo(markdown_of(report.tables(results)))
     else:
         for title, table in report.tables(results):
             print_table(table, title)

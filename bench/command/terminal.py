@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from caecodec.bench.rd.report import Table
+    from caecodec.bench.table import Table
 
 
 def names_of(text: str) -> list[str]:

@@ -14,7 +14,7 @@ from caecodec.bench.command.terminal import Bar, names_of, print_table
 from caecodec.errors import BatchError, UsageError
 
 if TYPE_CHECKING:
-    from caecodec.bench.rd.report import Table
+    from caecodec.bench.table import Titled
 
 _MOST = 10_000  # megapixels, or files of a batch
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -77,10 +77,10 @@ def speed(
     if show is not None:
         results = timings.load_speed(show)
     else:
-        from caecodec.bench.rd import run as measuring
+        from caecodec.bench.pictures import find_pictures
         from caecodec.bench.timing import speed as racing
 
-        names, found = racing.checked_names(names_of(codecs)), measuring.find_pictures(pictures)
+        names, found = racing.checked_names(names_of(codecs)), find_pictures(pictures)
         aim = timings.Aim(bpp=bpp) if quality is None else timings.Aim(quality=quality)
         with Bar() as bar:
             results = racing.run(names, found, output, aim=aim, threads=threads, rounds=rounds, progress=bar.update)
@@ -127,11 +127,11 @@ def growth(
     if show is not None:
         results = timings.load_growth(show)
     else:
-        from caecodec.bench.rd import run as measuring
+        from caecodec.bench.pictures import find_pictures
         from caecodec.bench.timing import growth as growing
         from caecodec.bench.timing import speed as racing
 
-        names, found = racing.checked_names(names_of(codecs)), measuring.find_pictures(pictures)
+        names, found = racing.checked_names(names_of(codecs)), find_pictures(pictures)
         aim = timings.Aim(bpp=bpp) if quality is None else timings.Aim(quality=quality)
         with Bar() as bar:
             results = growing.run(
@@ -172,7 +172,7 @@ def stages(
 ) -> None:
     """Where the time of coding one PICTURE goes, warm and from a cold start, and what its convolutions reach."""
     counts = _positive("--threads", threads, int)
-    from caecodec.bench.rd.run import load_pixels
+    from caecodec.bench.pictures import load_pixels
     from caecodec.bench.timing import mosaic
     from caecodec.bench.timing import stages as breakdown
     from caecodec.codecs import opening
@@ -196,11 +196,11 @@ def _pictures_or_show(pictures: tuple[Path, ...], show: Path | None) -> None:
         raise UsageError("name pictures to measure on, or results with --show")
 
 
-def _show_timings(tables: Sequence[tuple[str, Table]], markdown: bool) -> None:
-    from caecodec.bench.timing import report
-
+def _show_timings(tables: Sequence[Titled], markdown: bool) -> None:
     if markdown:
-        click.echo(report.markdown(tables))
+        from caecodec.bench.table import markdown_of
+
+        click.echo(markdown_of(tables))
         return
     for title, table in tables:
         click.echo(textwrap.fill(title, 110))  # a title of its own would be as narrow as the table

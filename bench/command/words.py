@@ -74,7 +74,7 @@ def _measure(pictures: tuple[Path, ...], codecs: str, targets: list[float], outp
     for variable in THREAD_VARIABLES:
         os.environ[variable] = "1"  # before torch and numpy are imported
     from caecodec.bench.codecs.protocol import open_codecs
-    from caecodec.bench.rd import run
+    from caecodec.bench.pictures import find_pictures
     from caecodec.bench.words import reader
     from caecodec.bench.words import run as measuring
 
@@ -84,7 +84,7 @@ def _measure(pictures: tuple[Path, ...], codecs: str, targets: list[float], outp
         click.echo(f"caecodec: warning: {name} does not work here: {why}", err=True)
     if not opened:
         raise UsageError("none of the codecs works here")
-    found = run.find_pictures(pictures)
+    found = find_pictures(pictures)
     with Bar() as bar:
         return measuring.run(
             opened,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 import caecodec
 from caecodec.bench.metrics import metrics
-from caecodec.bench.rd.report import NOTHING, Table
+from caecodec.bench.table import NOTHING, Table
 from caecodec.errors import UsageError
 from caecodec.files import jobs
 from caecodec.format import container

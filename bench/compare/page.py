@@ -9,7 +9,7 @@ from pathlib import Path
 import caecodec
 from caecodec.bench.compare import compare
 from caecodec.bench.compare.compare import Comparison, Source
-from caecodec.bench.rd.report import NOTHING
+from caecodec.bench.table import NOTHING
 from caecodec.bench.viewer import viewer
 from caecodec.errors import LimitError
 

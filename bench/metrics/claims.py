@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from caecodec.bench.rd.report import Table
+from caecodec.bench.table import Table
 
 TITLE = "Claims of their authors, not measured here"
 

@@ -12,7 +12,7 @@ from caecodec.bench.page import rd as page_rd
 from caecodec.bench.page import timings as page_timings
 from caecodec.bench.page.cells import Json, titled
 from caecodec.bench.rd import results
-from caecodec.bench.rd.report import NOTHING
+from caecodec.bench.table import NOTHING
 from caecodec.bench.timing import results as timings
 from caecodec.errors import FileSystemError, UsageError
 
@@ -112,10 +112,7 @@ def _growth(path: Path) -> Json:
 
 
 def _small(path: Path) -> Json:
-    from caecodec.bench.small import (
-        report,  # torch comes with it
-        run,
-    )
+    from caecodec.bench.small import report, run
 
     return {"tables": titled(report.tables(run.load(path)))}
 

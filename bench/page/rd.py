@@ -9,8 +9,8 @@ from caecodec.bench.metrics import published
 from caecodec.bench.metrics.metrics import METRICS, PSNR, Metric
 from caecodec.bench.page.cells import Cell, Json, Styles, number, table, titled
 from caecodec.bench.rd import bd_tables, means, report
-from caecodec.bench.rd.report import NOTHING
 from caecodec.bench.rd.results import MeanPoint, Results, Row
+from caecodec.bench.table import NOTHING
 
 TILES = ("jpeg", "webp", "avif", "jxl-9", "vvc")  # anchors of the figures at the top, where they were measured
 SHOWN = ("vtm", "paper-elic2022_mse")  # published curves on from the start; the others wait to be switched on

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 import caecodec
 from caecodec.bench.codecs import match, protocol
 from caecodec.bench.codecs.match import Coded
-from caecodec.bench.codecs.protocol import BenchCodec, Pixels
-from caecodec.bench.rd import run
+from caecodec.bench.codecs.protocol import BenchCodec
+from caecodec.bench.pictures import Pixels, find_pictures, load_pixels
 from caecodec.bench.viewer import viewer
 from caecodec.bench.viewer.viewer import Shown
 from caecodec.errors import UsageError
@@ -45,7 +45,7 @@ def make(
     The first codec takes the largest file within `bpp`, the others the largest within the first one's bytes.
     Raises UsageError for a picture that is not among `paths` and for a codec that does not work here.
     """
-    found = {picture.name: picture for picture in run.find_pictures(paths)}
+    found = {picture.name: picture for picture in find_pictures(paths)}
     wanted = list(found)[:DEFAULT_PICTURES] if names is None else list(dict.fromkeys(names))
     for name in wanted:
         if name not in found:
@@ -53,7 +53,7 @@ def make(
     opened = [protocol.open_codec(name) for name in dict.fromkeys(codec_names)]
     fragments, shown, maps = [], [], []
     for number, name in enumerate(wanted):
-        pixels = run.load_pixels(found[name].path)
+        pixels = load_pixels(found[name].path)
         height, width, _ = pixels.shape
         layers = [Shown("original", f"{width}x{height}", *viewer.lossless(pixels))]
         size = int(bpp * width * height / 8)

@@ -7,8 +7,8 @@ import statistics
 from caecodec.bench.codecs import protocol
 from caecodec.bench.metrics import bdrate
 from caecodec.bench.metrics.metrics import PSNR, SSIMULACRA2, Metric
-from caecodec.bench.rd.report import NOTHING, Table
 from caecodec.bench.rd.results import Results
+from caecodec.bench.table import NOTHING, Table
 from caecodec.errors import UsageError
 from caecodec.search.effort import TUNES, Tune
 

@@ -14,7 +14,7 @@ from PIL import Image
 from caecodec.bench.codecs.match import Coded, best_within
 from caecodec.bench.codecs.protocol import BenchCodec, open_codec
 from caecodec.bench.metrics.metrics import bpp, compression_rate, mse, psnr
-from caecodec.bench.rd.run import load_pixels
+from caecodec.bench.pictures import load_pixels
 from caecodec.errors import CaecodecError
 
 PHOTO = Path("tests/data/photo.png")

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from caecodec.bench.rd.report import Table
+from caecodec.bench.table import Table
 from caecodec.codecs.codec import Codec
 from caecodec.codecs.opening import open_codec
 from caecodec.errors import UsageError

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from caecodec.bench.metrics import bdrate
-from caecodec.bench.rd.report import NOTHING, Table
 from caecodec.bench.small.run import ASKED_SET, LIBRARIES, MODELS, NOT_AT_HAND, OURS, Row, SmallResults
+from caecodec.bench.table import NOTHING, Table, Titled
 from caecodec.errors import FileSystemError, UsageError
 from caecodec.files.jobs import make_folder
 
@@ -30,7 +30,7 @@ def psnr_at(of: bdrate.Curve, size: float) -> float | None:
     return float(np.interp(math.log(size), np.log(of.rates), of.levels))
 
 
-def tables(results: SmallResults) -> list[tuple[str, Table]]:
+def tables(results: SmallResults) -> list[Titled]:
     """What the tables are about, and the tables that have rows."""
     found = {name: results.of("operating", name, p.set) for name, p in MODELS.items()}
     measured = {name: rows[0] for name, rows in found.items() if rows}
@@ -46,11 +46,6 @@ def tables(results: SmallResults) -> list[tuple[str, Table]]:
         (f"`{OURS}` on {ASKED_SET}, whole files:", _asked_table(results, asked)),
     ]
     return [(text, table) for text, table in made if table.rows]
-
-
-def markdown(results: SmallResults) -> str:
-    """All tables, as the README has them."""
-    return "\n\n".join(f"{text}\n\n{table.markdown()}" for text, table in tables(results))
 
 
 def _counts(results: SmallResults) -> str:

@@ -23,9 +23,9 @@ from torch import Tensor
 
 from caecodec.bench.codecs import protocol as codecs
 from caecodec.bench.codecs.protocol import BenchCodec
+from caecodec.bench.environment import environment
 from caecodec.bench.metrics import bdrate
-from caecodec.bench.rd.report import NOTHING
-from caecodec.bench.rd.run import environment
+from caecodec.bench.table import NOTHING
 from caecodec.codecs.codec import Codec
 from caecodec.codecs.opening import open_codec
 from caecodec.errors import FileSystemError, UsageError

@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from caecodec.bench.codecs.protocol import Pixels, options_of_caecodec
-from caecodec.bench.rd.run import Picture, environment, load_pixels
+from caecodec.bench.codecs.protocol import options_of_caecodec
+from caecodec.bench.environment import environment
+from caecodec.bench.pictures import Picture, Pixels, load_pixels
 from caecodec.bench.timing import results as timings
 from caecodec.bench.timing.mosaic import mosaic, sides
 from caecodec.bench.timing.processes import COMMAND, Asked, ChildError, Worker, run_command

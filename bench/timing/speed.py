@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from caecodec.bench.codecs.protocol import CODECS, of_caecodec
-from caecodec.bench.rd.run import Picture, environment, load_pixels
+from caecodec.bench.environment import environment
+from caecodec.bench.pictures import Picture, load_pixels
 from caecodec.bench.timing import cold
 from caecodec.bench.timing import results as timings
 from caecodec.bench.timing.processes import Asked, ChildError, Ran, Worker, run_command

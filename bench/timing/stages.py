@@ -19,8 +19,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from caecodec.bench.rd.report import NOTHING, Table
-from caecodec.bench.timing.processes import environment
+from caecodec.bench.table import NOTHING, Table
+from caecodec.bench.timing.processes import child_environment
 from caecodec.codecs import lossless, opening, photo
 from caecodec.engines.torch.photo import Engine
 from caecodec.entropy import fixed_point, tables
@@ -237,7 +237,7 @@ def cold_start(data: bytes, threads: int, rounds: int = 5) -> dict[str, float]:
             start = time.time()
             done = subprocess.run(
                 [sys.executable, "-c", _COLD, str(coded), str(target)],
-                env=environment(threads), capture_output=True, text=True, check=True,
+                env=child_environment(threads), capture_output=True, text=True, check=True,
             )  # fmt: skip
             marks: dict[str, float] = json.loads(done.stdout)
             ends = [start, *marks.values()]

@@ -19,8 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from caecodec.bench.codecs.protocol import BenchCodec, CaecodecCodec, PillowCodec, Pixels, open_codec, with_threads
+from caecodec.bench.codecs.protocol import BenchCodec, CaecodecCodec, PillowCodec, open_codec, with_threads
 from caecodec.bench.metrics import metrics
+from caecodec.bench.pictures import Pixels
 from caecodec.bench.timing import cold
 from caecodec.bench.timing.processes import limit_cores, peak_mib, rusage_mib
 

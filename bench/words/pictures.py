@@ -10,7 +10,6 @@ measuring: keep them out of training.
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import subprocess
 from collections.abc import Sequence
@@ -21,7 +20,7 @@ import click
 import numpy as np
 from PIL import Image, ImageOps
 
-from caecodec.bench.codecs.protocol import Pixels
+from caecodec.bench.pictures import Pixels, digest
 from caecodec.errors import CaecodecError, FileSystemError, InputImageError, UsageError
 from caecodec.files.jobs import make_folder, write_atomically
 
@@ -73,12 +72,6 @@ def cut(data: bytes, source: Source) -> Pixels:
         size = (round(part.width * source.scale), round(part.height * source.scale))
         part = part.resize(size, Image.Resampling.LANCZOS)
     return np.array(part)
-
-
-def digest(pixels: Pixels) -> str:
-    """As `rd.find_pictures` has it."""
-    height, width, _ = pixels.shape
-    return hashlib.sha256(f"{width}x{height}".encode() + pixels.tobytes()).hexdigest()[:16]
 
 
 def make(sources: Sequence[Source], clones: Path, folder: Path) -> list[str]:

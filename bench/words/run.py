@@ -14,9 +14,10 @@ from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from caecodec.bench.codecs.protocol import BenchCodec, Pixels
+from caecodec.bench.codecs.protocol import BenchCodec
+from caecodec.bench.environment import environment
 from caecodec.bench.metrics import metrics
-from caecodec.bench.rd.run import Picture, environment, load_pixels
+from caecodec.bench.pictures import Picture, Pixels, load_pixels
 from caecodec.bench.timing.worker import nearest
 from caecodec.bench.words import reader
 from caecodec.bench.words.reader import Tesseract, Word

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
@@ -60,14 +59,3 @@ def test_a_timed_run_on_crops(tmp_path: Path) -> None:
     shown = CliRunner().invoke(bench, ["table", str(output), "--efforts"])
     assert shown.exit_code == 0, shown.output
     assert "2 (default)" in shown.output
-
-
-def test_the_crop_is_the_middle(tmp_path: Path) -> None:
-    from caecodec.bench.rd.run import load_pixels
-    from caecodec.errors import InputImageError
-
-    picture = photograph(60, 100)
-    Image.fromarray(picture).save(tmp_path / "a.png")
-    assert np.array_equal(load_pixels(tmp_path / "a.png", 40), picture[10:50, 30:70])
-    with pytest.raises(InputImageError, match="smaller"):
-        load_pixels(tmp_path / "a.png", 61)

@@ -76,11 +76,6 @@ def test_table_without_a_shared_picture_is_refused() -> None:
         report.rate_table(made(jpeg=1.0), ["jpeg"])
 
 
-def test_markdown_is_a_table() -> None:
-    text = report.Table(("a", "b"), (("x", "1"),)).markdown()
-    assert text == "| a | b |\n| --- | ---: |\n| x | 1 |"
-
-
 def test_beats_counts_wins_losses_and_what_is_not_reached() -> None:
     rows = []
     for picture in ("win", "lose", "short", "tiny"):

@@ -11,10 +11,11 @@ import pytest
 from PIL import Image
 from support import photograph
 
-from caecodec.bench.codecs.protocol import Pixels, open_codec
+from caecodec.bench.codecs.protocol import open_codec
 from caecodec.bench.metrics import metrics
+from caecodec.bench.pictures import Picture, Pixels, find_pictures, load_pixels
 from caecodec.bench.rd import results, run
-from caecodec.errors import FileSystemError, InputImageError, UsageError
+from caecodec.errors import FileSystemError, UsageError
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,12 @@ class Counting:
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> list[run.Picture]:
+def pictures(tmp_path: Path) -> list[Picture]:
     folder = tmp_path / "pictures"
     folder.mkdir()
     for name, width in (("a", 24), ("b", 32)):
         Image.fromarray(photograph(16, width)).save(folder / f"{name}.png")
-    return run.find_pictures([folder])
+    return find_pictures([folder])
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def calls(codec: Counting) -> int:
     return len(list(codec.calls.iterdir()))
 
 
-def test_bytes_are_the_sizes_of_files(pictures: list[run.Picture], tmp_path: Path) -> None:
+def test_bytes_are_the_sizes_of_files(pictures: list[Picture], tmp_path: Path) -> None:
     jpeg = open_codec("jpeg")
     made = run.run([jpeg], pictures, tmp_path / "r.json", qualities=[30, 80])
     assert len(made.rows) == 4
@@ -75,7 +76,7 @@ def test_bytes_are_the_sizes_of_files(pictures: list[run.Picture], tmp_path: Pat
         assert row.psnr == pytest.approx(10 * math.log10(255**2 / error))
 
 
-def test_what_is_done_is_not_done_again(pictures: list[run.Picture], counting: Counting, tmp_path: Path) -> None:
+def test_what_is_done_is_not_done_again(pictures: list[Picture], counting: Counting, tmp_path: Path) -> None:
     path = tmp_path / "r.json"
     first = run.run([counting], pictures[:1], path)
     assert calls(counting) == 3
@@ -88,7 +89,7 @@ def test_what_is_done_is_not_done_again(pictures: list[run.Picture], counting: C
 
 
 def test_another_version_or_other_pixels_are_measured_again(
-    pictures: list[run.Picture], counting: Counting, tmp_path: Path
+    pictures: list[Picture], counting: Counting, tmp_path: Path
 ) -> None:
     path = tmp_path / "r.json"
     run.run([counting], pictures, path)
@@ -96,12 +97,12 @@ def test_another_version_or_other_pixels_are_measured_again(
     assert calls(counting) == 12
     assert {row.version for row in made.rows} == {"2"}
     Image.fromarray(255 - photograph(16, 24)).save(pictures[0].path)
-    run.run([replace(counting, version="2")], run.find_pictures([pictures[0].path]), path)
+    run.run([replace(counting, version="2")], find_pictures([pictures[0].path]), path)
     assert calls(counting) == 15
 
 
 def test_a_failing_codec_is_a_row_with_its_message_and_is_tried_again(
-    pictures: list[run.Picture], counting: Counting, tmp_path: Path
+    pictures: list[Picture], counting: Counting, tmp_path: Path
 ) -> None:
     path = tmp_path / "r.json"
     made = run.run([replace(counting, fails_on=24)], pictures, path)
@@ -116,7 +117,7 @@ def test_a_failing_codec_is_a_row_with_its_message_and_is_tried_again(
     assert calls(counting) == 6
 
 
-def test_processes_give_the_same_rows(pictures: list[run.Picture], tmp_path: Path) -> None:
+def test_processes_give_the_same_rows(pictures: list[Picture], tmp_path: Path) -> None:
     jpeg = open_codec("jpeg")
     alone = run.run([jpeg], pictures, tmp_path / "1.json", qualities=[20, 60])
     seen: list[tuple[int, int]] = []
@@ -132,7 +133,7 @@ def test_processes_give_the_same_rows(pictures: list[run.Picture], tmp_path: Pat
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
-def test_an_interrupted_run_keeps_what_it_has(pictures: list[run.Picture], counting: Counting, tmp_path: Path) -> None:
+def test_an_interrupted_run_keeps_what_it_has(pictures: list[Picture], counting: Counting, tmp_path: Path) -> None:
     def stop(done: int, _of: int) -> None:
         if done == 2:
             raise KeyboardInterrupt
@@ -147,7 +148,7 @@ def test_an_interrupted_run_keeps_what_it_has(pictures: list[run.Picture], count
 
 
 def test_the_file_says_where_it_was_made_and_a_lossless_row_has_no_psnr(
-    pictures: list[run.Picture], counting: Counting, tmp_path: Path
+    pictures: list[Picture], counting: Counting, tmp_path: Path
 ) -> None:
     path = tmp_path / "r.json"
     run.run([counting], pictures, path, unavailable={"other": "no library"})
@@ -161,10 +162,10 @@ def test_the_file_says_where_it_was_made_and_a_lossless_row_has_no_psnr(
     assert [row.psnr for row in results.load(path).rows if row.quality == 8] == [math.inf] * 2
 
 
-def test_metrics_are_in_the_rows_where_the_picture_is_large_enough(pictures: list[run.Picture], tmp_path: Path) -> None:
+def test_metrics_are_in_the_rows_where_the_picture_is_large_enough(pictures: list[Picture], tmp_path: Path) -> None:
     made = run.run([open_codec("jpeg")], pictures, tmp_path / "r.json", qualities=[50], asked=tuple(metrics.ASKABLE))
     for row, picture in zip(made.rows, pictures, strict=True):
-        pixels = run.load_pixels(picture.path)
+        pixels = load_pixels(picture.path)
         shown = open_codec("jpeg").decode(open_codec("jpeg").encode(pixels, 50))
         assert row.ssim == pytest.approx(metrics.ssim(pixels, shown), abs=1e-6)
         assert row.ssimulacra2 == pytest.approx(metrics.measure("ssimulacra2", pixels, shown), abs=1e-6)
@@ -174,7 +175,7 @@ def test_metrics_are_in_the_rows_where_the_picture_is_large_enough(pictures: lis
 
 
 def test_a_row_without_a_metric_asked_for_is_measured_again_and_others_are_not(
-    pictures: list[run.Picture], counting: Counting, tmp_path: Path
+    pictures: list[Picture], counting: Counting, tmp_path: Path
 ) -> None:
     path = tmp_path / "r.json"
     plain = run.run([counting], pictures, path)
@@ -188,7 +189,7 @@ def test_a_row_without_a_metric_asked_for_is_measured_again_and_others_are_not(
 
 
 def test_a_metric_of_an_earlier_implementation_is_not_read_and_its_row_measured_again_when_it_is_asked_for(
-    pictures: list[run.Picture], counting: Counting, tmp_path: Path
+    pictures: list[Picture], counting: Counting, tmp_path: Path
 ) -> None:
     path = tmp_path / "r.json"
     run.run([counting], pictures, path, asked=("ssim", "ssimulacra2"))
@@ -210,7 +211,7 @@ def test_a_metric_of_an_earlier_implementation_is_not_read_and_its_row_measured_
     assert '"ssimulacra2":' not in path.read_text()
 
 
-def test_kept_files_have_the_sizes_of_the_rows(pictures: list[run.Picture], counting: Counting, tmp_path: Path) -> None:
+def test_kept_files_have_the_sizes_of_the_rows(pictures: list[Picture], counting: Counting, tmp_path: Path) -> None:
     path, folder = tmp_path / "r.json", tmp_path / "keep"
     jpeg = open_codec("jpeg")
     made = run.run([jpeg, counting], pictures, path, qualities=[2, 4], keep=folder)
@@ -226,7 +227,7 @@ def test_kept_files_have_the_sizes_of_the_rows(pictures: list[run.Picture], coun
     assert (folder / "counting" / "b-q4.raw").stat().st_size > 3
 
 
-def test_parts_sum_to_the_bytes_of_the_file(pictures: list[run.Picture], counting: Counting, tmp_path: Path) -> None:
+def test_parts_sum_to_the_bytes_of_the_file(pictures: list[Picture], counting: Counting, tmp_path: Path) -> None:
     codecs = [open_codec("caecodec"), open_codec("jpeg")]
     made = run.run([*codecs, counting], pictures, tmp_path / "r.json", qualities=[4])
     for row in made.rows:
@@ -272,17 +273,7 @@ def test_results_of_the_first_format_are_read_and_of_another_kind_refused(tmp_pa
         results.load(path)
 
 
-def test_bad_inputs_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "not.png").write_bytes(b"not a picture")
-    with pytest.raises(InputImageError, match=r"not\.png"):
-        run.find_pictures([tmp_path / "not.png"])
-    with pytest.raises(InputImageError, match="missing"):
-        run.find_pictures([tmp_path / "missing.png"])
-    for folder in ("x", "y"):
-        (tmp_path / folder).mkdir()
-        Image.fromarray(photograph(8, 8)).save(tmp_path / folder / "same.png")
-    with pytest.raises(UsageError, match="would both be called same"):
-        run.find_pictures([tmp_path / "x", tmp_path / "y"])
+def test_what_is_no_results_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "r.json").write_text("[]")
     with pytest.raises(UsageError, match="not a results file"):
         results.load(tmp_path / "r.json")
@@ -291,7 +282,7 @@ def test_bad_inputs_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_row_that_lacks_a_metric_is_not_lost_when_the_run_that_adds_it_is_cut_short(
-    pictures: list[run.Picture], counting: Counting, tmp_path: Path
+    pictures: list[Picture], counting: Counting, tmp_path: Path
 ) -> None:
     path = tmp_path / "results.json"
     before = run.run([counting], pictures, path)

@@ -16,6 +16,7 @@ from caecodec.bench.metrics import bdrate
 from caecodec.bench.small import report
 from caecodec.bench.small import run as small
 from caecodec.bench.small.run import Meter, Row, SmallResults
+from caecodec.bench.table import markdown_of
 from caecodec.errors import UsageError
 from caecodec.format import container
 from caecodec.models.export.model_file import new_model
@@ -362,7 +363,7 @@ def test_without_a_run_as_drawn_the_table_says_so() -> None:
 
 
 def test_markdown_has_a_text_before_each_table() -> None:
-    blocks = report.markdown(made()).split("\n\n")
+    blocks = markdown_of(report.tables(made())).split("\n\n")
     assert [block.startswith("| ") for block in blocks] == [False, True] * 4
 
 

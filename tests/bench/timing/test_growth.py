@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 from support import photograph, run
 
-from caecodec.bench.rd import run as rd
+from caecodec.bench.pictures import Picture, find_pictures
+from caecodec.bench.table import markdown_of
 from caecodec.bench.timing import figure as growth_figure
 from caecodec.bench.timing import growth, report
 from caecodec.bench.timing import results as timings
@@ -68,9 +69,9 @@ class Pretender:
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> list[rd.Picture]:
+def pictures(tmp_path: Path) -> list[Picture]:
     Image.fromarray(photograph(40, 60)).save(tmp_path / "a.png")
-    return rd.find_pictures([tmp_path / "a.png"])
+    return find_pictures([tmp_path / "a.png"])
 
 
 @pytest.fixture(autouse=True)
@@ -80,14 +81,14 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def measured(
-    stage: Stage, names: Sequence[str], pictures: Sequence[rd.Picture], path: Path, **options: Any
+    stage: Stage, names: Sequence[str], pictures: Sequence[Picture], path: Path, **options: Any
 ) -> GrowthResults:
     settings: dict[str, Any] = {"aim": Aim(quality=50), "sizes": [0.0006, 0.0024], "batches": [1, 3], "threads": 1}
     settings |= {"rounds": 2, "start": stage.start, "execute": stage.execute} | options
     return growth.run(names, pictures, path, **settings)
 
 
-def test_a_round_is_every_codec_at_every_size(pictures: list[rd.Picture], tmp_path: Path) -> None:
+def test_a_round_is_every_codec_at_every_size(pictures: list[Picture], tmp_path: Path) -> None:
     stage = Stage()
     made = measured(stage, ["caecodec:tiny", "B"], pictures, tmp_path / "g.json")
     one_round = ["caecodec:tiny encode 30", "B encode 30", "caecodec:tiny encode 60", "B encode 60"]
@@ -104,7 +105,7 @@ def test_a_round_is_every_codec_at_every_size(pictures: list[rd.Picture], tmp_pa
     ]
 
 
-def test_what_is_done_is_not_done_again(pictures: list[rd.Picture], tmp_path: Path) -> None:
+def test_what_is_done_is_not_done_again(pictures: list[Picture], tmp_path: Path) -> None:
     def stop(done: int, of: int) -> None:
         assert of == 12
         if done == 3:
@@ -130,7 +131,7 @@ def test_what_is_done_is_not_done_again(pictures: list[rd.Picture], tmp_path: Pa
 
 
 @pytest.mark.parametrize("fails", ["A encode 60", "A match 30"])
-def test_a_failure_is_a_row_and_is_tried_again(fails: str, pictures: list[rd.Picture], tmp_path: Path) -> None:
+def test_a_failure_is_a_row_and_is_tried_again(fails: str, pictures: list[Picture], tmp_path: Path) -> None:
     path, aim = tmp_path / "g.json", Aim(bpp=0.75)
     made = measured(Stage(fails=fails), ["A", "B"], pictures, path, aim=aim)
     broken = [row.width for row in made.failures if isinstance(row, SizeRow)]
@@ -138,7 +139,7 @@ def test_a_failure_is_a_row_and_is_tried_again(fails: str, pictures: list[rd.Pic
     assert {row.error for row in made.failures} == {"RuntimeError: no ink"}
     assert len([row for row in made.sizes if len(row.decode_s) == 2]) == 4 - len(broken)
     assert timings.load_growth(path).sizes == made.sizes
-    assert "failed: RuntimeError: no ink" in report.markdown(report.growth_tables(made))
+    assert "failed: RuntimeError: no ink" in markdown_of(report.growth_tables(made))
     mended = measured(Stage(), ["A", "B"], pictures, path, aim=aim)
     assert mended.failures == []
     assert len(mended.sizes) == 4
@@ -216,7 +217,7 @@ def test_every_picture_of_a_batch_is_another() -> None:
     assert len(made) == 20
 
 
-def test_growth_of_real_codecs_by_the_command(pictures: list[rd.Picture], tmp_path: Path) -> None:
+def test_growth_of_real_codecs_by_the_command(pictures: list[Picture], tmp_path: Path) -> None:
     file = tmp_path / "growth.json"
     done = run(
         *("bench", "growth", pictures[0].path, "--codecs", "caecodec,jpeg", "-q", "40", "--rounds", "1"),
@@ -233,7 +234,7 @@ def test_growth_of_real_codecs_by_the_command(pictures: list[rd.Picture], tmp_pa
 
 
 @pytest.mark.parametrize("option", [("--sizes", "0"), ("--sizes", "a"), ("--batches", "1.5"), ("--sizes", "nan")])
-def test_sizes_that_are_no_numbers_are_refused(option: tuple[str, str], pictures: list[rd.Picture]) -> None:
+def test_sizes_that_are_no_numbers_are_refused(option: tuple[str, str], pictures: list[Picture]) -> None:
     done = run("bench", "growth", pictures[0].path, *option)
     assert done.code == 2
     assert option[0] in done.err

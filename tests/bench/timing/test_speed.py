@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 from support import photograph, run
 
-from caecodec.bench.rd import run as rd
+from caecodec.bench.pictures import Picture, find_pictures
+from caecodec.bench.table import markdown_of
 from caecodec.bench.timing import report, speed
 from caecodec.bench.timing import results as timings
 from caecodec.bench.timing.processes import ChildError, Ran
@@ -74,21 +75,21 @@ class Pretender:
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> list[rd.Picture]:
+def pictures(tmp_path: Path) -> list[Picture]:
     (tmp_path / "pictures").mkdir()
     for name, width in (("a", 50), ("b", 100)):
         Image.fromarray(photograph(10, width)).save(tmp_path / "pictures" / f"{name}.png")
-    return rd.find_pictures([tmp_path / "pictures"])
+    return find_pictures([tmp_path / "pictures"])
 
 
 def measured(
-    stage: Stage, names: Sequence[str], pictures: Sequence[rd.Picture], path: Path, **options: Any
+    stage: Stage, names: Sequence[str], pictures: Sequence[Picture], path: Path, **options: Any
 ) -> timings.SpeedResults:
     settings = {"aim": FAST, "threads": 2, "rounds": 2, "start": stage.start, "execute": stage.execute} | options
     return speed.run(names, pictures, path, **settings)
 
 
-def test_codecs_take_turns(pictures: list[rd.Picture], tmp_path: Path) -> None:
+def test_codecs_take_turns(pictures: list[Picture], tmp_path: Path) -> None:
     stage = Stage()
     made = measured(stage, ["A", "B"], pictures, tmp_path / "s.json", rounds=3)
     one_round = ["A encode", "A decode", "B encode", "B decode"]
@@ -107,7 +108,7 @@ def test_codecs_take_turns(pictures: list[rd.Picture], tmp_path: Path) -> None:
     assert (made.megapixels, made.single) == (0.0015, {"picture": "b", "megapixels": 0.001})
 
 
-def test_the_quality_is_matched_or_given(pictures: list[rd.Picture], tmp_path: Path) -> None:
+def test_the_quality_is_matched_or_given(pictures: list[Picture], tmp_path: Path) -> None:
     stage = Stage()
     given = measured(stage, ["A"], pictures, tmp_path / "q.json")
     assert (given.codecs[0].quality, stage.asked("match")) == (50, [])
@@ -115,7 +116,7 @@ def test_the_quality_is_matched_or_given(pictures: list[rd.Picture], tmp_path: P
     assert (matched.codecs[0].quality, stage.asked("match")) == (42, ["A match"])
 
 
-def test_a_codec_that_fails_is_a_row_and_the_others_go_on(pictures: list[rd.Picture], tmp_path: Path) -> None:
+def test_a_codec_that_fails_is_a_row_and_the_others_go_on(pictures: list[Picture], tmp_path: Path) -> None:
     stage = Stage(fails={"A": ("encode", 3), "C": ("open", 1)})  # A: in its second round
     made = measured(stage, ["A", "B", "C"], pictures, tmp_path / "s.json")
     broken, whole = made.codecs
@@ -125,14 +126,14 @@ def test_a_codec_that_fails_is_a_row_and_the_others_go_on(pictures: list[rd.Pict
     assert len(whole.cold_decode_s) == 2
     assert made.unavailable == {"C": "RuntimeError: C is broken"}
     assert [row.codec for row in made.failures] == ["A"]
-    text = report.markdown(report.speed_tables(timings.load_speed(tmp_path / "s.json")))
+    text = markdown_of(report.speed_tables(timings.load_speed(tmp_path / "s.json")))
     assert "failed: RuntimeError: A is broken" in text
     mended = measured(Stage(), ["A"], pictures, tmp_path / "s.json")
     assert mended.failures == []
     assert len(mended.codecs[0].encode_mp_s) == 2
 
 
-def test_without_any_codec_there_is_nothing_to_measure(pictures: list[rd.Picture], tmp_path: Path) -> None:
+def test_without_any_codec_there_is_nothing_to_measure(pictures: list[Picture], tmp_path: Path) -> None:
     stage = Stage(fails={"A": ("open", 1)})
     with pytest.raises(UsageError, match="none of the codecs works here: RuntimeError: A is broken"):
         measured(stage, ["A"], pictures, tmp_path / "s.json")
@@ -142,7 +143,7 @@ def test_without_any_codec_there_is_nothing_to_measure(pictures: list[rd.Picture
     assert speed.checked_names(["jpeg", "caecodec:tiny", "jpeg"]) == ["jpeg", "caecodec:tiny"]
 
 
-def test_an_interrupted_run_keeps_its_rounds_and_goes_on(pictures: list[rd.Picture], tmp_path: Path) -> None:
+def test_an_interrupted_run_keeps_its_rounds_and_goes_on(pictures: list[Picture], tmp_path: Path) -> None:
     def stop(done: int, of: int) -> None:
         assert of == 10
         if done == 3:
@@ -167,7 +168,7 @@ def test_an_interrupted_run_keeps_its_rounds_and_goes_on(pictures: list[rd.Pictu
     assert {row.codec: row.version for row in made.codecs} == {"A": "2", "B": "1"}
 
 
-def test_what_does_not_compare_is_not_mixed(pictures: list[rd.Picture], tmp_path: Path) -> None:
+def test_what_does_not_compare_is_not_mixed(pictures: list[Picture], tmp_path: Path) -> None:
     path = tmp_path / "s.json"
     measured(Stage(), ["A"], pictures, path)
     with pytest.raises(UsageError, match=r"other aim: quality 50 there, about 0\.5 bpp now"):
@@ -205,7 +206,7 @@ def test_the_table_has_the_medians_of_the_file() -> None:
     )
 
 
-def test_a_file_of_another_kind_is_refused(tmp_path: Path, pictures: list[rd.Picture]) -> None:
+def test_a_file_of_another_kind_is_refused(tmp_path: Path, pictures: list[Picture]) -> None:
     path = tmp_path / "s.json"
     with pytest.raises(FileSystemError, match="No such file"):
         timings.load_speed(path)

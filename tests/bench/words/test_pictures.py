@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from PIL import Image
 from support import encoded, photograph
 
-from caecodec.bench.rd import run
+from caecodec.bench.pictures import find_pictures
 from caecodec.bench.words import pictures
 from caecodec.bench.words.pictures import Source
 from caecodec.errors import FileSystemError, InputImageError, UsageError
@@ -52,7 +52,7 @@ def test_a_picture_is_cut_reduced_and_written_and_its_hash_is_that_of_the_result
     blob = git(clones / "owner+name", "hash-object", "-w", "a.png").strip()
     source = replace(SOURCE, blob=blob)
     assert pictures.make([source], clones, tmp_path / "out") == ["a.png"]
-    (picture,) = run.find_pictures([tmp_path / "out"])
+    (picture,) = find_pictures([tmp_path / "out"])
     assert (picture.width, picture.height) == (20, 10)
     assert pictures.make([replace(source, sha256=picture.sha256)], clones, tmp_path / "out") == []
 

@@ -12,8 +12,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 from support import contents, photograph, run
 
-from caecodec.bench.codecs.protocol import Pixels
-from caecodec.bench.rd import run as rd
+from caecodec.bench.pictures import Picture, Pixels, find_pictures, load_pixels
 from caecodec.bench.words import reader, report
 from caecodec.bench.words import run as words
 from caecodec.bench.words.reader import Tesseract, Word
@@ -129,18 +128,18 @@ class Dimming:
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> list[rd.Picture]:
+def pictures(tmp_path: Path) -> list[Picture]:
     for name, light in (("a", 200), ("b", 100), ("dark", 0)):
         Image.new("RGB", (10, 8), (light,) * 3).save(tmp_path / f"{name}.png")
-    return rd.find_pictures([tmp_path])
+    return find_pictures([tmp_path])
 
 
-def measured(codecs: Sequence[Any], pictures: Sequence[rd.Picture], path: Path, tesseract: Tesseract) -> WordResults:
+def measured(codecs: Sequence[Any], pictures: Sequence[Picture], path: Path, tesseract: Tesseract) -> WordResults:
     return words.run(codecs, pictures, path, targets=[1.0, 3.0], tesseract=tesseract)
 
 
 def test_each_codec_takes_the_quality_nearest_to_the_rate_and_its_words_are_counted(
-    pictures: list[rd.Picture], tmp_path: Path
+    pictures: list[Picture], tmp_path: Path
 ) -> None:
     made = measured([Dimming()], pictures, tmp_path / "r.json", Pretender())
     assert made.words == {"a": list(TEXTS), "b": ["alpha", "beta"], "dark": []}
@@ -152,9 +151,7 @@ def test_each_codec_takes_the_quality_nearest_to_the_rate_and_its_words_are_coun
     assert words.load(tmp_path / "r.json") == made
 
 
-def test_a_run_goes_on_where_it_ended_and_measures_again_what_changed(
-    pictures: list[rd.Picture], tmp_path: Path
-) -> None:
+def test_a_run_goes_on_where_it_ended_and_measures_again_what_changed(pictures: list[Picture], tmp_path: Path) -> None:
     path, codec, tesseract = tmp_path / "r.json", Dimming(), Pretender()
     first = measured([codec], pictures[:1], path, tesseract)
     before = len(codec.calls)
@@ -170,12 +167,12 @@ def test_a_run_goes_on_where_it_ended_and_measures_again_what_changed(
     assert len(newer.rows) == 8
 
     Image.new("RGB", (10, 8), (150,) * 3).save(pictures[0].path)
-    repainted = measured([replace(codec, version="2")], rd.find_pictures([pictures[0].path]), path, tesseract)
+    repainted = measured([replace(codec, version="2")], find_pictures([pictures[0].path]), path, tesseract)
     assert repainted.words["a"] == ["alpha", "beta", "gamma"]
     assert len(repainted.rows) == 6  # those of the other codec were of other pixels
 
 
-def test_a_file_that_another_reader_wrote_is_refused_and_left_alone(pictures: list[rd.Picture], tmp_path: Path) -> None:
+def test_a_file_that_another_reader_wrote_is_refused_and_left_alone(pictures: list[Picture], tmp_path: Path) -> None:
     measured([Dimming()], pictures, tmp_path / "r.json", Pretender())
     before = contents(tmp_path)
     with pytest.raises(UsageError, match=r"pretender 1.*pretender 2"):
@@ -184,7 +181,7 @@ def test_a_file_that_another_reader_wrote_is_refused_and_left_alone(pictures: li
 
 
 def test_a_codec_that_fails_is_a_row_with_its_reason_and_is_tried_again(
-    pictures: list[rd.Picture], tmp_path: Path
+    pictures: list[Picture], tmp_path: Path
 ) -> None:
     made = measured([Dimming(fails=True)], pictures, tmp_path / "r.json", Pretender())
     assert {row.error for row in made.failures} == {"RuntimeError: no light"}
@@ -304,7 +301,7 @@ needs_tesseract = pytest.mark.skipif(shutil.which("tesseract") is None, reason="
 @needs_tesseract
 def test_words_on_a_sign_are_read_where_they_stand_and_lost_where_they_are_not_legible(sign: Path) -> None:
     tesseract = reader.find_tesseract()
-    pixels = rd.load_pixels(sign)
+    pixels = load_pixels(sign)
     wanted = reader.references(tesseract.read(pixels))
     assert [one.text for one in wanted] == ["fresh", "bread", "every", "morning", "from", "seven"]
     assert all(30 < one.left < 300 and 20 < one.top < 140 and 10 < one.height < 40 for one in wanted)
