@@ -1,6 +1,6 @@
 """Codecs of other packages than Pillow: mozjpeg, jpegli, JPEG XL, HEIC. Each package is imported when its codec is.
 
-They are given what `codecs.PillowCodec` is given, and their JPEG files are decoded as it decodes them.
+They are given what `pillow.PillowCodec` is given, and their JPEG files are decoded as it decodes them.
 """
 
 from __future__ import annotations

@@ -71,7 +71,7 @@ def rd(
     """Rate and distortion of codecs on pictures (files, or folders of lossless ones)."""
     for variable in _THREADS:
         os.environ[variable] = "1"  # before torch and numpy are imported, and for worker processes
-    from caecodec.bench.codecs.protocol import open_codecs
+    from caecodec.bench.codecs.registry import open_codecs
     from caecodec.bench.metrics import bdrate, metrics
     from caecodec.bench.pictures import find_pictures
     from caecodec.bench.rd import run as measuring
@@ -81,7 +81,7 @@ def rd(
     grid = None if qualities is None else _whole_numbers(qualities)
     beside_psnr = metrics.names(asked)
     metrics.require(beside_psnr)
-    opened, missing = open_codecs([name.strip() for name in codecs.split(",")])
+    opened, missing = open_codecs(names_of(codecs))
     for name, why in missing.items():
         click.echo(f"caecodec: warning: {name} does not work here: {why}", err=True)
     if not opened:

@@ -77,10 +77,11 @@ def speed(
     if show is not None:
         results = timings.load_speed(show)
     else:
+        from caecodec.bench.codecs.registry import known_names
         from caecodec.bench.pictures import find_pictures
         from caecodec.bench.timing import speed as racing
 
-        names, found = racing.checked_names(names_of(codecs)), find_pictures(pictures)
+        names, found = known_names(names_of(codecs)), find_pictures(pictures)
         aim = timings.Aim(bpp=bpp) if quality is None else timings.Aim(quality=quality)
         with Bar() as bar:
             results = racing.run(names, found, output, aim=aim, threads=threads, rounds=rounds, progress=bar.update)
@@ -127,11 +128,11 @@ def growth(
     if show is not None:
         results = timings.load_growth(show)
     else:
+        from caecodec.bench.codecs.registry import known_names
         from caecodec.bench.pictures import find_pictures
         from caecodec.bench.timing import growth as growing
-        from caecodec.bench.timing import speed as racing
 
-        names, found = racing.checked_names(names_of(codecs)), find_pictures(pictures)
+        names, found = known_names(names_of(codecs)), find_pictures(pictures)
         aim = timings.Aim(bpp=bpp) if quality is None else timings.Aim(quality=quality)
         with Bar() as bar:
             results = growing.run(

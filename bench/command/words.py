@@ -73,7 +73,7 @@ def _measure(pictures: tuple[Path, ...], codecs: str, targets: list[float], outp
 
     for variable in THREAD_VARIABLES:
         os.environ[variable] = "1"  # before torch and numpy are imported
-    from caecodec.bench.codecs.protocol import open_codecs
+    from caecodec.bench.codecs.registry import open_codecs
     from caecodec.bench.pictures import find_pictures
     from caecodec.bench.words import reader
     from caecodec.bench.words import run as measuring

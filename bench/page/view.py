@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 import caecodec
-from caecodec.bench.codecs import match, protocol
-from caecodec.bench.codecs.match import Coded
+from caecodec.bench.codecs.match import Coded, best_within
+from caecodec.bench.codecs.ours import of_caecodec
 from caecodec.bench.codecs.protocol import BenchCodec
+from caecodec.bench.codecs.registry import open_codec
 from caecodec.bench.pictures import Pixels, find_pictures, load_pixels
 from caecodec.bench.viewer import viewer
 from caecodec.bench.viewer.viewer import Shown
@@ -50,7 +51,7 @@ def make(
     for name in wanted:
         if name not in found:
             raise UsageError(f"--view {name!r}: no such picture in --pictures; there are {', '.join(found)}")
-    opened = [protocol.open_codec(name) for name in dict.fromkeys(codec_names)]
+    opened = [open_codec(name) for name in dict.fromkeys(codec_names)]
     fragments, shown, maps = [], [], []
     for number, name in enumerate(wanted):
         pixels = load_pixels(found[name].path)
@@ -61,7 +62,7 @@ def make(
             coded = _within(codec, pixels, size)
             size = len(coded.data) if place == 0 else size
             bits = None
-            if protocol.of_caecodec(codec.name) and (allocation := _allocation(coded)) is not None:
+            if of_caecodec(codec.name) and (allocation := _allocation(coded)) is not None:
                 bits = allocation.cells
                 hyper = allocation.hyper_bits.sum() / 8
                 about = f"{len(coded.data):,} bytes, of them {hyper:,.0f} for the hyper latents"
@@ -82,7 +83,7 @@ def _allocation(coded: Coded) -> BitAllocation | None:
 
 def _within(codec: BenchCodec, pixels: Pixels, size: int) -> Coded:
     # every whole quality between the ends of its own grid: what lies outside may mean nothing to it
-    return match.best_within(codec, pixels, size, range(codec.qualities[0], codec.qualities[-1] + 1))
+    return best_within(codec, pixels, size, range(codec.qualities[0], codec.qualities[-1] + 1))
 
 
 def _facts(picture: str, codec: BenchCodec, coded: Coded) -> dict[str, Any]:

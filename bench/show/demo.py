@@ -12,7 +12,8 @@ import click
 from PIL import Image
 
 from caecodec.bench.codecs.match import Coded, best_within
-from caecodec.bench.codecs.protocol import BenchCodec, open_codec
+from caecodec.bench.codecs.protocol import BenchCodec
+from caecodec.bench.codecs.registry import open_codec
 from caecodec.bench.metrics.metrics import bpp, compression_rate, mse, psnr
 from caecodec.bench.pictures import load_pixels
 from caecodec.errors import CaecodecError

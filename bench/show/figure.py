@@ -12,7 +12,7 @@ import click
 from PIL import Image, ImageDraw, ImageFont
 
 from caecodec.bench.codecs.match import Coded, best_within
-from caecodec.bench.codecs.protocol import open_codec
+from caecodec.bench.codecs.registry import open_codec
 from caecodec.bench.pictures import Pixels, load_pixels
 from caecodec.errors import CaecodecError, UsageError
 

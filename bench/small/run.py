@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from caecodec.bench.codecs import protocol as codecs
+from caecodec.bench.codecs import registry
 from caecodec.bench.codecs.protocol import BenchCodec
 from caecodec.bench.environment import environment
 from caecodec.bench.metrics import bdrate
@@ -383,7 +383,7 @@ def run(
     """
     results = SmallResults(environment())
     earlier = earlier or SmallResults()
-    libraries = {name: codecs.open_codec(library) for name, (library, _, _) in LIBRARIES.items()}
+    libraries = {name: registry.open_codec(library) for name, (library, _, _) in LIBRARIES.items()}
     results.codecs = {name: codec.version for name, codec in libraries.items()}
     steps = sum(len(libraries) + len(models) for models in planned.values())
     done = 0

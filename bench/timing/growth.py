@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from caecodec.bench.codecs.protocol import options_of_caecodec
+from caecodec.bench.codecs.ours import options_of_caecodec
 from caecodec.bench.environment import environment
 from caecodec.bench.pictures import Picture, Pixels, load_pixels
 from caecodec.bench.timing import results as timings

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 
-from caecodec.bench.codecs.protocol import CODECS, of_caecodec
 from caecodec.bench.environment import environment
 from caecodec.bench.pictures import Picture, load_pixels
 from caecodec.bench.timing import cold
@@ -30,15 +29,6 @@ Start = Callable[[int], Asked]  # threads -> a worker
 Execute = Callable[[Sequence[str], int], Ran]  # command, threads -> how it ran
 Progress = Callable[[int, int], None]
 Step = Callable[[SpeedRow], SpeedRow]
-
-
-def checked_names(names: Sequence[str]) -> list[str]:
-    """Names of codecs, each once; 'all' stands for all. Raises UsageError for one that there is not."""
-    wanted = list(dict.fromkeys(one for name in names for one in (CODECS if name == "all" else [name])))
-    unknown = [name for name in wanted if name not in CODECS and not of_caecodec(name)]
-    if unknown or not wanted:
-        raise UsageError(f"no codec {', '.join(unknown) or 'named'}; choose from {', '.join(CODECS)} or all")
-    return wanted
 
 
 def run(

@@ -14,11 +14,11 @@ from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from caecodec.bench.codecs.match import nearest
 from caecodec.bench.codecs.protocol import BenchCodec
 from caecodec.bench.environment import environment
 from caecodec.bench.metrics import metrics
 from caecodec.bench.pictures import Picture, Pixels, load_pixels
-from caecodec.bench.timing.worker import nearest
 from caecodec.bench.words import reader
 from caecodec.bench.words.reader import Tesseract, Word
 from caecodec.errors import FileSystemError, UsageError

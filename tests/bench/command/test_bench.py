@@ -9,7 +9,10 @@ from click.testing import CliRunner
 from PIL import Image
 from support import photograph
 
-from caecodec.bench.codecs import protocol
+from caecodec.bench.codecs import registry
+from caecodec.bench.codecs.pillow import PillowCodec
+from caecodec.bench.codecs.protocol import BenchCodec
+from caecodec.bench.pictures import Pixels
 from caecodec.bench.rd import results
 from caecodec.bench.show import demo, figure
 from caecodec.command import main
@@ -60,23 +63,23 @@ def test_rd_then_table_and_beats(picture_file: Path, tmp_path: Path, capsys: pyt
 def test_failures_and_missing_codecs_are_reported_at_the_end(
     picture_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Failing(protocol.PillowCodec):
+    class Failing(PillowCodec):
         """Works on the small picture that tries it and on no other."""
 
         __slots__ = ()
 
-        def encode(self, array: protocol.Pixels, quality: int) -> bytes:
+        def encode(self, array: Pixels, quality: int) -> bytes:
             if array.shape[0] != array.shape[1]:
                 raise RuntimeError("cannot do this one")
             return super().encode(array, quality)
 
-    def failing(name: str) -> protocol.BenchCodec:
+    def failing(name: str) -> BenchCodec:
         return Failing(name, "1", (10, 20), "PNG", {}, lambda quality: {})
 
-    def broken(name: str) -> protocol.BenchCodec:
+    def broken(name: str) -> BenchCodec:
         raise ImportError("no library for it")
 
-    monkeypatch.setattr(protocol, "CODECS", {"jpeg": protocol.CODECS["jpeg"], "failing": failing, "new": broken})
+    monkeypatch.setattr(registry, "CODECS", {"jpeg": registry.CODECS["jpeg"], "failing": failing, "new": broken})
     file = tmp_path / "r.json"
     code, out, err = run(capsys, "rd", str(picture_file), "--codecs", "all", "-o", str(file))
     assert code == 8

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from support import photograph
 
-from caecodec.bench.codecs.protocol import open_codec
+from caecodec.bench.codecs.registry import open_codec
 from caecodec.bench.metrics import metrics
 from caecodec.bench.pictures import Picture, Pixels, find_pictures, load_pixels
 from caecodec.bench.rd import results, run

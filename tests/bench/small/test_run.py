@@ -233,7 +233,7 @@ def test_a_part_of_a_set_is_spread_over_the_whole() -> None:
 
 @pytest.mark.parametrize("name", ["jpeg", "webp"])
 def test_gray_pictures_come_back_gray_from_every_library(name: str) -> None:
-    codec = small.codecs.open_codec(small.LIBRARIES[name][0])
+    codec = small.registry.open_codec(small.LIBRARIES[name][0])
     pictures = np.stack([photograph(28, 28, seed)[..., :1] for seed in range(2)])
     wrapped = small.Library(name, codec, (90,), small.LIBRARIES[name][2], gray=True)
     found = small.measure(wrapped, "mnist", pictures, 90)

@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 from support import photograph, psnr
 
-from caecodec.bench.codecs.protocol import open_codec, with_threads
+from caecodec.bench.codecs.protocol import with_threads
+from caecodec.bench.codecs.registry import open_codec
 from caecodec.bench.timing import cold, launch, processes, worker
 from caecodec.bench.timing.processes import ChildError, Worker
 
@@ -127,20 +128,6 @@ def test_children_are_held_to_their_threads() -> None:
 def test_threads_are_told_to_codecs_that_take_them() -> None:
     assert worker.told_threads(with_threads(open_codec("avif"), 2)) == 2
     assert worker.told_threads(with_threads(open_codec("jpeg"), 2)) is None
-
-
-def test_the_quality_nearest_to_a_rate_is_found() -> None:
-    rates = {quality: 0.1 * 1.3**quality for quality in range(10)}
-    for wanted in (0.01, 0.1, 0.2, 0.4, 0.55, 99.0):
-        asked: list[int] = []
-
-        def rate(quality: int, asked: list[int] = asked) -> float:
-            asked.append(quality)
-            return rates[quality]
-
-        found = worker.nearest(rate, range(10), wanted)
-        assert found == min(rates, key=lambda quality: abs(rates[quality] - wanted))
-        assert len(asked) == len(set(asked)) <= 5
 
 
 @pytest.mark.parametrize("name", ["caecodec", "jpeg", "avif", "mozjpeg", "jxl-7"])
