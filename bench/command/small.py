@@ -29,10 +29,10 @@ def latents(
     model: str, data: Path, set_name: str | None, pictures: int, checkpoint: Path | None, folder: Path | None
 ) -> None:
     """Latents as features: PCA, t-SNE, a linear probe, and anomalies by reconstruction error."""
-    from caecodec.bench.small import features as measuring
+    from caecodec.bench.small.features import measure_features
 
     with Bar() as bar:
-        summary, written = measuring.measure(
+        summary, written = measure_features(
             model, data, folder, set_name=set_name, pictures=pictures, checkpoint=checkpoint, progress=bar.update
         )
     print_table(summary.table(), str(written))
@@ -81,34 +81,38 @@ def small(
     if show is not None and (models or data):
         raise UsageError("--show measures nothing: leave out the models and --data")
     sets = _named_paths(data)
-    from caecodec.bench.small import report
-    from caecodec.bench.small import run as measuring
+    from caecodec.bench.small.report import small_tables
+    from caecodec.bench.small.results import load_small, save_small
     from caecodec.bench.table import markdown_of
 
     if show is not None:
-        results = measuring.load(show)
+        results = load_small(show)
     else:
-        planned, skipped = measuring.plan(models, sets)
+        from caecodec.bench.small.run import measure_small, plan
+
+        planned, skipped = plan(models, sets)
         for line in skipped:
             click.echo(f"caecodec: warning: {line}", err=True)
         with Bar() as bar:
-            results = measuring.run(
+            results = measure_small(
                 planned,
                 sets,
                 training,
                 limit=limit,
                 curve_pictures=curve_pictures,
-                earlier=measuring.load(output) if output.exists() else None,
-                keep=lambda results: measuring.save(results, output),
+                earlier=load_small(output) if output.exists() else None,
+                keep=lambda results: save_small(results, output),
                 progress=bar.update,
             )
-        measuring.save(results, output)
+        save_small(results, output)
     if figure is not None:
-        report.draw(results, figure)
+        from caecodec.bench.small.figures import draw_curves
+
+        draw_curves(results, figure)
     if markdown:
-        click.echo(markdown_of(report.tables(results)))
+        click.echo(markdown_of(small_tables(results)))
     else:
-        for title, table in report.tables(results):
+        for title, table in small_tables(results):
             print_table(table, title)
 
 

@@ -12,6 +12,8 @@ from caecodec.bench.page import rd as page_rd
 from caecodec.bench.page import timings as page_timings
 from caecodec.bench.page.cells import Json, titled
 from caecodec.bench.rd import results
+from caecodec.bench.small.report import small_tables
+from caecodec.bench.small.results import load_small
 from caecodec.bench.table import NOTHING
 from caecodec.bench.timing import results as timings
 from caecodec.errors import FileSystemError, UsageError
@@ -112,9 +114,7 @@ def _growth(path: Path) -> Json:
 
 
 def _small(path: Path) -> Json:
-    from caecodec.bench.small import report, run
-
-    return {"tables": titled(report.tables(run.load(path)))}
+    return {"tables": titled(small_tables(load_small(path)))}
 
 
 _SECTIONS: Mapping[str, Callable[[Path], Json]] = {"rd": _rd, "speed": _speed, "growth": _growth, "small": _small}
