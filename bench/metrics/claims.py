@@ -33,6 +33,6 @@ CLAIMS = (
 )
 
 
-def table() -> Table:
+def claims_table() -> Table:
     """Every claim with what it costs and its source."""
     return Table(("codec", "claim", "cost", "source"), tuple((c.codec, c.claim, c.cost, c.source) for c in CLAIMS))

@@ -12,7 +12,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from caecodec.bench.page import data as page_data
+from caecodec.bench.page.data import collect, read
 from caecodec.bench.page.view import Views
 from caecodec.bench.viewer import viewer
 
@@ -20,9 +20,9 @@ NOTHING_SHOWN = Views("", [], [])
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
 
 
-def build(paths: Sequence[Path], views: Views = NOTHING_SHOWN) -> str:
+def build_page(paths: Sequence[Path], views: Views = NOTHING_SHOWN) -> str:
     """The whole page. Raises FileSystemError, and UsageError where a file is no results file."""
-    data = page_data.collect([page_data.read(path) for path in paths])
+    data = collect([read(path) for path in paths])
     return render(data | {"view": views.shown, "bits": views.maps}, views.html)
 
 

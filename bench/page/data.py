@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from caecodec.bench.page import rd as page_rd
-from caecodec.bench.page import timings as page_timings
 from caecodec.bench.page.cells import Json, titled
-from caecodec.bench.rd import results
+from caecodec.bench.page.rd import rd_section
+from caecodec.bench.page.timings import growth_section, speed_section
+from caecodec.bench.rd.results import load_rd
 from caecodec.bench.small.report import small_tables
 from caecodec.bench.small.results import load_small
 from caecodec.bench.table import NOTHING
-from caecodec.bench.timing import results as timings
+from caecodec.bench.timing.results import load_growth, load_speed
 from caecodec.errors import FileSystemError, UsageError
 
 
@@ -102,15 +102,15 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, st
 
 
 def _rd(path: Path) -> Json:
-    return page_rd.section(results.load(path))
+    return rd_section(load_rd(path))
 
 
 def _speed(path: Path) -> Json:
-    return page_timings.speed_section(timings.load_speed(path))
+    return speed_section(load_speed(path))
 
 
 def _growth(path: Path) -> Json:
-    return page_timings.growth_section(timings.load_growth(path))
+    return growth_section(load_growth(path))
 
 
 def _small(path: Path) -> Json:

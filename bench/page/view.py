@@ -34,7 +34,7 @@ class Views:
     maps: list[dict[str, Any]]
 
 
-def make(
+def make_views(
     paths: Sequence[Path],
     names: Sequence[str] | None,
     codec_names: Sequence[str],

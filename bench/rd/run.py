@@ -22,8 +22,7 @@ from caecodec.bench.codecs.protocol import BenchCodec
 from caecodec.bench.environment import environment
 from caecodec.bench.metrics import metrics
 from caecodec.bench.pictures import Picture, Pixels, load_pixels
-from caecodec.bench.rd import results
-from caecodec.bench.rd.results import Results, Row
+from caecodec.bench.rd.results import Results, Row, load_rd, save_rd
 
 _SAVE_SECONDS = 5.0
 
@@ -51,7 +50,7 @@ class Task:
         return self.codec.name, self.quality, self.picture.name
 
 
-def measure(task: Task) -> Row:
+def measure_task(task: Task) -> Row:
     """Encode, decode and compare; whatever the codec raises becomes the row's error."""
     codec, picture = task.codec, task.picture
     row = functools.partial(Row, codec.name, codec.version, task.quality, picture.name, picture.width, picture.height)
@@ -99,7 +98,7 @@ def _load_cached(path: Path, crop: int | None, _sha256: str) -> Pixels:
     return load_pixels(path, crop)
 
 
-def run(
+def measure_rd(
     codecs: Sequence[BenchCodec],
     pictures: Sequence[Picture],
     path: Path,
@@ -119,7 +118,7 @@ def run(
     asked for, or whose file is not there, are measured again, and stay until they are. Worker processes take one thread
     each if the environment says so (OMP_NUM_THREADS), as the command sees to.
     """
-    known = results.load(path) if path.exists() else Results()
+    known = load_rd(path) if path.exists() else Results()
     wanted = [
         Task(codec, quality, picture, asked, keep, timed)
         for codec in codecs
@@ -141,13 +140,13 @@ def run(
             progress(done, len(tasks))
             if time.monotonic() - saved > _SAVE_SECONDS:
                 known.rows = list(rows.values())
-                results.save(known, path)
+                save_rd(known, path)
                 saved = time.monotonic()
     finally:
         known.rows = list(rows.values())
         order = {name: place for place, name in enumerate(known.codecs)}
         known.rows.sort(key=lambda r: (order[r.codec], r.picture, r.quality))
-        results.save(known, path)
+        save_rd(known, path)
     return known
 
 
@@ -171,11 +170,11 @@ def _done(row: Row, task: Task) -> bool:
 
 def _measure_all(tasks: Sequence[Task], processes: int) -> Iterator[Row]:
     if processes == 1 or len(tasks) < 2:
-        yield from map(measure, tasks)
+        yield from map(measure_task, tasks)
         return
     # spawn: a forked torch can hang
     with ProcessPoolExecutor(min(processes, len(tasks)), mp_context=get_context("spawn")) as pool:
-        futures: dict[Future[Row], Task] = {pool.submit(measure, task): task for task in tasks}
+        futures: dict[Future[Row], Task] = {pool.submit(measure_task, task): task for task in tasks}
         try:
             for future in as_completed(futures):
                 yield _outcome(future, futures[future])

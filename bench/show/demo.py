@@ -23,7 +23,7 @@ FOLDER = Path(".demo")
 RIVALS = {"jpeg-progressive": ".jpg", "webp-6": ".webp", "avif": ".avif"}
 
 
-def run(picture: Path, folder: Path, quality: int) -> None:
+def demonstrate(picture: Path, folder: Path, quality: int) -> None:
     """Write every file into `folder` and print a line for each. Raises CaecodecError."""
     array = load_pixels(picture)
     height, width, _ = array.shape
@@ -72,7 +72,7 @@ def _line(codec: BenchCodec, coded: Coded, width: int, height: int, note: str = 
 def main(picture: Path, quality: int, output_dir: Path) -> None:
     """Encode PICTURE, decode it, and set other formats beside it at the same size."""
     try:
-        run(picture, output_dir, quality)
+        demonstrate(picture, output_dir, quality)
     except CaecodecError as exc:
         raise click.ClickException(str(exc)) from exc
 

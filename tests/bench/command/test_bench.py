@@ -13,8 +13,9 @@ from caecodec.bench.codecs import registry
 from caecodec.bench.codecs.pillow import PillowCodec
 from caecodec.bench.codecs.protocol import BenchCodec
 from caecodec.bench.pictures import Pixels
-from caecodec.bench.rd import results
+from caecodec.bench.rd.results import load_rd
 from caecodec.bench.show import demo, figure
+from caecodec.bench.timing.processes import THREAD_VARIABLES
 from caecodec.command import main
 from caecodec.errors import UsageError
 
@@ -28,7 +29,7 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
 
 @pytest.fixture(autouse=True)
 def keep_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    for variable in THREAD_VARIABLES:
         monkeypatch.setenv(variable, "1")
 
 
@@ -51,7 +52,7 @@ def test_rd_then_table_and_beats(picture_file: Path, tmp_path: Path, capsys: pyt
     )  # fmt: skip
     assert (code, err) == (0, "")
     assert "BD-rate vs jpeg" in out
-    assert len(results.load(file).rows) == 12
+    assert len(load_rd(file).rows) == 12
     code, out, _ = run(capsys, "table", str(file), "--against", "jpeg", "--markdown")
     assert code == 0
     assert out.startswith("| 1 pictures | PSNR | caecodec | jpeg, same PSNR |\n")

@@ -12,8 +12,8 @@ from PIL import Image
 from support import Result, encoded, photograph, run
 
 import caecodec
-from caecodec.bench.compare import compare
-from caecodec.bench.compare import page as compare_page
+from caecodec.bench.compare.compare import compare_files, read_file
+from caecodec.bench.compare.page import compare_page
 from caecodec.errors import LimitError, UsageError
 from caecodec.limits import Limits
 
@@ -298,24 +298,24 @@ def test_a_model_without_a_bit_map_is_named(tmp_path: Path) -> None:
 def test_a_picture_no_browser_shows_is_refused_for_the_page(
     pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compare_page, "PAGE_PIXELS", 100)
-    original, other = (compare.read(str(path)) for path in pair)
+    monkeypatch.setattr("caecodec.bench.compare.page.PAGE_PIXELS", 100)
+    original, other = (read_file(str(path)) for path in pair)
     with pytest.raises(LimitError, match="1536 pixels"):
-        compare_page.page(original, [(other, compare.compare(original, other))])
+        compare_page(original, [(other, compare_files(original, other))])
 
 
 def test_gray_and_colour_are_compared_as_colour(tmp_path: Path) -> None:
     gray = Image.fromarray(photograph(32, 48)).convert("L")
     gray.save(tmp_path / "gray.png")
     gray.convert("RGB").save(tmp_path / "rgb.png")
-    a, b = (compare.read(str(tmp_path / name), Limits()) for name in ("gray.png", "rgb.png"))
+    a, b = (read_file(str(tmp_path / name), Limits()) for name in ("gray.png", "rgb.png"))
     assert a.pixels.shape == b.pixels.shape == (32, 48, 3)
-    assert compare.compare(a, b).psnr is None
+    assert compare_files(a, b).psnr is None
 
 
 def test_two_sizes_are_both_named(tmp_path: Path) -> None:
     for name, size in (("a.png", (32, 48)), ("b.png", (32, 40))):
         Image.fromarray(photograph(*size)).save(tmp_path / name)
-    a, b = (compare.read(str(tmp_path / name)) for name in ("a.png", "b.png"))
+    a, b = (read_file(str(tmp_path / name)) for name in ("a.png", "b.png"))
     with pytest.raises(UsageError, match=r"it is 40x32 and .*a\.png 48x32 pixels"):
-        compare.compare(a, b)
+        compare_files(a, b)

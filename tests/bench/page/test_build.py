@@ -25,16 +25,17 @@ from support import photograph
 from caecodec.bench.command.bench import bench
 from caecodec.bench.metrics import published
 from caecodec.bench.metrics.metrics import MS_SSIM
-from caecodec.bench.page import build
-from caecodec.bench.page import view as page_view
-from caecodec.bench.rd import bd_tables, results
+from caecodec.bench.page.build import build_page
+from caecodec.bench.page.view import make_views
+from caecodec.bench.rd import bd_tables
+from caecodec.bench.rd.results import Row, save_rd
 from caecodec.bench.timing import report
 from caecodec.errors import FileSystemError, UsageError
 
 
 @pytest.fixture(scope="module")
 def html(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return build.build(written(tmp_path_factory.mktemp("results")))
+    return build_page(written(tmp_path_factory.mktemp("results")))
 
 
 @pytest.fixture(scope="module")
@@ -162,8 +163,8 @@ def test_headline_says_what_when_where_and_of_which_commit(html: str, rd: Any) -
 def test_an_environment_without_commit_leaves_a_dash(tmp_path: Path) -> None:
     old = rd_results()
     old.environment = {key: value for key, value in ENVIRONMENT.items() if key != "commit"}
-    results.save(old, tmp_path / "r.json")
-    assert ["commit", "-"] in data_of(build.build([tmp_path / "r.json"]))["headline"]["facts"]
+    save_rd(old, tmp_path / "r.json")
+    assert ["commit", "-"] in data_of(build_page([tmp_path / "r.json"]))["headline"]["facts"]
 
 
 def test_text_from_files_cannot_leave_its_place(html: str) -> None:
@@ -179,8 +180,8 @@ def test_text_from_files_cannot_leave_its_place(html: str) -> None:
 
 def test_a_placeholder_in_a_result_is_text(tmp_path: Path) -> None:
     tricky = rd_results("a", "{{js}}")
-    results.save(tricky, tmp_path / "r.json")
-    assert "{{js}}" in data_of(build.build([tmp_path / "r.json"]))["rd"][0]["pictures"]
+    save_rd(tricky, tmp_path / "r.json")
+    assert "{{js}}" in data_of(build_page([tmp_path / "r.json"]))["rd"][0]["pictures"]
 
 
 def test_the_page_names_nothing_to_load(html: str) -> None:
@@ -195,9 +196,9 @@ def test_the_page_names_nothing_to_load(html: str) -> None:
 
 def test_published_curves_stand_beside_kodak_only_and_are_never_compared(tmp_path: Path, rd: Any) -> None:
     assert rd["published"] == []
-    results.save(rd_results(*sorted(published.KODAK)), tmp_path / "kodak.json")
-    (kodak,) = data_of(build.build([tmp_path / "kodak.json"]))["rd"]
-    curves = published.load()
+    save_rd(rd_results(*sorted(published.KODAK)), tmp_path / "kodak.json")
+    (kodak,) = data_of(build_page([tmp_path / "kodak.json"]))["rd"]
+    curves = published.load_curves()
     assert {one["name"]: one["curves"][""]["psnr"] for one in kodak["published"]} == {
         name: list(curve.psnr) for name, curve in curves.items()
     }
@@ -211,9 +212,9 @@ def test_published_curves_stand_beside_kodak_only_and_are_never_compared(tmp_pat
 
 def test_a_lossless_quality_has_no_psnr_to_draw(tmp_path: Path) -> None:
     flat = rd_results("a")
-    flat.rows.append(results.Row("caecodec", "caecodec 1", 100, "a", 100, 80, 20000, float("inf"), 0.0, None, 1.0, 1.0))
-    results.save(flat, tmp_path / "r.json")
-    data = data_of(build.build([tmp_path / "r.json"]))
+    flat.rows.append(Row("caecodec", "caecodec 1", 100, "a", 100, 80, 20000, float("inf"), 0.0, None, 1.0, 1.0))
+    save_rd(flat, tmp_path / "r.json")
+    data = data_of(build_page([tmp_path / "r.json"]))
     ours = next(s for s in data["rd"][0]["series"] if s["name"] == "caecodec")
     assert ours["curves"]["a"]["psnr"][-1] is None
     assert ours["curves"][""]["psnr"][-1] is None
@@ -225,24 +226,24 @@ def test_a_lossless_quality_has_no_psnr_to_draw(tmp_path: Path) -> None:
 def test_another_file_is_refused_by_name(tmp_path: Path, text: str) -> None:
     (tmp_path / "x.json").write_text(text)
     with pytest.raises(UsageError, match=r"x\.json: not a results file"):
-        build.build([tmp_path / "x.json"])
+        build_page([tmp_path / "x.json"])
 
 
 @pytest.mark.parametrize("kind", ["rd", "speed", "growth"])
 def test_a_file_that_lacks_what_its_kind_needs_is_refused_by_name(tmp_path: Path, kind: str) -> None:
     (tmp_path / "x.json").write_text(json.dumps({"format": 2, "kind": kind, "environment": {}}))
     with pytest.raises(UsageError, match=r"x\.json"):
-        build.build([tmp_path / "x.json"])
+        build_page([tmp_path / "x.json"])
 
 
 def test_a_missing_file_is_a_file_system_error(tmp_path: Path) -> None:
     with pytest.raises(FileSystemError, match=r"none\.json"):
-        build.build([tmp_path / "none.json"])
+        build_page([tmp_path / "none.json"])
 
 
 def test_pictures_are_shown_at_about_equal_bytes_with_a_map_of_bits(tmp_path: Path) -> None:
     Image.fromarray(photograph(72, 104)).save(tmp_path / "one.png")
-    views = page_view.make([tmp_path], None, ["caecodec", "webp"], 0.8)
+    views = make_views([tmp_path], None, ["caecodec", "webp"], 0.8)
     ours, theirs = views.shown
     assert (ours["codec"], theirs["codec"], ours["picture"]) == ("caecodec", "webp", "one")
     assert theirs["bytes"] <= ours["bytes"] <= 0.8 * 72 * 104 / 8
@@ -257,7 +258,7 @@ def test_pictures_are_shown_at_about_equal_bytes_with_a_map_of_bits(tmp_path: Pa
 def test_a_picture_that_is_not_there_is_refused(tmp_path: Path) -> None:
     Image.fromarray(photograph(32, 32)).save(tmp_path / "one.png")
     with pytest.raises(UsageError, match="--view 'two': no such picture in --pictures; there are one"):
-        page_view.make([tmp_path], ["two"], ["jpeg"], 1.0)
+        make_views([tmp_path], ["two"], ["jpeg"], 1.0)
 
 
 def test_command_writes_the_page_whole(tmp_path: Path) -> None:

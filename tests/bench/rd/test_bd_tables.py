@@ -167,9 +167,9 @@ def test_a_direct_bd_rate_is_that_of_the_comparison() -> None:
 
 
 def test_every_claim_has_its_cost_and_its_source() -> None:
-    table = claims.table()
+    table = claims.claims_table()
     assert table.columns == ("codec", "claim", "cost", "source")
     assert [cells[0] for cells in table.rows] == ["PULSE", "Cool-chic 5"]
     assert all(all(cells) for cells in table.rows)
     assert "not measured here" in claims.TITLE
-    assert not any(cells[0] in published.load() for cells in table.rows)
+    assert not any(cells[0] in published.load_curves() for cells in table.rows)

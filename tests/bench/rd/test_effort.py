@@ -10,8 +10,8 @@ from PIL import Image
 from support import photograph
 
 from caecodec.bench.command.bench import bench
-from caecodec.bench.rd import effort, results
-from caecodec.bench.rd.results import Results, Row
+from caecodec.bench.rd import effort
+from caecodec.bench.rd.results import Results, Row, load_rd
 from caecodec.errors import UsageError
 
 
@@ -52,7 +52,7 @@ def test_a_timed_run_on_crops(tmp_path: Path) -> None:
     command = ["rd", str(tmp_path / "a.png"), "--codecs", "caecodec@1,caecodec@2", "--qualities", "30,80"]
     done = CliRunner().invoke(bench, [*command, "--crop", "64", "--time", "--metrics", "psnr", "-o", str(output)])
     assert done.exit_code == 0, done.output
-    rows = results.load(output).rows
+    rows = load_rd(output).rows
     assert len(rows) == 4
     assert {(r.width, r.height) for r in rows} == {(64, 64)}
     assert all(r.encode_s is not None and r.encode_s > 0 for r in rows)

@@ -13,12 +13,12 @@ from support import photograph, run
 
 from caecodec.bench.pictures import Picture, find_pictures
 from caecodec.bench.table import markdown_of
-from caecodec.bench.timing import figure as growth_figure
 from caecodec.bench.timing import growth, report
-from caecodec.bench.timing import results as timings
+from caecodec.bench.timing.figure import draw_growth
+from caecodec.bench.timing.growth import measure_growth
 from caecodec.bench.timing.mosaic import mosaic, sides
 from caecodec.bench.timing.processes import ChildError, Ran
-from caecodec.bench.timing.results import Aim, BatchRow, GrowthResults, SizeRow
+from caecodec.bench.timing.results import Aim, BatchRow, GrowthResults, SizeRow, load_growth, save_timings
 from caecodec.errors import FileSystemError, UsageError
 
 
@@ -85,7 +85,7 @@ def measured(
 ) -> GrowthResults:
     settings: dict[str, Any] = {"aim": Aim(quality=50), "sizes": [0.0006, 0.0024], "batches": [1, 3], "threads": 1}
     settings |= {"rounds": 2, "start": stage.start, "execute": stage.execute} | options
-    return growth.run(names, pictures, path, **settings)
+    return measure_growth(names, pictures, path, **settings)
 
 
 def test_a_round_is_every_codec_at_every_size(pictures: list[Picture], tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_what_is_done_is_not_done_again(pictures: list[Picture], tmp_path: Path)
     path, aim = tmp_path / "g.json", Aim(bpp=0.75)
     with pytest.raises(KeyboardInterrupt):
         measured(Stage(), ["caecodec", "B"], pictures, path, aim=aim, progress=stop)
-    assert [len(row.encode_s) for row in timings.load_growth(path).sizes] == [1, 1, 1]
+    assert [len(row.encode_s) for row in load_growth(path).sizes] == [1, 1, 1]
     stage = Stage()
     made = measured(stage, ["caecodec", "B"], pictures, path, aim=aim)
     assert not [line for line in stage.log if "match" in line]  # the file has the qualities
@@ -123,7 +123,7 @@ def test_what_is_done_is_not_done_again(pictures: list[Picture], tmp_path: Path)
     again = Stage()
     assert measured(again, ["caecodec", "B"], pictures, path, aim=aim).sizes == made.sizes
     assert again.log == []
-    assert timings.load_growth(path).batches == made.batches
+    assert load_growth(path).batches == made.batches
     measured(again, ["B"], pictures, path, aim=aim, sizes=[0.0024, 0.0054])
     assert again.log == ["B encode 90"] * 2
     with pytest.raises(UsageError, match="other aim"):
@@ -138,7 +138,7 @@ def test_a_failure_is_a_row_and_is_tried_again(fails: str, pictures: list[Pictur
     assert broken == ([60] if "encode" in fails else [30, 60])
     assert {row.error for row in made.failures} == {"RuntimeError: no ink"}
     assert len([row for row in made.sizes if len(row.decode_s) == 2]) == 4 - len(broken)
-    assert timings.load_growth(path).sizes == made.sizes
+    assert load_growth(path).sizes == made.sizes
     assert "failed: RuntimeError: no ink" in markdown_of(report.growth_tables(made))
     mended = measured(Stage(), ["A", "B"], pictures, path, aim=aim)
     assert mended.failures == []
@@ -173,7 +173,7 @@ def test_the_tables_have_the_numbers_of_the_file() -> None:
 
 
 def test_a_figure_is_drawn_from_the_file(tmp_path: Path) -> None:
-    timings.save(grown(), tmp_path / "g.json")
+    save_timings(grown(), tmp_path / "g.json")
     figure = tmp_path / "docs" / "growth.png"
     done = run("bench", "growth", "--show", tmp_path / "g.json", "--figure", figure, "--markdown")
     assert (done.code, done.err) == (0, "")
@@ -186,9 +186,9 @@ def test_a_figure_is_drawn_from_the_file(tmp_path: Path) -> None:
     for panel in np.array_split(coloured, 3, axis=1):
         assert panel.sum() > 200  # each has its curves
     with pytest.raises(FileSystemError, match="cannot write"):
-        growth_figure.draw(grown(), tmp_path / "growth.nothing")
+        draw_growth(grown(), tmp_path / "growth.nothing")
     with pytest.raises(UsageError, match="nothing was measured"):
-        growth_figure.draw(GrowthResults(Aim(bpp=1.0), 1, 1), figure)
+        draw_growth(GrowthResults(Aim(bpp=1.0), 1, 1), figure)
 
 
 def test_pictures_are_of_the_size_asked_for() -> None:
@@ -224,7 +224,7 @@ def test_growth_of_real_codecs_by_the_command(pictures: list[Picture], tmp_path:
         *("--sizes", "0.001", "--batches", "2", "--threads", "1", "-o", file),
     )
     assert (done.code, done.err) == (0, "")
-    results = timings.load_growth(file)
+    results = load_growth(file)
     assert {(row.codec, row.width) for row in results.sizes} == {("caecodec", 39), ("jpeg", 39)}
     assert all(row.error is None and len(row.decode_s) == 1 for row in results.sizes)
     (batch,) = results.batches
@@ -242,8 +242,8 @@ def test_sizes_that_are_no_numbers_are_refused(option: tuple[str, str], pictures
 
 def test_a_file_with_endless_numbers_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "g.json"
-    timings.save(grown(), path)
+    save_timings(grown(), path)
     path.write_text(path.read_text().replace('"encode_s":[5.0', '"encode_s":[Infinity'))
     with pytest.raises(UsageError, match="no number"):
-        timings.load_growth(path)
+        load_growth(path)
     assert math.isfinite(sum(grown().sizes[0].encode_s))

@@ -12,10 +12,10 @@ from support import photograph, run
 
 from caecodec.bench.pictures import Picture, find_pictures
 from caecodec.bench.table import markdown_of
-from caecodec.bench.timing import report, speed
-from caecodec.bench.timing import results as timings
+from caecodec.bench.timing import report
 from caecodec.bench.timing.processes import ChildError, Ran
-from caecodec.bench.timing.results import Aim, SpeedRow
+from caecodec.bench.timing.results import Aim, SpeedResults, SpeedRow, load_growth, load_speed
+from caecodec.bench.timing.speed import measure_speed
 from caecodec.errors import FileSystemError, UsageError
 
 FAST = Aim(quality=50)
@@ -84,9 +84,9 @@ def pictures(tmp_path: Path) -> list[Picture]:
 
 def measured(
     stage: Stage, names: Sequence[str], pictures: Sequence[Picture], path: Path, **options: Any
-) -> timings.SpeedResults:
+) -> SpeedResults:
     settings = {"aim": FAST, "threads": 2, "rounds": 2, "start": stage.start, "execute": stage.execute} | options
-    return speed.run(names, pictures, path, **settings)
+    return measure_speed(names, pictures, path, **settings)
 
 
 def test_codecs_take_turns(pictures: list[Picture], tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_a_codec_that_fails_is_a_row_and_the_others_go_on(pictures: list[Picture
     assert len(whole.cold_decode_s) == 2
     assert made.unavailable == {"C": "RuntimeError: C is broken"}
     assert [row.codec for row in made.failures] == ["A"]
-    text = markdown_of(report.speed_tables(timings.load_speed(tmp_path / "s.json")))
+    text = markdown_of(report.speed_tables(load_speed(tmp_path / "s.json")))
     assert "failed: RuntimeError: A is broken" in text
     mended = measured(Stage(), ["A"], pictures, tmp_path / "s.json")
     assert mended.failures == []
@@ -150,7 +150,7 @@ def test_an_interrupted_run_keeps_its_rounds_and_goes_on(pictures: list[Picture]
     with pytest.raises(KeyboardInterrupt):
         measured(stage, ["A", "B"], pictures, path, progress=stop)
     assert stage.open_workers == 0
-    assert [len(row.encode_mp_s) for row in timings.load_speed(path).codecs] == [2, 1]
+    assert [len(row.encode_mp_s) for row in load_speed(path).codecs] == [2, 1]
     stage = Stage()
     measured(stage, ["A", "B"], pictures, path)
     assert stage.asked("decode") == ["B decode", "A decode", "B decode"]  # the last two for their memory
@@ -158,7 +158,7 @@ def test_an_interrupted_run_keeps_its_rounds_and_goes_on(pictures: list[Picture]
     made = measured(again, ["A", "B"], pictures, path)
     assert again.asked("encode", "decode") == []
     assert again.commands == []
-    assert timings.load_speed(path).codecs == made.codecs
+    assert load_speed(path).codecs == made.codecs
     newer = Stage(versions={"A": "2"})
     made = measured(newer, ["A", "B"], pictures, path)
     assert newer.asked("decode") == ["A decode"] * 3
@@ -176,7 +176,7 @@ def test_what_does_not_compare_is_not_mixed(pictures: list[Picture], tmp_path: P
 
 def test_runs_apart_are_said_to_be_apart() -> None:
     rows = [SpeedRow("A", "1", "monday", 50, encode_mp_s=(1.0,)), SpeedRow("B", "1", "monday", 50)]
-    results = timings.SpeedResults(FAST, 2, 1, single={"picture": "a", "megapixels": 0.4}, codecs=rows)
+    results = SpeedResults(FAST, 2, 1, single={"picture": "a", "megapixels": 0.4}, codecs=rows)
     assert "took turns" not in report.speed_tables(results)[0][0]
     results.codecs[1] = SpeedRow("B", "1", "tuesday", 50)
     assert "2 runs: only codecs of the same run took turns" in report.speed_tables(results)[0][0]
@@ -187,7 +187,7 @@ def test_the_table_has_the_medians_of_the_file() -> None:
         "A", "1", "monday", 50, 2, 0.7512, 33.333, (4.0, 1.0, 2.0), (200.0, 100.0, 300.0), (1.0,), (1.94,), 310.4,
         280.6, cold_encode_s=(2.0, 1.0), cold_decode_s=(0.5, 0.25),
     )  # fmt: skip
-    results = timings.SpeedResults(
+    results = SpeedResults(
         FAST, 2, 3, single={"picture": "a", "megapixels": 0.4}, references={"python": (0.02,)}, codecs=[row]
     )
     (_, warm), (_, cold) = report.speed_tables(results)
@@ -206,21 +206,21 @@ def test_the_table_has_the_medians_of_the_file() -> None:
 def test_a_file_of_another_kind_is_refused(tmp_path: Path, pictures: list[Picture]) -> None:
     path = tmp_path / "s.json"
     with pytest.raises(FileSystemError, match="No such file"):
-        timings.load_speed(path)
+        load_speed(path)
     path.write_text("{")
     with pytest.raises(UsageError, match="not a results file of kind 'speed'"):
-        timings.load_speed(path)
+        load_speed(path)
     path.unlink()
     measured(Stage(), ["A"], pictures, path)
     with pytest.raises(UsageError, match="kind 'speed', format 2; expected kind 'growth'"):
-        timings.load_growth(path)
+        load_growth(path)
     document = json.loads(path.read_text())
     assert (document["format"], document["kind"], document["threads"], document["rounds"]) == (2, "speed", 2, 2)
     for spoiled in ({"encode_mp_s": ["fast"]}, {"encode_mp_s": 3}, {"codec": None}):
         entry = {k: v for k, v in (document["codecs"][0] | spoiled).items() if v is not None or k == "psnr"}
         path.write_text(json.dumps(document | {"codecs": [entry]}))
         with pytest.raises(UsageError, match="not a results file of kind 'speed'"):
-            timings.load_speed(path)
+            load_speed(path)
 
 
 def test_speed_of_real_codecs_by_the_command(tmp_path: Path) -> None:
@@ -231,7 +231,7 @@ def test_speed_of_real_codecs_by_the_command(tmp_path: Path) -> None:
     arguments = ["bench", "speed", tmp_path / "pictures", "--codecs", "caecodec,webp", "--bpp", "1.5"]
     done = run(*arguments, "--rounds", "1", "--threads", "1", "-o", file)
     assert (done.code, done.err) == (0, "")
-    results = timings.load_speed(file)
+    results = load_speed(file)
     assert [row.codec for row in results.codecs] == ["caecodec", "webp"]
     for row in results.codecs:
         assert row.error is None

@@ -14,9 +14,8 @@ from support import contents, photograph, run
 
 from caecodec.bench.pictures import Picture, Pixels, find_pictures, load_pixels
 from caecodec.bench.words import reader, report
-from caecodec.bench.words import run as words
 from caecodec.bench.words.reader import Tesseract, Word
-from caecodec.bench.words.run import WordResults, WordRow
+from caecodec.bench.words.run import WordResults, WordRow, load_words, measure_words, save_words
 from caecodec.errors import FileSystemError, UsageError
 
 TSV = (
@@ -135,7 +134,7 @@ def pictures(tmp_path: Path) -> list[Picture]:
 
 
 def measured(codecs: Sequence[Any], pictures: Sequence[Picture], path: Path, tesseract: Tesseract) -> WordResults:
-    return words.run(codecs, pictures, path, targets=[1.0, 3.0], tesseract=tesseract)
+    return measure_words(codecs, pictures, path, targets=[1.0, 3.0], tesseract=tesseract)
 
 
 def test_each_codec_takes_the_quality_nearest_to_the_rate_and_its_words_are_counted(
@@ -148,7 +147,7 @@ def test_each_codec_takes_the_quality_nearest_to_the_rate_and_its_words_are_coun
     ]  # fmt: skip
     assert [(row.found, row.words) for row in made.rows] == [(1, 4), (1, 2), (3, 4), (2, 2)]
     assert made.rows[0].psnr == pytest.approx(20 * np.log10(255 / 150), abs=1e-3)
-    assert words.load(tmp_path / "r.json") == made
+    assert load_words(tmp_path / "r.json") == made
 
 
 def test_a_run_goes_on_where_it_ended_and_measures_again_what_changed(pictures: list[Picture], tmp_path: Path) -> None:
@@ -196,9 +195,9 @@ def test_a_codec_that_fails_is_a_row_with_its_reason_and_is_tried_again(
 def test_another_file_is_no_results_file(text: str, tmp_path: Path) -> None:
     (tmp_path / "r.json").write_text(text)
     with pytest.raises(UsageError, match=r"r\.json"):
-        words.load(tmp_path / "r.json")
+        load_words(tmp_path / "r.json")
     with pytest.raises(FileSystemError):
-        words.load(tmp_path / "none.json")
+        load_words(tmp_path / "none.json")
 
 
 def results_of(**found: Sequence[int]) -> WordResults:
@@ -255,7 +254,7 @@ def test_the_table_is_of_pictures_that_all_of_its_codecs_have() -> None:
 
 def test_show_prints_what_a_file_holds_and_measures_nothing(tmp_path: Path) -> None:
     path = tmp_path / "r.json"
-    words.save(results_of(ours=(5, 2), theirs=(7, 1)), path)
+    save_words(results_of(ours=(5, 2), theirs=(7, 1)), path)
     before = contents(tmp_path)
     shown = run("bench", "words", "--show", path, "--markdown", "--codecs", "theirs,ours")
     assert (shown.code, shown.err) == (0, "")
