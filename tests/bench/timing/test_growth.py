@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,12 +13,10 @@ from support import photograph, run
 from caecodec.bench.pictures import Picture, find_pictures
 from caecodec.bench.table import markdown_of
 from caecodec.bench.timing import growth, report
-from caecodec.bench.timing.figure import draw_growth
 from caecodec.bench.timing.growth import measure_growth
-from caecodec.bench.timing.mosaic import mosaic, sides
 from caecodec.bench.timing.processes import ChildError, Ran
-from caecodec.bench.timing.results import Aim, BatchRow, GrowthResults, SizeRow, load_growth, save_timings
-from caecodec.errors import FileSystemError, UsageError
+from caecodec.bench.timing.results import Aim, GrowthResults, SizeRow, load_growth
+from caecodec.errors import UsageError
 
 
 @dataclass
@@ -145,78 +142,6 @@ def test_a_failure_is_a_row_and_is_tried_again(fails: str, pictures: list[Pictur
     assert len(mended.sizes) == 4
 
 
-def grown(exponent: float = 1.5) -> GrowthResults:
-    """One codec whose time is known, with spread below 2 megapixels."""
-    sizes = [
-        SizeRow("A", "1", 50, round(1000 * mp), 1000, mp, (s := mp**exponent, s), (2 * mp, 2 * mp), 100 * mp, 50.0)
-        for mp in (0.1, 2.0, 12.0, 24.0)
-    ]
-    sizes[0] = SizeRow("A", "1", 50, 100, 1000, 0.1, (5.0, 9.0, 7.0), (5.0, 5.0), 10.0, 50.0)
-    batches = [BatchRow("A", "1", 50, n, 0.4 * n, (1 + n / 10,), (1 + n / 20,), 300.0, 200.0) for n in (1, 10, 100)]
-    return GrowthResults(Aim(bpp=0.75), 2, 3, sizes=sizes, batches=batches)
-
-
-def test_the_exponent_is_of_the_larger_pictures() -> None:
-    rows = grown(1.5).sizes
-    assert report.slope(rows, "A", "encode") == pytest.approx(1.5)
-    assert report.slope(rows, "A", "decode") == pytest.approx(1.0)
-    assert report.slope(rows[:2], "A", "encode") is None
-    assert report.slope(rows, "B", "encode") is None
-
-
-def test_the_tables_have_the_numbers_of_the_file() -> None:
-    (_, sizes), (_, slopes), (_, batches) = report.growth_tables(grown())
-    assert sizes.rows[0] == ("A", "0.1", "7.00 (5.00 to 9.00) s", "5.00 (5.00 to 5.00) s", "10 MiB", "50 MiB")
-    assert sizes.rows[3][:2] == ("A", "24")
-    assert slopes.rows == (("A", "1.50", "1.00"),)
-    assert batches.rows[2] == ("A", "100", "40", "9.09", "16.7", "300 MiB", "200 MiB")
-
-
-def test_a_figure_is_drawn_from_the_file(tmp_path: Path) -> None:
-    save_timings(grown(), tmp_path / "g.json")
-    figure = tmp_path / "docs" / "growth.png"
-    done = run("bench", "growth", "--show", tmp_path / "g.json", "--figure", figure, "--markdown")
-    assert (done.code, done.err) == (0, "")
-    assert "| A | 1.50 | 1.00 |" in done.out.decode()
-    with Image.open(figure) as image:
-        shown = np.asarray(image.convert("RGB")).astype(int)
-    width = shown.shape[1]
-    assert width > 2.5 * shown.shape[0]  # three panels
-    coloured = np.abs(shown - shown.mean(axis=2, keepdims=True)).max(axis=2) > 60
-    for panel in np.array_split(coloured, 3, axis=1):
-        assert panel.sum() > 200  # each has its curves
-    with pytest.raises(FileSystemError, match="cannot write"):
-        draw_growth(grown(), tmp_path / "growth.nothing")
-    with pytest.raises(UsageError, match="nothing was measured"):
-        draw_growth(GrowthResults(Aim(bpp=1.0), 1, 1), figure)
-
-
-def test_pictures_are_of_the_size_asked_for() -> None:
-    for megapixels in (0.1, 0.4, 2, 12, 24):
-        width, height = sides(megapixels)
-        assert width * height / 1e6 == pytest.approx(megapixels, rel=0.003)
-        assert width / height == pytest.approx(1.5, rel=0.01)
-
-
-def test_a_mosaic_is_of_the_given_pixels_and_continues_without_an_edge() -> None:
-    photo = photograph(40, 60)
-    assert np.array_equal(mosaic([photo], 60, 40), photo)
-    assert np.array_equal(mosaic([photo], 30, 20), photo[10:30, 15:45])
-    large = mosaic([photo], 150, 100)
-    assert large.shape == (100, 150, 3)
-    assert np.array_equal(large[:40, 60:120], photo[:, ::-1])
-    assert np.array_equal(large[40:80, :60], photo[::-1])
-    assert np.array_equal(large[79], large[80])
-    upright = mosaic([photo, np.rot90(photograph(60, 40, seed=3))], 120, 40)
-    assert np.array_equal(upright[:, :60], photo)
-
-
-def test_every_picture_of_a_batch_is_another() -> None:
-    photos = [photograph(40, 60), photograph(50, 60, seed=1)]
-    made = {mosaic(photos, 60, 40, number).tobytes() for number in range(20)}
-    assert len(made) == 20
-
-
 def test_growth_of_real_codecs_by_the_command(pictures: list[Picture], tmp_path: Path) -> None:
     file = tmp_path / "growth.json"
     done = run(
@@ -238,12 +163,3 @@ def test_sizes_that_are_no_numbers_are_refused(option: tuple[str, str], pictures
     done = run("bench", "growth", pictures[0].path, *option)
     assert done.code == 2
     assert option[0] in done.err
-
-
-def test_a_file_with_endless_numbers_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "g.json"
-    save_timings(grown(), path)
-    path.write_text(path.read_text().replace('"encode_s":[5.0', '"encode_s":[Infinity'))
-    with pytest.raises(UsageError, match="no number"):
-        load_growth(path)
-    assert math.isfinite(sum(grown().sizes[0].encode_s))

@@ -14,7 +14,7 @@ from caecodec.bench.pictures import Picture, find_pictures
 from caecodec.bench.table import markdown_of
 from caecodec.bench.timing import report
 from caecodec.bench.timing.processes import ChildError, Ran
-from caecodec.bench.timing.results import Aim, SpeedResults, SpeedRow, load_growth, load_speed
+from caecodec.bench.timing.results import Aim, SpeedResults, load_growth, load_speed
 from caecodec.bench.timing.speed import measure_speed
 from caecodec.errors import FileSystemError, UsageError
 
@@ -172,35 +172,6 @@ def test_what_does_not_compare_is_not_mixed(pictures: list[Picture], tmp_path: P
         measured(Stage(), ["A"], pictures, path, aim=Aim(bpp=0.5))
     with pytest.raises(UsageError, match="other pictures; choose another --output"):
         measured(Stage(), ["A"], pictures[:1], path)
-
-
-def test_runs_apart_are_said_to_be_apart() -> None:
-    rows = [SpeedRow("A", "1", "monday", 50, encode_mp_s=(1.0,)), SpeedRow("B", "1", "monday", 50)]
-    results = SpeedResults(FAST, 2, 1, single={"picture": "a", "megapixels": 0.4}, codecs=rows)
-    assert "took turns" not in report.speed_tables(results)[0][0]
-    results.codecs[1] = SpeedRow("B", "1", "tuesday", 50)
-    assert "2 runs: only codecs of the same run took turns" in report.speed_tables(results)[0][0]
-
-
-def test_the_table_has_the_medians_of_the_file() -> None:
-    row = SpeedRow(
-        "A", "1", "monday", 50, 2, 0.7512, 33.333, (4.0, 1.0, 2.0), (200.0, 100.0, 300.0), (1.0,), (1.94,), 310.4,
-        280.6, cold_encode_s=(2.0, 1.0), cold_decode_s=(0.5, 0.25),
-    )  # fmt: skip
-    results = SpeedResults(
-        FAST, 2, 3, single={"picture": "a", "megapixels": 0.4}, references={"python": (0.02,)}, codecs=[row]
-    )
-    (_, warm), (_, cold) = report.speed_tables(results)
-    assert warm.rows == (
-        (
-            *("A", "50", "0.751", "33.33 dB", "2.00 (1.00 to 4.00)", "200 (100 to 300)", "1.0, 1.9"),
-            *("310 MiB", "281 MiB"),
-        ),
-    )
-    assert cold.rows == (
-        ("A", "1.50 (1.00 to 2.00)", "0.375 (0.250 to 0.500)"),
-        ("only: python", "0.0200", "0.0200"),
-    )
 
 
 def test_a_file_of_another_kind_is_refused(tmp_path: Path, pictures: list[Picture]) -> None:
