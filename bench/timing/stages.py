@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import copy
 import json
 import subprocess
 import sys
@@ -11,43 +11,39 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from caecodec.bench.table import NOTHING, Table
+from caecodec.bench.timing.clock import THE_REST, Clock, Function, stand_in
 from caecodec.bench.timing.processes import child_environment
-from caecodec.codecs import lossless, opening, photo
-from caecodec.engines.torch.photo import Engine
-from caecodec.entropy import fixed_point, tables
+from caecodec.codecs import lossless
+from caecodec.codecs.opening import open_codec
+from caecodec.codecs.photo import PhotoCodec
+from caecodec.engines.torch.arithmetic import TorchArithmetic
+from caecodec.entropy.fixed_point import EntropyNetwork
 from caecodec.errors import UsageError
 from caecodec.format import container
-from caecodec.latents import photo as latents
+from caecodec.latents import photo
 from caecodec.pictures.picture import Picture
 
-# stage -> the functions it is made of; what a stage calls that is a stage itself counts there
-STAGES: dict[str, tuple[tuple[Any, str], ...]] = {
-    "g_a": ((Engine, "analyse"),),
-    "g_s": ((Engine, "synthesise"),),
-    "integers: h_s": ((fixed_point.EntropyNetwork, "hyper"),),
-    "integers: context": ((fixed_point.EntropyNetwork, "features"),),
-    "integers: heads": ((fixed_point.EntropyNetwork, "parameters"),),
-    "rounding": ((latents, "quantise"),),
-    "entropy coder": ((tables.Encoder, "encode"), (tables.Encoder, "finish"), (tables.Decoder, "decode")),
-    "latents, the rest": ((latents.LatentCodec, "_walk"), (latents, "check")),
-    "lossless look": ((lossless, "promising"),),
-}
+# What a codec is made of: method -> the stage it is. What a stage calls that is a stage itself counts there.
+ENGINE = {"analyse": "g_a", "synthesise": "g_s"}
+NETWORK = {"hyper": "integers: h_s", "features": "integers: context", "parameters": "integers: heads"}
+ROUNDING, ENTROPY_CODER, LATENTS, LOOK = "rounding", "entropy coder", "latents, the rest", "lossless look"
+STAGES = (*ENGINE.values(), *NETWORK.values(), ROUNDING, ENTROPY_CODER, LATENTS, LOOK)
 
 
 @dataclass(frozen=True, slots=True)
 class Breakdown:
     """Seconds of every stage, of everything, and what the convolutions reached."""
 
-    seconds: dict[str, float]  # in the order of STAGES, then "the rest"
+    seconds: dict[str, float]  # in the order of STAGES, then THE_REST
     total: float
     gigamacs: float  # of g_a and h_a, or of g_s
 
@@ -56,59 +52,39 @@ class Breakdown:
         return sum(s for name, s in self.seconds.items() if name.startswith(prefixes)) / self.total
 
 
-class _Clock:
-    """Exclusive time by stage: entering an inner stage stops the outer one."""
-
-    def __init__(self) -> None:
-        self.seconds = dict.fromkeys((*STAGES, "the rest"), 0.0)
-        self._stack = ["the rest"]
-        self._since = time.perf_counter()
-
-    def switch(self) -> None:
-        """Charge what has passed to the innermost stage."""
-        now = time.perf_counter()
-        self.seconds[self._stack[-1]] += now - self._since
-        self._since = now
-
-    def timed(self, stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """`function`, charged to `stage`."""
-
-        @functools.wraps(function)
-        def call(*args: Any, **kwargs: Any) -> Any:
-            self.switch()
-            self._stack.append(stage)
-            try:
-                return function(*args, **kwargs)
-            finally:
-                self.switch()
-                self._stack.pop()
-
-        return call
-
-
 @contextmanager
-def _watched() -> Iterator[_Clock]:
-    clock = _Clock()
+def watched(coder: PhotoCodec, clock: Clock) -> Iterator[PhotoCodec]:
+    """A codec that does what `coder` does, on the clock.
+
+    Its parts are stand-ins. What it makes for every tile, and what it calls by name, is replaced where it looks for it,
+    for as long as this lasts.
+    """
+    network = clock.watch(EntropyNetwork(coder.model.tensors, TorchArithmetic()), NETWORK)
+    timed = copy.copy(coder)  # open_codec gives the other one to everybody
+    timed.engine = clock.watch(coder.engine, ENGINE)
+    timed.latents = clock.watch(photo.LatentCodec(network, coder.tables), dict.fromkeys(("encode", "decode"), LATENTS))
+
+    def range_coder(make: Function) -> Function:
+        stages = dict.fromkeys(("encode", "finish", "decode"), ENTROPY_CODER)
+        return lambda *args: clock.watch(make(*args), stages)
+
     with ExitStack() as stack:
-        for stage, members in STAGES.items():
-            for owner, name in members:
-                stack.enter_context(mock.patch.object(owner, name, clock.timed(stage, getattr(owner, name))))
-        yield clock
-        clock.switch()
+        for module, name, wrapper in (
+            (photo, "Encoder", range_coder),
+            (photo, "Decoder", range_coder),
+            (photo, "quantise", partial(clock.timed, ROUNDING)),
+            (lossless, "promising", partial(clock.timed, LOOK)),
+        ):
+            usual = getattr(module, name)
+            stack.callback(setattr, module, name, usual)
+            setattr(module, name, wrapper(usual))
+        yield timed
 
 
-def measure(work: Callable[[], Any], rounds: int) -> tuple[dict[str, float], float]:
-    """Seconds by stage and in all of the fastest of `rounds`, after one that is not counted."""
+def fastest(clock: Clock, work: Callable[[], Any], rounds: int) -> dict[str, float]:
+    """Seconds by stage of the fastest of `rounds`, after one that is not counted."""
     work()
-    best: tuple[dict[str, float], float] | None = None
-    for _ in range(rounds):
-        with _watched() as clock:
-            work()
-        total = sum(clock.seconds.values())
-        if best is None or total < best[1]:
-            best = clock.seconds, total
-    assert best is not None
-    return best
+    return min((clock.lap(work) for _ in range(rounds)), key=lambda seconds: sum(seconds.values()))
 
 
 def breakdown(
@@ -118,31 +94,37 @@ def breakdown(
 
     Raises UsageError for a model of another family, and for a picture that is kept losslessly.
     """
-    coder = _photo_codec(model)
+    coder, clock = _photo_codec(model), Clock(STAGES)
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
     try:
         parsed = _coded(coder, picture, quality)
+
+        def encode(with_coder: PhotoCodec) -> object:
+            return with_coder.encode(picture, quality)
+
+        def decode(with_coder: PhotoCodec) -> object:
+            return with_coder.decode(parsed)
+
         found = {}
-        for name, stage, work in (
-            ("encode", "g_a", lambda: coder.encode(picture, quality)),
-            ("decode", "g_s", lambda: coder.decode(parsed)),
-        ):
-            seconds, total = measure(work, rounds)
-            found[name] = Breakdown(seconds, total, _macs(Engine, STAGES[stage][0][1], work) / seconds[stage] / 1e9)
+        for name, method, work in (("encode", "analyse", encode), ("decode", "synthesise", decode)):
+            with watched(coder, clock) as timed:
+                seconds = fastest(clock, partial(work, timed), rounds)
+            gigamacs = macs(coder, method, work) / seconds[ENGINE[method]] / 1e9
+            found[name] = Breakdown(seconds, sum(seconds.values()), gigamacs)
         return found
     finally:
         torch.set_num_threads(before)
 
 
-def _photo_codec(model: str | None) -> photo.PhotoCodec:
-    coder = opening.open_codec(model)
-    if not isinstance(coder, photo.PhotoCodec):
+def _photo_codec(model: str | None) -> PhotoCodec:
+    coder = open_codec(model)
+    if not isinstance(coder, PhotoCodec):
         raise UsageError("only photo models are broken down into stages")
     return coder
 
 
-def _coded(coder: photo.PhotoCodec, picture: Picture, quality: int) -> container.Container:
+def _coded(coder: PhotoCodec, picture: Picture, quality: int) -> container.Container:
     """A file of the network's. Raises UsageError where the picture is better kept losslessly."""
     data = coder.encode(picture, quality)
     if container.is_lossless(data):
@@ -150,19 +132,23 @@ def _coded(coder: photo.PhotoCodec, picture: Picture, quality: int) -> container
     return container.parse(data)
 
 
-def _macs(owner: type, method: str, work: Callable[[], Any]) -> float:
-    """Multiply-accumulates of all calls of one method in `work`."""
-    usual, found = getattr(owner, method), 0.0
+def macs(coder: PhotoCodec, method: str, work: Callable[[PhotoCodec], object]) -> float:
+    """Multiply-accumulates of all calls of one method of a codec's engine in `work`."""
+    found = 0.0
 
-    def counted(*args: Any, **kwargs: Any) -> Any:
-        nonlocal found
-        with FlopCounterMode(display=False) as counter:
-            result = usual(*args, **kwargs)
-        found += counter.get_total_flops() / 2
-        return result
+    def counting(function: Function) -> Function:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            nonlocal found
+            with FlopCounterMode(display=False) as counter:
+                result = function(*args, **kwargs)
+            found += counter.get_total_flops() / 2
+            return result
 
-    with mock.patch.object(owner, method, counted):
-        work()
+        return call
+
+    counted = copy.copy(coder)
+    counted.engine = stand_in(coder.engine, {method: counting})
+    work(counted)
     return found
 
 
@@ -213,14 +199,14 @@ start.load()
 marks["import torch"] = time.time()
 from caecodec.codecs import opening, photo
 from caecodec.format import container
-from caecodec.pictures import picture as pictures
+from caecodec.pictures.picture import to_image
 marks["import the rest"] = time.time()
 parsed = container.parse(open(sys.argv[1], "rb").read())
 coder = opening.open_codec(parsed.model_id)
 marks["weights and networks"] = time.time()
 picture = coder.decode(parsed)
 marks["first picture"] = time.time()
-pictures.to_image(picture).save(sys.argv[2])
+to_image(picture).save(sys.argv[2])
 marks["write PNG"] = time.time()
 coder.decode(parsed)
 print(json.dumps(marks | {"warm": time.time()}))
@@ -254,7 +240,7 @@ def stage_table(picture: Picture, quality: int, threads: list[int], rounds: int,
             columns[f"{direction}, {count}"] = found
     rows = [
         (stage, *(_number(found.seconds[stage] * 1000 / megapixels) for found in columns.values()))
-        for stage in (*STAGES, "the rest")
+        for stage in (*STAGES, THE_REST)
     ]
     rows += [
         ("all", *(f"{found.total * 1000 / megapixels:.0f}" for found in columns.values())),

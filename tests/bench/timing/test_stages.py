@@ -10,10 +10,13 @@ from PIL import Image
 from support import photograph, run
 
 from caecodec.bench.timing import stages
+from caecodec.bench.timing.clock import Clock
+from caecodec.codecs import lossless
 from caecodec.codecs.opening import open_codec
-from caecodec.engines.torch.photo import Engine
+from caecodec.codecs.photo import PhotoCodec
 from caecodec.errors import UsageError
 from caecodec.format import container
+from caecodec.latents import photo
 from caecodec.pictures.picture import from_array
 
 
@@ -29,28 +32,6 @@ def test_stages_add_up_to_the_whole() -> None:
         assert result.gigamacs > 0
 
 
-def test_a_stage_inside_another_is_charged_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 0.0
-
-    def work(seconds: float) -> None:
-        nonlocal now
-        now += seconds
-
-    monkeypatch.setattr(stages.time, "perf_counter", lambda: now)
-    clock = stages._Clock()
-    inner = clock.timed("g_s", lambda: work(3.0))
-
-    def both() -> None:
-        work(1.0)
-        inner()
-        work(0.5)
-
-    work(0.25)
-    clock.timed("g_a", both)()
-    clock.switch()
-    assert (clock.seconds["g_s"], clock.seconds["g_a"], clock.seconds["the rest"]) == (3.0, 1.5, 0.25)
-
-
 def test_only_the_float_networks_count_for_what_they_reach() -> None:
     picture = from_array(photograph(64, 128))
     coder = open_codec()
@@ -58,8 +39,23 @@ def test_only_the_float_networks_count_for_what_they_reach() -> None:
     config = coder.model.info.config
     w, n, d = config["gs_width"], config["n"], config["gs_depth"]
     cell = n * 4 * w + n * 768 + 4 * (d * (6 * w * w + 9 * w) + 9 * w * 192)  # multiply-accumulates of 16x16 pixels
-    counted = stages._macs(Engine, "synthesise", lambda: coder.decode(parsed))
+    counted = stages.macs(coder, "synthesise", lambda counted: counted.decode(parsed))
     assert counted == pytest.approx(cell * 4 * 8, rel=0.001)
+
+
+def test_a_watched_codec_makes_the_same_file_and_leaves_the_other_as_it_was() -> None:
+    picture, coder = from_array(photograph(72, 104)), open_codec()
+    assert isinstance(coder, PhotoCodec)
+    parts, names = vars(coder).copy(), (vars(photo).copy(), vars(lossless).copy())
+    data = coder.encode(picture, 60)
+    clock = Clock(stages.STAGES)
+    with stages.watched(coder, clock) as watched:
+        clock.lap(lambda: watched.encode(picture, 60))
+        assert watched.encode(picture, 60) == data
+        shown = watched.decode(container.parse(data))
+    assert np.array_equal(shown.colour, coder.decode(container.parse(data)).colour)
+    assert vars(coder) == parts
+    assert (vars(photo), vars(lossless)) == names
 
 
 def test_a_picture_without_a_network_is_refused() -> None:
