@@ -37,16 +37,18 @@ def report(
     hold_to_one_thread()  # as the measurements were made
     from caecodec.bench.metrics.bdrate import require_bjontegaard
     from caecodec.bench.page.build import NOTHING_SHOWN, build_page
+    from caecodec.bench.page.data import collect
     from caecodec.bench.page.view import make_views
     from caecodec.files.jobs import make_folder, write_atomically
 
     require_bjontegaard()
+    data = collect(files)  # what cannot be used is told before pictures are coded
     views = NOTHING_SHOWN
     if pictures:
         names = None if view is None else names_of(view)
         with Bar() as bar:
             views = make_views(pictures, names, names_of(view_codecs), view_bpp, bar.update)
-    made = build_page(files, views).encode()
+    made = build_page(data, views).encode()
     make_folder(output.parent)
     write_atomically(str(output), made, overwrite=True)
     click.echo(f"{output}: {len(made) / 1e6:.1f} MB")

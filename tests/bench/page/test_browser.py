@@ -15,6 +15,7 @@ from support import photograph
 
 from caecodec.bench.metrics import published
 from caecodec.bench.page.build import build_page
+from caecodec.bench.page.data import collect
 from caecodec.bench.page.view import make_views
 from caecodec.bench.rd import bd_tables
 from caecodec.bench.rd.results import save_rd
@@ -33,7 +34,9 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Image.fromarray(photograph(64, 96)).save(folder / "photo.png")
     views = make_views([folder / "photo.png"], None, ["caecodec", "webp"], 0.8)
     save_rd(rd_results(*sorted(published.KODAK)), folder / "kodak.json")
-    (folder / "report.html").write_text(build_page([*written(folder), folder / "kodak.json"], views), encoding="utf-8")
+    (folder / "report.html").write_text(
+        build_page(collect([*written(folder), folder / "kodak.json"]), views), encoding="utf-8"
+    )
     return folder / "report.html"
 
 

@@ -4,13 +4,10 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
-from page_files import (
-    EVIL,
-    data_of,
-    rd_results,
-)
+from page_files import EVIL, data_of, rd_results
 
 from caecodec.bench.page.build import build_page
+from caecodec.bench.page.data import collect
 from caecodec.bench.rd.results import save_rd
 
 
@@ -39,7 +36,7 @@ def test_text_from_files_cannot_leave_its_place(html: str) -> None:
 def test_a_placeholder_in_a_result_is_text(tmp_path: Path) -> None:
     tricky = rd_results("a", "{{js}}")
     save_rd(tricky, tmp_path / "r.json")
-    assert "{{js}}" in data_of(build_page([tmp_path / "r.json"]))["rd"][0]["pictures"]
+    assert "{{js}}" in data_of(build_page(collect([tmp_path / "r.json"])))["rd"][0]["pictures"]
 
 
 def test_the_page_names_nothing_to_load(html: str) -> None:

@@ -5,14 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from page_files import (
-    ENVIRONMENT,
-    EVIL,
-    data_of,
-    rd_results,
-)
+from page_files import ENVIRONMENT, EVIL, data_of, rd_results, written
 
 from caecodec.bench.page.build import build_page
+from caecodec.bench.page.data import collect
 from caecodec.bench.rd.results import save_rd
 from caecodec.errors import FileSystemError, UsageError
 
@@ -35,7 +31,7 @@ def test_an_environment_without_commit_leaves_a_dash(tmp_path: Path) -> None:
     old = rd_results()
     old.environment = {key: value for key, value in ENVIRONMENT.items() if key != "commit"}
     save_rd(old, tmp_path / "r.json")
-    assert ["commit", "-"] in data_of(build_page([tmp_path / "r.json"]))["headline"]["facts"]
+    assert ["commit", "-"] in data_of(build_page(collect([tmp_path / "r.json"])))["headline"]["facts"]
 
 
 @pytest.mark.parametrize(
@@ -44,16 +40,26 @@ def test_an_environment_without_commit_leaves_a_dash(tmp_path: Path) -> None:
 def test_another_file_is_refused_by_name(tmp_path: Path, text: str) -> None:
     (tmp_path / "x.json").write_text(text)
     with pytest.raises(UsageError, match=r"x\.json: not a results file"):
-        build_page([tmp_path / "x.json"])
+        collect([tmp_path / "x.json"])
 
 
 @pytest.mark.parametrize("kind", ["rd", "speed", "growth"])
 def test_a_file_that_lacks_what_its_kind_needs_is_refused_by_name(tmp_path: Path, kind: str) -> None:
     (tmp_path / "x.json").write_text(json.dumps({"format": 2, "kind": kind, "environment": {}}))
     with pytest.raises(UsageError, match=r"x\.json"):
-        build_page([tmp_path / "x.json"])
+        collect([tmp_path / "x.json"])
 
 
 def test_a_missing_file_is_a_file_system_error(tmp_path: Path) -> None:
     with pytest.raises(FileSystemError, match=r"none\.json"):
-        build_page([tmp_path / "none.json"])
+        collect([tmp_path / "none.json"])
+
+
+def test_every_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    good = written(tmp_path)
+    (tmp_path / "words.json").write_text('{"format": 1, "kind": "words", "environment": {}}')
+    with pytest.raises(UsageError, match="2 of 5 files cannot be used, leave them out: ") as told:
+        collect([tmp_path / "words.json", *good, tmp_path / "none.json"])
+    assert "words.json: not a results file" in str(told.value)
+    assert "none.json: No such file" in str(told.value)
+    assert not any(str(path) in str(told.value) for path in good)

@@ -4,15 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from page_files import (
-    FACTORS,
-    data_of,
-    rd_results,
-)
+from page_files import FACTORS, data_of, rd_results
 
 from caecodec.bench.metrics import published
 from caecodec.bench.metrics.metrics import MS_SSIM
 from caecodec.bench.page.build import build_page
+from caecodec.bench.page.data import collect
 from caecodec.bench.rd import bd_tables
 from caecodec.bench.rd.results import Row, save_rd
 
@@ -89,7 +86,7 @@ def test_overhead_is_the_mean_of_parts_at_low_middle_and_high_quality(rd: Any) -
 def test_published_curves_stand_beside_kodak_only_and_are_never_compared(tmp_path: Path, rd: Any) -> None:
     assert rd["published"] == []
     save_rd(rd_results(*sorted(published.KODAK)), tmp_path / "kodak.json")
-    (kodak,) = data_of(build_page([tmp_path / "kodak.json"]))["rd"]
+    (kodak,) = data_of(build_page(collect([tmp_path / "kodak.json"])))["rd"]
     curves = published.load_curves()
     assert {one["name"]: one["curves"][""]["psnr"] for one in kodak["published"]} == {
         name: list(curve.psnr) for name, curve in curves.items()
@@ -106,7 +103,7 @@ def test_a_lossless_quality_has_no_psnr_to_draw(tmp_path: Path) -> None:
     flat = rd_results("a")
     flat.rows.append(Row("caecodec", "caecodec 1", 100, "a", 100, 80, 20000, float("inf"), 0.0, None, 1.0, 1.0))
     save_rd(flat, tmp_path / "r.json")
-    data = data_of(build_page([tmp_path / "r.json"]))
+    data = data_of(build_page(collect([tmp_path / "r.json"])))
     ours = next(s for s in data["rd"][0]["series"] if s["name"] == "caecodec")
     assert ours["curves"]["a"]["psnr"][-1] is None
     assert ours["curves"][""]["psnr"][-1] is None

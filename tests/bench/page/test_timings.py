@@ -1,11 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from page_files import (
-    data_of,
-    growth_results,
-    speed_results,
-)
+from page_files import data_of, growth_results, speed_results
 
 from caecodec.bench.timing import report
 
