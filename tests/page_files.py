@@ -7,10 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from caecodec.bench.rd import results
-from caecodec.bench.rd.results import Results, Row
-from caecodec.bench.timing import results as timings
-from caecodec.bench.timing.results import Aim, BatchRow, GrowthResults, SizeRow, SpeedResults, SpeedRow
+from caecodec.bench.rd.results import Results, Row, save_rd
+from caecodec.bench.timing.results import Aim, BatchRow, GrowthResults, SizeRow, SpeedResults, SpeedRow, save_timings
 
 EVIL = "</script><b>&\"'"
 QUALITIES = {1: 26.0, 20: 29.0, 40: 32.0, 60: 35.0, 80: 38.0}
@@ -82,9 +80,9 @@ def growth_results() -> GrowthResults:
 def written(folder: Path) -> list[Path]:
     """The three files."""
     paths = [folder / name for name in ("rd.json", "speed.json", "growth.json")]
-    results.save(rd_results(), paths[0])
-    timings.save(speed_results(), paths[1])
-    timings.save(growth_results(), paths[2])
+    save_rd(rd_results(), paths[0])
+    save_timings(speed_results(), paths[1])
+    save_timings(growth_results(), paths[2])
     return paths
 
 

@@ -1,6 +1,6 @@
 """Codecs of other packages than Pillow: mozjpeg, jpegli, JPEG XL, HEIC. Each package is imported when its codec is.
 
-They are given what `codecs.PillowCodec` is given, and their JPEG files are decoded as it decodes them.
+They are given what `pillow.PillowCodec` is given, and their JPEG files are decoded as it decodes them.
 """
 
 from __future__ import annotations
@@ -13,12 +13,10 @@ from typing import Any
 
 import numpy as np
 import PIL
-from numpy.typing import NDArray
 from PIL import Image, features
 
+from caecodec.bench.pictures import Pixels
 from caecodec.errors import UsageError
-
-Pixels = NDArray[np.uint8]
 
 _MOZJPEG_GRID = (5, 10, 15, 20, 25, 30, 40, 50, 60, 70, 80, 90, 95, 97)
 _JPEGLI_GRID = (1, 5, 10, 15, 20, 25, 30, 40, 50, 60, 70, 80, 90, 95, 97)

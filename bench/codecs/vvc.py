@@ -12,12 +12,10 @@ import subprocess
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
+from caecodec.bench.pictures import Pixels
 from caecodec.errors import UsageError
-
-Pixels = NDArray[np.uint8]
 
 QUALITIES = (17, 21, 26, 31, 36, 41, 46)  # QP 46 to 17
 _HIGHEST_QP = 63

@@ -11,12 +11,12 @@ import click
 
 from caecodec.command.terminal import each, warn
 from caecodec.errors import FileSystemError, UsageError
-from caecodec.files import writing
+from caecodec.files import jobs
 from caecodec.limits import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
-    from caecodec.bench.compare.compare import Comparison, Source
-    from caecodec.bench.rd.report import Table
+    from caecodec.bench.compare.compare import Comparison, PictureFile
+    from caecodec.bench.table import Table
 
 
 @click.command()
@@ -46,20 +46,20 @@ def compare(
     """
     if html is not None:
         _check_page(html, (original, *others), force)
-    from caecodec.bench.compare import compare as comparing
+    from caecodec.bench.compare.compare import compare_files, figures_table, read_file
 
     limits = Limits(pixels=max_pixels)
-    to_stream = html is not None and writing.is_stream(html)  # then it may be standard output that takes the page
-    done: list[tuple[Source, Comparison]] = []
-    reference: list[Source] = []
+    to_stream = html is not None and jobs.is_stream(html)  # then it may be standard output that takes the page
+    done: list[tuple[PictureFile, Comparison]] = []
+    reference: list[PictureFile] = []
 
     def one(name: str) -> None:
         if not reference:
-            reference.append(comparing.read(name, limits))
+            reference.append(read_file(name, limits))
             _say(name, reference[0].notes, quiet)
             return
-        source = comparing.read(name, limits, with_bits=html is not None)
-        row = comparing.compare(reference[0], source, ssimulacra2=ssimulacra2)
+        source = read_file(name, limits, with_bits=html is not None)
+        row = compare_files(reference[0], source, ssimulacra2=ssimulacra2)
         _say(name, row.notes, quiet)
         done.append((source, row))
         if as_json:
@@ -71,22 +71,20 @@ def compare(
     finally:  # those that can be read are shown whatever the others are
         rows = [row for _, row in done]
         if rows and not as_json and not quiet:
-            source = reference[0]
-            size = f"{source.width}x{source.height}, {source.size_bytes:,} bytes, {source.bpp:.3f} bpp"
-            made = comparing.table(rows, ssimulacra2=ssimulacra2)
-            click.echo("\n".join((f"{original}: {size}", "", *_lines(made))), err=to_stream)
+            made = figures_table(rows, ssimulacra2=ssimulacra2)
+            click.echo("\n".join((_about(reference[0]), "", *_lines(made))), err=to_stream)
         if rows and html is not None:
-            from caecodec.bench.compare.page import page
+            from caecodec.bench.compare.page import compare_page
 
-            data = page(reference[0], done, ssimulacra2=ssimulacra2)
-            writing.write_atomically(html, data, overwrite=force)
+            data = compare_page(reference[0], done, ssimulacra2=ssimulacra2)
+            jobs.write_atomically(html, data, overwrite=force)
 
 
 def _check_page(html: str, inputs: Sequence[str], force: bool) -> None:
     """Before anything is read: Raises FileSystemError where the page exists, UsageError where it is an input."""
-    if writing.is_stream(html):
+    if jobs.is_stream(html):
         return
-    if os.path.realpath(html) in {os.path.realpath(name) for name in inputs if name != writing.STDIO}:
+    if os.path.realpath(html) in {os.path.realpath(name) for name in inputs if name != jobs.STDIO}:
         raise UsageError(f"--html {html} would replace an input")
     if not force and os.path.lexists(html):
         raise FileSystemError(f"{html} exists; -f overwrites it")
@@ -95,6 +93,11 @@ def _check_page(html: str, inputs: Sequence[str], force: bool) -> None:
 def _say(name: str, notes: Sequence[str], quiet: bool) -> None:
     for note in () if quiet else notes:
         warn(f"{name}: {note}")
+
+
+def _about(original: PictureFile) -> str:
+    size = f"{original.width}x{original.height}, {original.size_bytes:,} bytes, {original.bpp:.3f} bpp"
+    return f"{original.name}: {size}"
 
 
 def _lines(made: Table) -> list[str]:

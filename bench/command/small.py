@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from caecodec.bench.command.terminal import Bar, print_table
+from caecodec.bench.command.terminal import (
+    Bar,
+    figure_option,
+    markdown_option,
+    output_option,
+    print_table,
+    show_option,
+)
 from caecodec.errors import UsageError
+
+if TYPE_CHECKING:
+    from caecodec.bench.small.results import SmallResults
 
 
 @click.command()
@@ -29,10 +40,10 @@ def latents(
     model: str, data: Path, set_name: str | None, pictures: int, checkpoint: Path | None, folder: Path | None
 ) -> None:
     """Latents as features: PCA, t-SNE, a linear probe, and anomalies by reconstruction error."""
-    from caecodec.bench.small import features as measuring
+    from caecodec.bench.small.features import measure_features
 
     with Bar() as bar:
-        summary, written = measuring.measure(
+        summary, written = measure_features(
             model, data, folder, set_name=set_name, pictures=pictures, checkpoint=checkpoint, progress=bar.update
         )
     print_table(summary.table(), str(written))
@@ -56,16 +67,10 @@ def latents(
     show_default=True,
     help="Folder with NAME-drawn/weights.pt of the autoencoders as drawn.",
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=Path("results/small.json"),
-    show_default=True,
-)
-@click.option("--show", type=click.Path(path_type=Path), metavar="RESULTS.json", help="Measure nothing, show these.")
-@click.option("--markdown", is_flag=True, help="As the README has it.")
-@click.option("--figure", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.png", help="Draw the curves.")
+@output_option("results/small.json", None)
+@show_option
+@markdown_option
+@figure_option
 def small(
     models: tuple[str, ...],
     data: tuple[str, ...],
@@ -81,34 +86,50 @@ def small(
     if show is not None and (models or data):
         raise UsageError("--show measures nothing: leave out the models and --data")
     sets = _named_paths(data)
-    from caecodec.bench.small import report
-    from caecodec.bench.small import run as measuring
+    from caecodec.bench.small.report import small_tables
+    from caecodec.bench.small.results import load_small
+    from caecodec.bench.table import markdown_of
 
-    if show is not None:
-        results = measuring.load(show)
-    else:
-        planned, skipped = measuring.plan(models, sets)
-        for line in skipped:
-            click.echo(f"caecodec: warning: {line}", err=True)
-        with Bar() as bar:
-            results = measuring.run(
-                planned,
-                sets,
-                training,
-                limit=limit,
-                curve_pictures=curve_pictures,
-                earlier=measuring.load(output) if output.exists() else None,
-                keep=lambda results: measuring.save(results, output),
-                progress=bar.update,
-            )
-        measuring.save(results, output)
+    results = load_small(show) if show else _measure(models, sets, training, limit, curve_pictures, output)
     if figure is not None:
-        report.draw(results, figure)
+        from caecodec.bench.small.figures import draw_curves
+
+        draw_curves(results, figure)
     if markdown:
-        click.echo(report.markdown(results))
+        click.echo(markdown_of(small_tables(results)))
     else:
-        for title, table in report.tables(results):
+        for title, table in small_tables(results):
             print_table(table, title)
+
+
+def _measure(
+    models: tuple[str, ...],
+    sets: dict[str, Path],
+    training: Path,
+    limit: int | None,
+    curve_pictures: int,
+    output: Path,
+) -> SmallResults:
+    """Measure what `output` does not hold yet; it is saved at every step."""
+    from caecodec.bench.small.results import load_small, save_small
+    from caecodec.bench.small.run import measure_small, plan
+
+    planned, skipped = plan(models, sets)
+    for line in skipped:
+        click.echo(f"caecodec: warning: {line}", err=True)
+    with Bar() as bar:
+        results = measure_small(
+            planned,
+            sets,
+            training,
+            limit=limit,
+            curve_pictures=curve_pictures,
+            earlier=load_small(output) if output.exists() else None,
+            keep=lambda results: save_small(results, output),
+            progress=bar.update,
+        )
+    save_small(results, output)
+    return results
 
 
 def _named_paths(pairs: tuple[str, ...]) -> dict[str, Path]:

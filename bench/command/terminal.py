@@ -1,12 +1,70 @@
-"""What the commands of `caecodec bench` share: tables, progress, lists of names."""
+"""What the commands of `caecodec bench` share: options, codecs by name, tables, progress."""
 
 from __future__ import annotations
 
+import os
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from caecodec.bench.timing.processes import THREAD_VARIABLES
+from caecodec.errors import UsageError
 
 if TYPE_CHECKING:
-    from caecodec.bench.rd.report import Table
+    from caecodec.bench.codecs.protocol import BenchCodec
+    from caecodec.bench.table import Table
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+KEPT = "Results; what is in it already is not measured again."  # of --output
+show_option = click.option(
+    "--show", type=click.Path(path_type=Path), metavar="RESULTS.json", help="Measure nothing, show these."
+)
+markdown_option = click.option("--markdown", is_flag=True, help="As the README has it.")
+figure_option = click.option(
+    "--figure", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.png", help="Draw the curves."
+)
+
+
+def output_option(default: str | None, text: str | None) -> Callable[[Command], Command]:
+    """-o FILE. A default of None is for the command to choose, and for `text` to tell."""
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Path(path_type=Path, dir_okay=False),
+        default=None if default is None else Path(default),
+        show_default=default is not None,
+        help=text,
+    )
+
+
+def hold_to_one_thread() -> None:
+    """Torch and numpy, imported later, and worker processes take one thread each."""
+    for variable in THREAD_VARIABLES:
+        os.environ[variable] = "1"
+
+
+def working_codecs(names: str) -> tuple[list[BenchCodec], dict[str, str]]:
+    """Names with commas between -> the codecs that work here, and why others do not, which is said.
+
+    Raises UsageError for an unknown name, and where none works.
+    """
+    from caecodec.bench.codecs.registry import open_codecs
+
+    opened, missing = open_codecs(names_of(names))
+    warn_of_missing(missing)
+    if not opened:
+        raise UsageError("none of the codecs works here")
+    return opened, missing
+
+
+def warn_of_missing(missing: dict[str, str]) -> None:
+    """Codec -> why it does not work here: a line each on standard error."""
+    for name, why in missing.items():
+        click.echo(f"caecodec: warning: {name} does not work here: {why}", err=True)
 
 
 def names_of(text: str) -> list[str]:

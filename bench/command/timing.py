@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import os
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from caecodec.bench.command.terminal import Bar, names_of, print_table
+from caecodec.bench.command.terminal import (
+    KEPT,
+    Bar,
+    Command,
+    figure_option,
+    markdown_option,
+    names_of,
+    output_option,
+    print_table,
+    show_option,
+    warn_of_missing,
+)
 from caecodec.errors import BatchError, UsageError
 
 if TYPE_CHECKING:
-    from caecodec.bench.rd.report import Table
+    from caecodec.bench.table import Titled
 
 _MOST = 10_000  # megapixels, or files of a batch
-Command = TypeVar("Command", bound=Callable[..., Any])
 Number = TypeVar("Number", int, float)
 
 
@@ -32,10 +42,8 @@ _timed = (
         help="Each codec at the quality whose mean rate is nearest.",
     ),
     click.option("--threads", type=click.IntRange(min=1), default=os.cpu_count() or 1, show_default=True),
-    click.option(
-        "--show", type=click.Path(path_type=Path), metavar="RESULTS.json", help="Measure nothing, show these."
-    ),
-    click.option("--markdown", is_flag=True, help="As the README has it."),
+    show_option,
+    markdown_option,
 )
 
 
@@ -50,14 +58,7 @@ def _timing(command: Command) -> Command:
 @_timing
 @click.option("--codecs", default="caecodec,jpeg", show_default=True, help="Names with commas between, or all.")
 @click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True)
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=Path("results/speed.json"),
-    show_default=True,
-    help="Results; what is in it already is not measured again.",
-)
+@output_option("results/speed.json", KEPT)
 def speed(
     pictures: tuple[Path, ...],
     codecs: str,
@@ -71,20 +72,21 @@ def speed(
 ) -> None:
     """Speed and peak memory of codecs on the CPU, in turns, and the cold start of one file."""
     _pictures_or_show(pictures, show)
-    from caecodec.bench.timing import report
-    from caecodec.bench.timing import results as timings
+    from caecodec.bench.timing.report import speed_tables
+    from caecodec.bench.timing.results import Aim, load_speed
 
     if show is not None:
-        results = timings.load_speed(show)
+        results = load_speed(show)
     else:
-        from caecodec.bench.rd import run as measuring
-        from caecodec.bench.timing import speed as racing
+        from caecodec.bench.codecs.registry import known_names
+        from caecodec.bench.pictures import find_pictures
+        from caecodec.bench.timing.speed import measure_speed
 
-        names, found = racing.checked_names(names_of(codecs)), measuring.find_pictures(pictures)
-        aim = timings.Aim(bpp=bpp) if quality is None else timings.Aim(quality=quality)
+        names, found = known_names(names_of(codecs)), find_pictures(pictures)
+        aim = Aim(bpp=bpp) if quality is None else Aim(quality=quality)
         with Bar() as bar:
-            results = racing.run(names, found, output, aim=aim, threads=threads, rounds=rounds, progress=bar.update)
-    _show_timings(report.speed_tables(results), markdown)
+            results = measure_speed(names, found, output, aim=aim, threads=threads, rounds=rounds, progress=bar.update)
+    _show_timings(speed_tables(results), markdown)
     _end_timing(results.unavailable, [(row.codec, row.error) for row in results.codecs], measured=show is None)
 
 
@@ -94,15 +96,8 @@ def speed(
 @click.option("--sizes", default="0.1,0.4,2,12,24", show_default=True, help="Megapixels of one picture.")
 @click.option("--batches", default="1,10,100", show_default=True, help="Files that the command is given.")
 @click.option("--rounds", type=click.IntRange(min=1), default=3, show_default=True)
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=Path("results/growth.json"),
-    show_default=True,
-    help="Results; what is in it already is not measured again.",
-)
-@click.option("--figure", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.png", help="Draw the curves.")
+@output_option("results/growth.json", KEPT)
+@figure_option
 def growth(
     pictures: tuple[Path, ...],
     codecs: str,
@@ -120,21 +115,21 @@ def growth(
     """Time and memory as pictures grow, and as files get many; pictures are cut from a mosaic of PICTUREs."""
     _pictures_or_show(pictures, show)
     megapixels, counts = _positive("--sizes", sizes, float), _positive("--batches", batches, int)
-    from caecodec.bench.timing import figure as growth_figure
-    from caecodec.bench.timing import report
-    from caecodec.bench.timing import results as timings
+    from caecodec.bench.timing.figure import draw_growth
+    from caecodec.bench.timing.report import growth_tables
+    from caecodec.bench.timing.results import Aim, load_growth
 
     if show is not None:
-        results = timings.load_growth(show)
+        results = load_growth(show)
     else:
-        from caecodec.bench.rd import run as measuring
-        from caecodec.bench.timing import growth as growing
-        from caecodec.bench.timing import speed as racing
+        from caecodec.bench.codecs.registry import known_names
+        from caecodec.bench.pictures import find_pictures
+        from caecodec.bench.timing.growth import measure_growth
 
-        names, found = racing.checked_names(names_of(codecs)), measuring.find_pictures(pictures)
-        aim = timings.Aim(bpp=bpp) if quality is None else timings.Aim(quality=quality)
+        names, found = known_names(names_of(codecs)), find_pictures(pictures)
+        aim = Aim(bpp=bpp) if quality is None else Aim(quality=quality)
         with Bar() as bar:
-            results = growing.run(
+            results = measure_growth(
                 names,
                 found,
                 output,
@@ -146,8 +141,8 @@ def growth(
                 progress=bar.update,
             )
     if figure is not None:
-        growth_figure.draw(results, figure)
-    _show_timings(report.growth_tables(results), markdown)
+        draw_growth(results, figure)
+    _show_timings(growth_tables(results), markdown)
     rows = [(f"{row.codec}, {row.megapixels:g} megapixels", row.error) for row in results.sizes]
     rows += [(f"{row.codec}, {row.files} files", row.error) for row in results.batches]
     _end_timing(results.unavailable, rows, measured=show is None)
@@ -172,20 +167,20 @@ def stages(
 ) -> None:
     """Where the time of coding one PICTURE goes, warm and from a cold start, and what its convolutions reach."""
     counts = _positive("--threads", threads, int)
-    from caecodec.bench.rd.run import load_pixels
-    from caecodec.bench.timing import mosaic
-    from caecodec.bench.timing import stages as breakdown
-    from caecodec.codecs import opening
-    from caecodec.pictures import picture as pixels
+    from caecodec.bench.pictures import load_pixels
+    from caecodec.bench.timing.mosaic import mosaic, sides
+    from caecodec.bench.timing.stages import alone_of, cold_table, stage_table
+    from caecodec.codecs.opening import open_codec
+    from caecodec.pictures.picture import from_array
 
     array = load_pixels(picture)
-    loaded = pixels.from_array(array if megapixels is None else mosaic.mosaic([array], *mosaic.sides(megapixels)))
+    loaded = from_array(array if megapixels is None else mosaic([array], *sides(megapixels)))
     title = f"{loaded.width}x{loaded.height}, quality {quality}; columns: direction, threads; the fastest of {rounds}."
-    tables = [(title, breakdown.stage_table(loaded, quality, counts, rounds, model))]
-    data = opening.open_codec(model).encode(loaded, quality)
-    tables.append((f"Cold start, {counts[-1]} threads.", breakdown.cold_table(data, counts[-1], rounds)))
+    tables = [(title, stage_table(loaded, quality, counts, rounds, model))]
+    data = open_codec(model).encode(loaded, quality)
+    tables.append((f"Cold start, {counts[-1]} threads.", cold_table(data, counts[-1], rounds)))
     _show_timings(tables, markdown)
-    reached = breakdown.alone_of(loaded, quality, model)
+    reached = alone_of(loaded, quality, model)
     click.echo("Each convolution alone, on all cores: g_a {:.0f}, g_s {:.0f} GMAC/s.".format(*reached))
 
 
@@ -196,11 +191,11 @@ def _pictures_or_show(pictures: tuple[Path, ...], show: Path | None) -> None:
         raise UsageError("name pictures to measure on, or results with --show")
 
 
-def _show_timings(tables: Sequence[tuple[str, Table]], markdown: bool) -> None:
-    from caecodec.bench.timing import report
-
+def _show_timings(tables: Sequence[Titled], markdown: bool) -> None:
     if markdown:
-        click.echo(report.markdown(tables))
+        from caecodec.bench.table import markdown_of
+
+        click.echo(markdown_of(tables))
         return
     for title, table in tables:
         click.echo(textwrap.fill(title, 110))  # a title of its own would be as narrow as the table
@@ -209,8 +204,7 @@ def _show_timings(tables: Sequence[tuple[str, Table]], markdown: bool) -> None:
 
 def _end_timing(unavailable: dict[str, str], rows: Sequence[tuple[str, str | None]], *, measured: bool) -> None:
     """Say what did not work; after a measurement, leave with the status that says so."""
-    for name, why in unavailable.items():
-        click.echo(f"caecodec: warning: {name} does not work here: {why}", err=True)
+    warn_of_missing(unavailable)
     failed = [(what, error) for what, error in rows if error is not None]
     for what, error in failed:
         click.echo(f"{what}: {error}", err=True)

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import math
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from caecodec.bench.command.terminal import Bar, names_of, print_table
+from caecodec.bench.command.terminal import (
+    KEPT,
+    Bar,
+    hold_to_one_thread,
+    markdown_option,
+    names_of,
+    output_option,
+    print_table,
+    show_option,
+    working_codecs,
+)
 from caecodec.errors import BatchError, UsageError
 
 if TYPE_CHECKING:
@@ -24,17 +33,10 @@ _CODECS = "caecodec,avif,jxl-7"
     "--codecs", help=f"Names with commas between, or all.  [default: {_CODECS}; with --show those that are there]"
 )
 @click.option("--bpp", default="0.2,0.4,0.8", show_default=True, help="Bits per pixel, with commas between.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=Path("results/words.json"),
-    show_default=True,
-    help="Results; what is in it already is not measured again.",
-)
+@output_option("results/words.json", KEPT)
 @click.option("--anchor", help="Codec that the others are compared with, picture by picture.  [default: the first]")
-@click.option("--show", type=click.Path(path_type=Path), metavar="RESULTS.json", help="Measure nothing, show these.")
-@click.option("--markdown", is_flag=True, help="As the README has it.")
+@show_option
+@markdown_option
 def words(
     pictures: tuple[Path, ...],
     codecs: str | None,
@@ -47,19 +49,19 @@ def words(
     """How many words tesseract still reads in pictures after coding, codec by codec at equal bytes."""
     if (show is None) == (not pictures):
         raise UsageError("name either pictures to measure, or with --show the results to look at")
-    from caecodec.bench.words import report
-    from caecodec.bench.words import run as measuring
+    from caecodec.bench.words.report import word_table
+    from caecodec.bench.words.run import load_words
 
     if show is None:
         results = _measure(pictures, codecs or _CODECS, _rates(bpp), output)
         chosen = None
     else:
-        results = measuring.load(show)
+        results = load_words(show)
         chosen = names_of(codecs) if codecs else None
     failures = [] if show else results.failures
     for row in failures:
         click.echo(f"{row.picture}, {row.codec} at {row.target_bpp:g} bpp: {row.error}", err=True)
-    made = report.word_table(results, chosen, anchor)
+    made = word_table(results, chosen, anchor)
     if markdown:
         click.echo(made.markdown())
     else:
@@ -69,24 +71,16 @@ def words(
 
 
 def _measure(pictures: tuple[Path, ...], codecs: str, targets: list[float], output: Path) -> WordResults:
-    from caecodec.bench.timing.processes import THREAD_VARIABLES
+    hold_to_one_thread()
+    from caecodec.bench.pictures import find_pictures
+    from caecodec.bench.words.reader import find_tesseract
+    from caecodec.bench.words.run import measure_words
 
-    for variable in THREAD_VARIABLES:
-        os.environ[variable] = "1"  # before torch and numpy are imported
-    from caecodec.bench.codecs.protocol import open_codecs
-    from caecodec.bench.rd import run
-    from caecodec.bench.words import reader
-    from caecodec.bench.words import run as measuring
-
-    tesseract = reader.find_tesseract()  # now, not after the codecs
-    opened, missing = open_codecs(names_of(codecs))
-    for name, why in missing.items():
-        click.echo(f"caecodec: warning: {name} does not work here: {why}", err=True)
-    if not opened:
-        raise UsageError("none of the codecs works here")
-    found = run.find_pictures(pictures)
+    tesseract = find_tesseract()  # now, not after the codecs
+    opened, missing = working_codecs(codecs)
+    found = find_pictures(pictures)
     with Bar() as bar:
-        return measuring.run(
+        return measure_words(
             opened,
             found,
             output,

@@ -12,19 +12,19 @@ from numpy.typing import NDArray
 
 import caecodec
 from caecodec.bench.metrics import metrics
-from caecodec.bench.rd.report import NOTHING, Table
+from caecodec.bench.table import NOTHING, Table
 from caecodec.errors import UsageError
-from caecodec.files import jobs, writing
+from caecodec.files import jobs
 from caecodec.format import container
 from caecodec.limits import DEFAULT_LIMITS, Limits
-from caecodec.pictures import pillow
+from caecodec.pictures.pillow import from_image, open_picture
 
 _JPEG_XL = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
 _INSTALL = "pip install caecodec[bench]"
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class PictureFile:
     """A file and what is compared of it.
 
     pixels: (H, W, 3) uint8 RGB as stored: no rotation, no colour management. bits: of each 16x16 pixels of a .cae
@@ -81,12 +81,12 @@ class Comparison:
         return asdict(self)
 
 
-def read(name: str, limits: Limits = DEFAULT_LIMITS, *, with_bits: bool = False) -> Source:
-    """A file of any format -> Source. Raises CaecodecError; UsageError where a plugin of Pillow is missing."""
-    data = writing.read_bytes(name)
+def read_file(name: str, limits: Limits = DEFAULT_LIMITS, *, with_bits: bool = False) -> PictureFile:
+    """A file of any format, read. Raises CaecodecError; UsageError where a plugin of Pillow is missing."""
+    data = jobs.read_bytes(name)
     bits, notes = None, []
     if data.startswith(container.MAGIC) or name.lower().endswith(jobs.SUFFIX):
-        picture = pillow.from_image(caecodec.decode(data, limits=limits), limits)
+        picture = from_image(caecodec.decode(data, limits=limits), limits)
         if with_bits:
             try:
                 bits = caecodec.bit_allocation(data, limits=limits).cells
@@ -94,15 +94,15 @@ def read(name: str, limits: Limits = DEFAULT_LIMITS, *, with_bits: bool = False)
                 notes.append(f"no map of its bits: {exc}")
     else:
         _register_plugin(data)
-        picture = pillow.open_picture(data, limits)
+        picture = open_picture(data, limits)
     notes += picture.notes
     if picture.alpha is not None and picture.alpha.min() < 255:
         notes.append("transparency is left out")
     colour = np.repeat(picture.colour[..., None], 3, axis=2) if picture.gray else picture.colour
-    return Source(name, len(data), colour, picture.icc, bits, tuple(notes))
+    return PictureFile(name, len(data), colour, picture.icc, bits, tuple(notes))
 
 
-def compare(original: Source, other: Source, *, ssimulacra2: bool = False) -> Comparison:
+def compare_files(original: PictureFile, other: PictureFile, *, ssimulacra2: bool = False) -> Comparison:
     """The figures of `other`. Raises UsageError on pictures of two sizes."""
     if (other.width, other.height) != (original.width, original.height):
         raise UsageError(
@@ -138,7 +138,7 @@ def compare(original: Source, other: Source, *, ssimulacra2: bool = False) -> Co
     )
 
 
-def table(rows: Sequence[Comparison], *, ssimulacra2: bool = False) -> Table:
+def figures_table(rows: Sequence[Comparison], *, ssimulacra2: bool = False) -> Table:
     """The figures as people read them."""
     columns = ("file", "bytes", "bpp", "saved", "PSNR", "MS-SSIM", "SSIM", *(("SSIMULACRA2",) if ssimulacra2 else ()))
     cells = []

@@ -7,21 +7,22 @@ from html import escape
 from pathlib import Path
 
 import caecodec
-from caecodec.bench.compare import compare
-from caecodec.bench.compare.compare import Comparison, Source
-from caecodec.bench.rd.report import NOTHING
+from caecodec.bench.compare.compare import Comparison, PictureFile, figures_table
+from caecodec.bench.table import NOTHING
 from caecodec.bench.viewer import viewer
 from caecodec.errors import LimitError
 
 PAGE_PIXELS = 2**26  # of a picture on a page; browsers show little more
 
 
-def page(original: Source, others: Sequence[tuple[Source, Comparison]], *, ssimulacra2: bool = False) -> bytes:
+def compare_page(
+    original: PictureFile, others: Sequence[tuple[PictureFile, Comparison]], *, ssimulacra2: bool = False
+) -> bytes:
     """One HTML file, UTF-8, that loads nothing. Raises LimitError where pictures are too large for a browser."""
     size = original.width * original.height
     if size > PAGE_PIXELS:
         raise LimitError(f"{size} pixels are over the {PAGE_PIXELS} of a picture on a page; compare a crop")
-    made = compare.table([row for _, row in others], ssimulacra2=ssimulacra2)
+    made = figures_table([row for _, row in others], ssimulacra2=ssimulacra2)
     names = _short([original.name, *(source.name for source, _ in others)])
     facts = f"{original.width}x{original.height} pixels, {original.size_bytes:,} bytes, {original.bpp:.3f} bpp"
     shown = [viewer.Shown(names[0], facts, *viewer.lossless(original.pixels))]

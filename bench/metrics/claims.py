@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from caecodec.bench.rd.report import Table
+from caecodec.bench.table import Table
 
 TITLE = "Claims of their authors, not measured here"
 
@@ -33,6 +33,6 @@ CLAIMS = (
 )
 
 
-def table() -> Table:
+def claims_table() -> Table:
     """Every claim with what it costs and its source."""
     return Table(("codec", "claim", "cost", "source"), tuple((c.codec, c.claim, c.cost, c.source) for c in CLAIMS))

@@ -12,15 +12,13 @@ from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from caecodec.bench.pictures import Pixels
 from caecodec.errors import UsageError
 from caecodec.pictures import ssimulacra2
 
 if TYPE_CHECKING:
     import torch
-
-Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)

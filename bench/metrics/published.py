@@ -42,7 +42,7 @@ class Published:
         return bdrate.curve((bpp, level) for bpp, level in points if level is not None)
 
 
-def load(path: Path = FILE) -> dict[str, Published]:
+def load_curves(path: Path = FILE) -> dict[str, Published]:
     """Name -> curve. Raises FileSystemError, or UsageError where the file is none of curves.
 
     The file: {name: {"source": text, "bpp": [...], "psnr": [...], "msssim": [...] or absent}}. Names that begin with
@@ -69,7 +69,7 @@ def select(names: Iterable[str], pictures: Iterable[str], path: Path = FILE) -> 
     wanted = list(dict.fromkeys(names))
     if wanted and not fits(pictures):
         raise UsageError("the published curves are means over kodim01 to kodim24: these are other pictures")
-    curves = load(path) if wanted else {}
+    curves = load_curves(path) if wanted else {}
     unknown = [name for name in wanted if name not in curves]
     if unknown:
         raise UsageError(f"no published curve {', '.join(unknown)}; choose from {', '.join(curves)}")

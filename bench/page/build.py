@@ -1,18 +1,16 @@
-"""Results files -> one HTML page that opens from disk and loads nothing.
+"""Results -> one HTML page that opens from disk and loads nothing.
 
-The page holds its figures as JSON, made by `page_data`; its JavaScript draws them and calculates none.
+The page holds its figures as JSON, made by `data.collect`; its JavaScript draws them and calculates none.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
-from caecodec.bench.page import data as page_data
+from caecodec.bench.page.cells import Json
 from caecodec.bench.page.view import Views
 from caecodec.bench.viewer import viewer
 
@@ -20,20 +18,14 @@ NOTHING_SHOWN = Views("", [], [])
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
 
 
-def build(paths: Sequence[Path], views: Views = NOTHING_SHOWN) -> str:
-    """The whole page. Raises FileSystemError, and UsageError where a file is no results file."""
-    data = page_data.collect([page_data.read(path) for path in paths])
-    return render(data | {"view": views.shown, "bits": views.maps}, views.html)
-
-
-def render(data: dict[str, Any], viewers: str = "") -> str:
-    """The page of its JSON."""
+def build_page(data: Json, views: Views = NOTHING_SHOWN) -> str:
+    """The whole page of what `data.collect` made, with pictures where there are any."""
     parts = {
         "css": _asset("page.css") + viewer.css(),
         "js": _asset("chart.js") + _asset("page.js"),
-        "viewer": viewers,
-        "viewer_js": viewer.js() if viewers else "",
-        "data": embedded(data),
+        "viewer": views.html,
+        "viewer_js": viewer.js() if views.html else "",
+        "data": embedded(data | {"view": views.shown, "bits": views.maps}),
     }
     # one pass: what a part holds is not looked at again
     return _PLACE.sub(lambda found: parts[found[1]], _asset("page.html"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from caecodec.bench.rd.report import NOTHING, Table
+from caecodec.bench.table import NOTHING, Titled
 
 Cell = str | dict[str, Any]  # text, or {"t": text, "v": the number to sort by}
 Json = dict[str, Any]
@@ -34,7 +34,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Json:
     return {"columns": list(columns), "rows": [list(row) for row in rows]}
 
 
-def titled(found: Sequence[tuple[str, Table]]) -> list[Json]:
+def titled(found: Sequence[Titled]) -> list[Json]:
     """Tables as the terminal shows them, and what they are about; notes on failures have a section of their own."""
     return [{"title": title.replace("`", "")} | table(made.columns, made.rows) for title, made in found]
 

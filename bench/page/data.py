@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from caecodec.bench.page import rd as page_rd
-from caecodec.bench.page import timings as page_timings
 from caecodec.bench.page.cells import Json, titled
-from caecodec.bench.rd import results
-from caecodec.bench.rd.report import NOTHING
-from caecodec.bench.timing import results as timings
-from caecodec.errors import FileSystemError, UsageError
+from caecodec.bench.page.rd import rd_section
+from caecodec.bench.page.timings import growth_section, speed_section
+from caecodec.bench.rd.results import load_rd
+from caecodec.bench.small.report import small_tables
+from caecodec.bench.small.results import load_small
+from caecodec.bench.table import NOTHING
+from caecodec.bench.timing.results import load_growth, load_speed
+from caecodec.errors import CaecodecError, FileSystemError, UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +51,31 @@ def _kind(values: Json) -> str | None:
     return kind if kind in ("rd", "speed", "growth") else None
 
 
-def collect(documents: Sequence[Document]) -> Json:
-    """The page's JSON, but for pictures. Raises UsageError for a file that lacks what its kind needs."""
+def collect(paths: Sequence[Path]) -> Json:
+    """The page's JSON, but for pictures. Raises FileSystemError, and UsageError, naming every file it cannot use."""
+    documents: list[Document] = []
     made: dict[str, list[Json]] = {kind: [] for kind in _SECTIONS}
-    for document in documents:
+    refused: list[CaecodecError] = []
+    for path in paths:
         try:
-            made[document.kind].append({"name": document.name} | _SECTIONS[document.kind](document.path))
-        except UsageError:
-            raise
-        except (KeyError, TypeError, ValueError, AttributeError) as exc:
-            raise UsageError(f"{document.path}: not a whole results file ({type(exc).__name__}: {exc})") from exc
+            document = read(path)
+            made[document.kind].append(_section(document))
+            documents.append(document)
+        except CaecodecError as exc:
+            refused.append(exc)
+    if len(refused) == 1:
+        raise refused[0]
+    if refused:
+        reasons = "; ".join(map(str, refused))
+        raise UsageError(f"{len(refused)} of {len(paths)} files cannot be used, leave them out: {reasons}")
     return {"headline": _headline(documents, made["rd"]), "environments": _environments(documents), **made}
+
+
+def _section(document: Document) -> Json:
+    try:
+        return {"name": document.name} | _SECTIONS[document.kind](document.path)
+    except (KeyError, TypeError, ValueError, AttributeError) as exc:
+        raise UsageError(f"{document.path}: not a whole results file ({type(exc).__name__}: {exc})") from exc
 
 
 # -- headline and environment ---------------------------------------------------------------------------------------
@@ -100,24 +116,19 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, st
 
 
 def _rd(path: Path) -> Json:
-    return page_rd.section(results.load(path))
+    return rd_section(load_rd(path))
 
 
 def _speed(path: Path) -> Json:
-    return page_timings.speed_section(timings.load_speed(path))
+    return speed_section(load_speed(path))
 
 
 def _growth(path: Path) -> Json:
-    return page_timings.growth_section(timings.load_growth(path))
+    return growth_section(load_growth(path))
 
 
 def _small(path: Path) -> Json:
-    from caecodec.bench.small import (
-        report,  # torch comes with it
-        run,
-    )
-
-    return {"tables": titled(report.tables(run.load(path)))}
+    return {"tables": titled(small_tables(load_small(path)))}
 
 
 _SECTIONS: Mapping[str, Callable[[Path], Json]] = {"rd": _rd, "speed": _speed, "growth": _growth, "small": _small}

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from caecodec.bench.metrics import published
 from caecodec.bench.metrics.metrics import METRICS, PSNR, Metric
+from caecodec.bench.metrics.published import fits, load_curves
 from caecodec.bench.page.cells import Cell, Json, Styles, number, table, titled
 from caecodec.bench.rd import bd_tables, means, report
-from caecodec.bench.rd.report import NOTHING
 from caecodec.bench.rd.results import MeanPoint, Results, Row
+from caecodec.bench.table import NOTHING
 
 TILES = ("jpeg", "webp", "avif", "jxl-9", "vvc")  # anchors of the figures at the top, where they were measured
 SHOWN = ("vtm", "paper-elic2022_mse")  # published curves on from the start; the others wait to be switched on
@@ -23,7 +23,7 @@ _MEANS = (
 )
 
 
-def section(results: Results) -> Json:
+def rd_section(results: Results) -> Json:
     """Curves, comparisons of every codec with every other, overhead, and what failed."""
     styles, codecs = Styles(), results.codecs
     metrics = [m for m in METRICS if any(getattr(row, m.key) is not None for row in results.rows)]
@@ -72,10 +72,10 @@ def _series(results: Results, codec: str, metrics: Sequence[Metric], styles: Sty
 
 
 def _published(results: Results) -> list[Json]:
-    if not published.fits(results.pictures):
+    if not fits(results.pictures):
         return []
     made = []
-    for name, found in published.load().items():
+    for name, found in load_curves().items():
         curve: Json = {"bpp": found.bpp, "psnr": found.psnr}
         if found.ms_ssim is not None:
             curve["ms_ssim"] = found.ms_ssim

@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 import caecodec
-from caecodec.bench.codecs import match, protocol
-from caecodec.bench.codecs.match import Coded
-from caecodec.bench.codecs.protocol import BenchCodec, Pixels
-from caecodec.bench.rd import run
+from caecodec.bench.codecs.match import Coded, best_within
+from caecodec.bench.codecs.ours import of_caecodec
+from caecodec.bench.codecs.protocol import BenchCodec
+from caecodec.bench.codecs.registry import open_codec
+from caecodec.bench.pictures import Pixels, find_pictures, load_pixels
 from caecodec.bench.viewer import viewer
 from caecodec.bench.viewer.viewer import Shown
 from caecodec.errors import UsageError
@@ -34,7 +35,7 @@ class Views:
     maps: list[dict[str, Any]]
 
 
-def make(
+def make_views(
     paths: Sequence[Path],
     names: Sequence[str] | None,
     codec_names: Sequence[str],
@@ -46,15 +47,15 @@ def make(
     The first codec takes the largest file within `bpp`, the others the largest within the first one's bytes.
     Raises UsageError for a picture that is not among `paths` and for a codec that does not work here.
     """
-    found = {picture.name: picture for picture in run.find_pictures(paths)}
+    found = {picture.name: picture for picture in find_pictures(paths)}
     wanted = list(found)[:DEFAULT_PICTURES] if names is None else list(dict.fromkeys(names))
     for name in wanted:
         if name not in found:
             raise UsageError(f"--view {name!r}: no such picture in --pictures; there are {', '.join(found)}")
-    opened = [protocol.open_codec(name) for name in dict.fromkeys(codec_names)]
+    opened = [open_codec(name) for name in dict.fromkeys(codec_names)]
     fragments, shown, maps = [], [], []
     for number, name in enumerate(wanted):
-        pixels = run.load_pixels(found[name].path)
+        pixels = load_pixels(found[name].path)
         height, width, _ = pixels.shape
         layers = [Shown("original", f"{width}x{height}", *viewer.lossless(pixels))]
         size = int(bpp * width * height / 8)
@@ -62,7 +63,7 @@ def make(
             coded = _within(codec, pixels, size)
             size = len(coded.data) if place == 0 else size
             bits = None
-            if protocol.of_caecodec(codec.name) and (allocation := _allocation(coded)) is not None:
+            if of_caecodec(codec.name) and (allocation := _allocation(coded)) is not None:
                 bits = allocation.cells
                 hyper = allocation.hyper_bits.sum() / 8
                 about = f"{len(coded.data):,} bytes, of them {hyper:,.0f} for the hyper latents"
@@ -83,7 +84,7 @@ def _allocation(coded: Coded) -> BitAllocation | None:
 
 def _within(codec: BenchCodec, pixels: Pixels, size: int) -> Coded:
     # every whole quality between the ends of its own grid: what lies outside may mean nothing to it
-    return match.best_within(codec, pixels, size, range(codec.qualities[0], codec.qualities[-1] + 1))
+    return best_within(codec, pixels, size, range(codec.qualities[0], codec.qualities[-1] + 1))
 
 
 def _facts(picture: str, codec: BenchCodec, coded: Coded) -> dict[str, Any]:

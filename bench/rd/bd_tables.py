@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from caecodec.bench.metrics import bdrate
 from caecodec.bench.metrics.metrics import PSNR, Metric
 from caecodec.bench.metrics.published import Published, fits
-from caecodec.bench.rd.report import NOTHING, Table, failure_notes, gain, level_notes, over, percent
+from caecodec.bench.rd.report import failure_notes, gain, level_notes, over, percent
 from caecodec.bench.rd.results import Results, curve_of
+from caecodec.bench.table import NOTHING, Table
 
 ANCHOR = "jpeg"
 Curves = tuple[bdrate.Curve, bdrate.Curve]  # of the anchor, and of what is compared with it

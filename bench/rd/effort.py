@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import statistics
 
-from caecodec.bench.codecs import protocol
+from caecodec.bench.codecs.ours import effort_of
 from caecodec.bench.metrics import bdrate
 from caecodec.bench.metrics.metrics import PSNR, SSIMULACRA2, Metric
-from caecodec.bench.rd.report import NOTHING, Table
 from caecodec.bench.rd.results import Results
+from caecodec.bench.table import NOTHING, Table
 from caecodec.errors import UsageError
 from caecodec.tune import TUNES, Tune
 
@@ -20,7 +20,7 @@ def effort_table(results: Results) -> Table:
     """A row for each effort that was measured. Raises UsageError where there are none, or no effort 2 of a tune."""
     names: dict[tuple[int, Tune], str] = {}
     for name in results.codecs:
-        how = protocol.effort_of(name)
+        how = effort_of(name)
         if how is not None and names.setdefault(how, name) != name:
             raise UsageError(f"{names[how]} and {name} are one effort: keep them in different files")
     tunes = [tune for tune in TUNES if any(of == tune for _, of in names)]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from caecodec.bench.rd.report import BPP_TARGETS, NOTHING, Table, failure_notes, near
+from caecodec.bench.rd.report import BPP_TARGETS, failure_notes, near
 from caecodec.bench.rd.results import MeanPoint, Results
+from caecodec.bench.table import NOTHING, Table
 from caecodec.errors import UsageError
 
 _NEAR = 1.5  # a measured rate further off than by this factor is not near

@@ -9,28 +9,13 @@ from dataclasses import dataclass
 from caecodec.bench.metrics import bdrate
 from caecodec.bench.metrics.metrics import PSNR, Metric
 from caecodec.bench.rd.results import MeanPoint, Results, curve_of
+from caecodec.bench.table import NOTHING, Table
 from caecodec.errors import UsageError
 
 OURS = "caecodec"
 BPP_TARGETS = (0.1, 0.25, 0.5, 1.0, 2.0)
 BEATEN = "jpeg-progressive"
 BEATEN_QUALITIES = (25, 50, 90)
-NOTHING = "-"
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Cells as text; the first column is what a row is about. Notes are sentences below it."""
-
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    notes: tuple[str, ...] = ()
-
-    def markdown(self) -> str:
-        """As a GitHub table, numbers to the right, notes as a list below."""
-        rules = ("---", *("---:" for _ in self.columns[1:]))
-        lines = ["| " + " | ".join(cells) + " |" for cells in (self.columns, rules, *self.rows)]
-        return "\n".join([*lines, *([""] if self.notes else []), *(f"- {note}" for note in self.notes)])
 
 
 def failure_notes(results: Results, codecs: Container[str] | None = None) -> tuple[str, ...]:

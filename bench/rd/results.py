@@ -174,7 +174,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return sum(there) / len(there) if len(there) == len(values) else None
 
 
-def load(path: Path) -> Results:
+def load_rd(path: Path) -> Results:
     """Read a results file. Raises FileSystemError, or UsageError where it is not one."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
@@ -189,7 +189,7 @@ def load(path: Path) -> Results:
         raise UsageError(f"{path}: not a results file ({exc})") from exc
 
 
-def save(results: Results, path: Path) -> None:
+def save_rd(results: Results, path: Path) -> None:
     """Write a results file, one row a line; it appears whole or not at all. Raises FileSystemError."""
     head = {
         "format": FORMAT,

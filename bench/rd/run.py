@@ -6,15 +6,9 @@ metric that another implementation measured (`metrics.Metric.stored`) counts as 
 
 from __future__ import annotations
 
-import datetime
 import functools
-import hashlib
-import importlib.metadata
-import platform
-import shutil
-import subprocess
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -22,46 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from caecodec.bench.codecs import parts
-from caecodec.bench.codecs.protocol import BenchCodec, Pixels
+from caecodec.bench.codecs.protocol import BenchCodec
+from caecodec.bench.environment import environment
 from caecodec.bench.metrics import metrics
-from caecodec.bench.rd import results
-from caecodec.bench.rd.results import Results, Row
-from caecodec.errors import InputImageError, UsageError
+from caecodec.bench.pictures import Picture, Pixels, load_pixels
+from caecodec.bench.rd.results import Results, Row, load_rd, save_rd
 
-SUFFIXES = frozenset((".bmp", ".png", ".ppm", ".tif", ".tiff"))  # in folders; others must be named
-PACKAGES = (
-    "caecodec",
-    "pillow",
-    "numpy",
-    "torch",
-    "constriction",
-    "bjontegaard",
-    "imageio-ffmpeg",
-    "pillow-heif",
-    "pillow-jxl-plugin",
-    "pyjpegli",
-    "pytorch-msssim",
-    "pyvips-binary",
-)
 _SAVE_SECONDS = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A picture to measure on: its name in the results, where it is, its size, and a hash of its pixels.
-
-    crop: side in pixels of the square in its middle that is measured; None is all of it.
-    """
-
-    name: str
-    path: Path
-    width: int
-    height: int
-    sha256: str
-    crop: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,88 +50,7 @@ class Task:
         return self.codec.name, self.quality, self.picture.name
 
 
-def load_pixels(path: Path, crop: int | None = None) -> Pixels:
-    """A picture file -> (H, W, 3) RGB, as stored: no rotation, no colour management. Raises InputImageError.
-
-    crop: only the square of that side in its middle.
-    """
-    try:
-        with Image.open(path) as image:
-            pixels = np.array(image.convert("RGB"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as exc:
-        raise InputImageError(f"{path}: {exc}") from exc
-    if crop is None:
-        return pixels
-    top, left = ((side - crop) // 2 for side in pixels.shape[:2])
-    if min(top, left) < 0:
-        raise InputImageError(f"{path}: smaller than the {crop}x{crop} pixels to cut out of it")
-    return pixels[top : top + crop, left : left + crop].copy()
-
-
-def find_pictures(paths: Iterable[Path], crop: int | None = None) -> list[Picture]:
-    """Files, and the lossless pictures in folders, by their stems. Raises InputImageError, UsageError."""
-    files: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            files += sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES)
-        else:
-            files.append(path)
-    found: dict[str, Picture] = {}
-    for path in files:
-        if path.stem in found:
-            raise UsageError(f"{found[path.stem].path} and {path} would both be called {path.stem} in the results")
-        pixels = load_pixels(path, crop)
-        height, width, _ = pixels.shape
-        digest = hashlib.sha256(f"{width}x{height}".encode() + pixels.tobytes()).hexdigest()[:16]
-        found[path.stem] = Picture(path.stem, path, width, height, digest, crop)
-    if not found:
-        raise UsageError("no pictures there")
-    return list(found.values())
-
-
-def environment() -> dict[str, Any]:
-    """What the numbers may depend on."""
-    versions = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            versions[package] = "missing"
-    now = datetime.datetime.now(datetime.UTC)
-    return {
-        "cpu": _cpu_name(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        "packages": versions,
-        "date": now.isoformat(timespec="seconds"),
-        "commit": _commit(),
-    }
-
-
-def _commit() -> str | None:
-    """Of the checkout that this file is part of, with -dirty where it is changed; None where it is in none."""
-    git = shutil.which("git")
-    if git is None:
-        return None
-    folder = Path(__file__).resolve().parent
-    said = ""
-    for command in (["ls-files", "--error-unmatch", Path(__file__).name], ["describe", "--always", "--dirty"]):
-        done = subprocess.run([git, "-C", str(folder), *command], capture_output=True, text=True, check=False)
-        if done.returncode:
-            return None
-        said = done.stdout.strip()
-    return said
-
-
-def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or "unknown"
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")
-
-
-def measure(task: Task) -> Row:
+def measure_task(task: Task) -> Row:
     """Encode, decode and compare; whatever the codec raises becomes the row's error."""
     codec, picture = task.codec, task.picture
     row = functools.partial(Row, codec.name, codec.version, task.quality, picture.name, picture.width, picture.height)
@@ -216,7 +98,7 @@ def _load_cached(path: Path, crop: int | None, _sha256: str) -> Pixels:
     return load_pixels(path, crop)
 
 
-def run(
+def measure_rd(
     codecs: Sequence[BenchCodec],
     pictures: Sequence[Picture],
     path: Path,
@@ -236,7 +118,7 @@ def run(
     asked for, or whose file is not there, are measured again, and stay until they are. Worker processes take one thread
     each if the environment says so (OMP_NUM_THREADS), as the command sees to.
     """
-    known = results.load(path) if path.exists() else Results()
+    known = load_rd(path) if path.exists() else Results()
     wanted = [
         Task(codec, quality, picture, asked, keep, timed)
         for codec in codecs
@@ -258,13 +140,13 @@ def run(
             progress(done, len(tasks))
             if time.monotonic() - saved > _SAVE_SECONDS:
                 known.rows = list(rows.values())
-                results.save(known, path)
+                save_rd(known, path)
                 saved = time.monotonic()
     finally:
         known.rows = list(rows.values())
         order = {name: place for place, name in enumerate(known.codecs)}
         known.rows.sort(key=lambda r: (order[r.codec], r.picture, r.quality))
-        results.save(known, path)
+        save_rd(known, path)
     return known
 
 
@@ -288,11 +170,11 @@ def _done(row: Row, task: Task) -> bool:
 
 def _measure_all(tasks: Sequence[Task], processes: int) -> Iterator[Row]:
     if processes == 1 or len(tasks) < 2:
-        yield from map(measure, tasks)
+        yield from map(measure_task, tasks)
         return
     # spawn: a forked torch can hang
     with ProcessPoolExecutor(min(processes, len(tasks)), mp_context=get_context("spawn")) as pool:
-        futures: dict[Future[Row], Task] = {pool.submit(measure, task): task for task in tasks}
+        futures: dict[Future[Row], Task] = {pool.submit(measure_task, task): task for task in tasks}
         try:
             for future in as_completed(futures):
                 yield _outcome(future, futures[future])

@@ -12,9 +12,10 @@ import click
 from PIL import Image
 
 from caecodec.bench.codecs.match import Coded, best_within
-from caecodec.bench.codecs.protocol import BenchCodec, open_codec
+from caecodec.bench.codecs.protocol import BenchCodec
+from caecodec.bench.codecs.registry import open_codec
 from caecodec.bench.metrics.metrics import bpp, compression_rate, mse, psnr
-from caecodec.bench.rd.run import load_pixels
+from caecodec.bench.pictures import load_pixels
 from caecodec.errors import CaecodecError
 
 PHOTO = Path("tests/data/photo.png")
@@ -22,7 +23,7 @@ FOLDER = Path(".demo")
 RIVALS = {"jpeg-progressive": ".jpg", "webp-6": ".webp", "avif": ".avif"}
 
 
-def run(picture: Path, folder: Path, quality: int) -> None:
+def demonstrate(picture: Path, folder: Path, quality: int) -> None:
     """Write every file into `folder` and print a line for each. Raises CaecodecError."""
     array = load_pixels(picture)
     height, width, _ = array.shape
@@ -71,7 +72,7 @@ def _line(codec: BenchCodec, coded: Coded, width: int, height: int, note: str = 
 def main(picture: Path, quality: int, output_dir: Path) -> None:
     """Encode PICTURE, decode it, and set other formats beside it at the same size."""
     try:
-        run(picture, output_dir, quality)
+        demonstrate(picture, output_dir, quality)
     except CaecodecError as exc:
         raise click.ClickException(str(exc)) from exc
 

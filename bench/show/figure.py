@@ -12,8 +12,8 @@ import click
 from PIL import Image, ImageDraw, ImageFont
 
 from caecodec.bench.codecs.match import Coded, best_within
-from caecodec.bench.codecs.protocol import Pixels, open_codec
-from caecodec.bench.rd.run import load_pixels
+from caecodec.bench.codecs.registry import open_codec
+from caecodec.bench.pictures import Pixels, load_pixels
 from caecodec.errors import CaecodecError, UsageError
 
 SCALE = 2  # each pixel becomes 2x2: nothing is smoothed

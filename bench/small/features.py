@@ -5,30 +5,26 @@ y of a picture, before any quality, is flattened to one vector. Classes never pl
 
 from __future__ import annotations
 
-import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from caecodec.bench.rd.report import Table
+from caecodec.bench.small.anomalies import Anomaly, find_anomalies, open_seeker
+from caecodec.bench.small.figures import scatter
+from caecodec.bench.table import Table
 from caecodec.codecs.codec import Codec
 from caecodec.codecs.opening import open_codec
 from caecodec.errors import UsageError
 from caecodec.files.writing import make_folder, write_atomically
 from caecodec.models.data import datasets
 from caecodec.models.data.datasets import SmallSet
-from caecodec.models.export.model_file import load_checkpoint
-from caecodec.models.networks.autoencoder import AutoencoderModel
 from caecodec.pictures.picture import Picture
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 SET_OF_MODEL = {"cifar10-dense": "cifar10", "mnist-fixed": "mnist"}  # where it is not the model's name
 DEFAULT_SET = "cifar10"
@@ -38,8 +34,6 @@ TSNE_COMPONENTS = 50
 PROBE_COMPONENTS = 256
 PROBE_C = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # inverse strengths of regularisation, one chosen by cross-validation
 PROBE_FOLDS = 3
-SHOWN_CLASSES = 20
-BATCH = 250
 SEED = 0
 
 Features = NDArray[np.floating[Any]]  # (P, D)
@@ -54,23 +48,6 @@ class Probe:
     features: float
     pixels: float
     chance: float
-
-
-@dataclass(frozen=True, slots=True)
-class Anomaly:
-    """Reconstruction error as a sign of the class that training never saw, over the whole test split.
-
-    auc: of 0.5 is no sign at all; mse: means of pictures, on 0..1.
-    """
-
-    checkpoint: str
-    form: str
-    without: str
-    pictures: int
-    positives: int
-    auc: float
-    mse_known: float
-    mse_without: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +101,7 @@ def require_packages() -> None:
         raise UsageError(f"latents as features need more packages ({exc}): pip install 'caecodec[bench]'") from exc
 
 
-def measure(
+def measure_features(
     model: str,
     data: Path,
     folder: Path | None = None,
@@ -166,7 +143,8 @@ def measure(
         found = Probe(on_y, on_pixels, 1 / len(np.unique(y_train)))
         progress(3, stages)
     if seeker is not None:
-        anomaly = _seek(seeker, test, folder)
+        anomaly, roc = find_anomalies(seeker, test)
+        _write(folder / "roc.png", roc)
         progress(stages, stages)
     summary = Summary(
         model=info.name,
@@ -193,23 +171,6 @@ def _draw(x: Features, small: SmallSet, folder: Path, title: str) -> float:
     drawn = f"{title}, y of {len(some)} test pictures, t-SNE"
     _write(folder / "tsne.png", scatter(tsne(some), labels[:TSNE_PICTURES], small.classes, drawn))
     return variance
-
-
-def _seek(seeker: Seeker, test: SmallSet, folder: Path) -> Anomaly:
-    """How well the class left out is found, and roc.png."""
-    positive = (test.labels == test.classes.index(seeker.without)).numpy()
-    errors = seeker.errors(test)
-    _write(folder / "roc.png", draw_roc(positive, errors, f"{seeker.without}, by its reconstruction error"))
-    return Anomaly(
-        checkpoint=seeker.name,
-        form=seeker.model.config.form,
-        without=seeker.without,
-        pictures=len(test),
-        positives=int(positive.sum()),
-        auc=area_under_roc(positive, errors),
-        mse_known=float(errors[~positive].mean()),
-        mse_without=float(errors[positive].mean()),
-    )
 
 
 def _load(name: str, data: Path, split: str) -> SmallSet:
@@ -241,9 +202,6 @@ def features(codec: Codec, small: SmallSet) -> tuple[Features, tuple[int, ...]]:
     """y of each picture as a row (P, D), and its shape (h, w, channels). Raises InputImageError."""
     found = codec.features(_pictures(small))
     return np.stack([y.ravel() for y in found]), found[0].shape
-
-
-# -- what is computed --------------------------------------------------------------------------------------------------
 
 
 def principal_components(x: Features, count: int) -> tuple[Features, float]:
@@ -287,109 +245,3 @@ def probe(x_train: Features, y_train: Labels, x_test: Features, y_test: Labels) 
     )
     search.fit(reduce.fit_transform(x_train / unit), y_train)
     return float(search.score(reduce.transform(x_test / unit), y_test))
-
-
-def area_under_roc(positive: NDArray[np.bool_], score: Features) -> float:
-    """The chance that a positive scores above a negative, ties counting half; each (P,), of both kinds at least one."""
-    from sklearn.metrics import roc_auc_score
-
-    return float(roc_auc_score(positive, score))
-
-
-# -- anomalies ---------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Seeker:
-    """An autoencoder that was trained without a class, on the device where it runs."""
-
-    name: str  # of its checkpoint
-    model: AutoencoderModel
-    without: str
-    device: torch.device
-
-    @torch.no_grad()
-    def errors(self, small: SmallSet) -> NDArray[np.float64]:
-        """MSE of each picture, on 0..1, (P,). A codec form runs at its best quality."""
-        found = []
-        for part in torch.split(small.pictures, BATCH):
-            x = part.to(self.device).permute(0, 3, 1, 2).float() / 255  # (B, C, H, W)
-            if self.model.config.form == "drawn":
-                out = self.model(x)
-            else:
-                out = self.model(x, torch.ones(len(x), device=self.device), hard=True)
-            found.append((out["x_hat"].float() - x).square().mean((1, 2, 3)).cpu().double())
-        errors: NDArray[np.float64] = torch.cat(found).numpy()
-        return errors
-
-
-def open_seeker(checkpoint: Path, test: SmallSet) -> Seeker:
-    """A checkpoint that can be tried on a test set. Raises UsageError that says what is wrong with it."""
-    model, record = load_checkpoint(checkpoint)
-    if not isinstance(model, AutoencoderModel):
-        raise UsageError(f"{checkpoint}: --anomaly takes an autoencoder of the literature, as drawn or as codec")
-    without = record.get("without")
-    if not without:
-        hint = f"caecodec train {model.config.kind} --drawn --without CLASS --data PATH trains one that has not"
-        raise UsageError(f"{checkpoint}: this model has seen every class; {hint}")
-    if without not in test.classes:
-        known = ", ".join(test.classes) or "no labels"
-        raise UsageError(f"{checkpoint}: trained without the class {without!r}; the set {test.name} has {known}")
-    channels, height, width = model.config.picture
-    if tuple(test.pictures.shape[1:]) != (height, width, channels):
-        found = "x".join(map(str, test.pictures.shape[1:]))
-        raise UsageError(
-            f"{checkpoint}: takes pictures of {height}x{width}x{channels}, those of {test.name} are {found}"
-        )
-    positive = test.labels == test.classes.index(without)
-    if positive.all() or not positive.any():
-        raise UsageError(f"{checkpoint}: the test needs pictures of {without!r}, and of others")
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return Seeker(str(checkpoint), model.to(device), without, device)
-
-
-# -- what is drawn -----------------------------------------------------------------------------------------------------
-
-
-def scatter(points: Features, labels: Labels, classes: Sequence[str], title: str) -> bytes:
-    """Points (P, 2) coloured by class, as PNG; classes past the twentieth are gray."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 6), layout="constrained")
-    axes = figure.subplots()
-    style: dict[str, Any] = {"s": 9, "alpha": 0.8, "linewidths": 0}
-    shown = classes[:SHOWN_CLASSES]
-    rest = (labels < 0) | (labels >= len(shown))
-    if rest.any():
-        axes.scatter(*points[rest].T, color="0.75", label="others" if shown else None, **style)
-    palette = matplotlib.colormaps["tab10" if len(shown) <= 10 else "tab20"]
-    for label, name in enumerate(shown):
-        axes.scatter(*points[labels == label].T, color=palette(label), label=name, **style)
-    axes.set(xticks=[], yticks=[])
-    axes.set_title(title, fontsize=11, loc="left")
-    if shown:
-        figure.legend(loc="outside right upper", frameon=False, fontsize=9, markerscale=2)
-    return _png(figure)
-
-
-def draw_roc(positive: NDArray[np.bool_], score: Features, title: str) -> bytes:
-    """The receiver operating characteristic as PNG."""
-    from matplotlib.figure import Figure
-    from sklearn.metrics import roc_curve
-
-    false, true, _ = roc_curve(positive, score)
-    figure = Figure(figsize=(5, 5), layout="constrained")
-    axes = figure.subplots()
-    axes.plot(false, true, label=f"AUC {area_under_roc(positive, score):.3f}")
-    axes.plot((0, 1), (0, 1), color="0.6", linestyle=":", label="chance")
-    axes.set(xlabel="of the others, taken for it", ylabel="of the class left out, found", aspect="equal")
-    axes.set_title(title, fontsize=11, loc="left")
-    axes.legend(loc="lower right", frameon=False)
-    return _png(figure)
-
-
-def _png(figure: Figure) -> bytes:
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=110)
-    return stream.getvalue()

@@ -1,19 +1,16 @@
-"""Tables and the figure of `caecodec bench small`: whatever compares two codecs is computed here from plain rows."""
+"""The tables of `caecodec bench small`: whatever compares two codecs is computed here from plain rows."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from caecodec.bench.metrics import bdrate
-from caecodec.bench.rd.report import NOTHING, Table
-from caecodec.bench.small.run import ASKED_SET, LIBRARIES, MODELS, NOT_AT_HAND, OURS, Row, SmallResults
-from caecodec.errors import FileSystemError, UsageError
-from caecodec.files.writing import make_folder
+from caecodec.bench.small.codecs import LIBRARIES
+from caecodec.bench.small.results import ASKED_SET, MODELS, NOT_AT_HAND, OURS, SmallResults, SmallRow
+from caecodec.bench.table import NOTHING, Table, Titled
 
 
 def bytes_at(of: bdrate.Curve, psnr: float) -> float | None:
@@ -30,7 +27,7 @@ def psnr_at(of: bdrate.Curve, size: float) -> float | None:
     return float(np.interp(math.log(size), np.log(of.rates), of.levels))
 
 
-def tables(results: SmallResults) -> list[tuple[str, Table]]:
+def small_tables(results: SmallResults) -> list[Titled]:
     """What the tables are about, and the tables that have rows."""
     found = {name: results.of("operating", name, p.set) for name, p in MODELS.items()}
     measured = {name: rows[0] for name, rows in found.items() if rows}
@@ -48,11 +45,6 @@ def tables(results: SmallResults) -> list[tuple[str, Table]]:
     return [(text, table) for text, table in made if table.rows]
 
 
-def markdown(results: SmallResults) -> str:
-    """All tables, as the README has them."""
-    return "\n\n".join(f"{text}\n\n{table.markdown()}" for text, table in tables(results))
-
-
 def _counts(results: SmallResults) -> str:
     parts = []
     for name, of in results.sets.items():
@@ -64,7 +56,7 @@ def _counts(results: SmallResults) -> str:
     )
 
 
-def _drawn_table(results: SmallResults, measured: Mapping[str, Row]) -> Table:
+def _drawn_table(results: SmallResults, measured: Mapping[str, SmallRow]) -> Table:
     columns = ("as drawn", "set", "published", "rate claimed", "PSNR", "MSE", "RMSE", "SSIM", "latents as floats")
     rows = []
     for name, row in measured.items():
@@ -76,7 +68,7 @@ def _drawn_table(results: SmallResults, measured: Mapping[str, Row]) -> Table:
     return Table(columns, tuple(rows))
 
 
-def _codec_table(results: SmallResults, measured: Mapping[str, Row]) -> Table:
+def _codec_table(results: SmallResults, measured: Mapping[str, SmallRow]) -> Table:
     columns = ("as codec", "quality", "PSNR", "MSE", "RMSE", "SSIM", "bytes", "real rate", "rate claimed")
     rows = []
     for name, row in measured.items():
@@ -86,16 +78,16 @@ def _codec_table(results: SmallResults, measured: Mapping[str, Row]) -> Table:
     return Table(columns, tuple(rows))
 
 
-def _psnr(row: Row) -> str:
+def _psnr(row: SmallRow) -> str:
     missed = row.asked_psnr is not None and row.psnr < row.asked_psnr
     return f"{row.psnr:.2f} dB" + (f", below {row.asked_psnr:.2f}" if missed else "")
 
 
-def _rate(row: Row, raw: int) -> str:
+def _rate(row: SmallRow, raw: int) -> str:
     return f"{100 * (1 - (row.bytes or 0) / raw):.2f} %"
 
 
-def _rival_table(results: SmallResults, measured: Mapping[str, Row]) -> Table:
+def _rival_table(results: SmallResults, measured: Mapping[str, SmallRow]) -> Table:
     columns = (
         "model", "PSNR", "bytes", f"{OURS}, same PSNR", "JPEG, same PSNR", "WebP, same PSNR", "JPEG, same bytes",
         "WebP, same bytes",
@@ -131,7 +123,7 @@ def _given(of: bdrate.Curve, size: float) -> str:
     return f"cannot: smallest is {of.rates[0]:,.0f} bytes" if size < of.rates[0] else f"over {of.levels[-1]:.2f} dB"
 
 
-def _asked_table(results: SmallResults, asked: Sequence[Row]) -> Table:
+def _asked_table(results: SmallResults, asked: Sequence[SmallRow]) -> Table:
     rows = []
     for row in asked:
         if row.asked_bytes is not None:
@@ -142,59 +134,3 @@ def _asked_table(results: SmallResults, asked: Sequence[Row]) -> Table:
         cells = (wanted + (": not reached" if missed else ""), f"{row.quality}", f"{row.psnr:.2f} dB")
         rows.append((*cells, f"{row.ssim:.4f}", f"{row.bytes:.1f}", _rate(row, results.samples(row.set))))
     return Table(("asked", "quality", "PSNR", "SSIM", "bytes", "rate"), tuple(rows))
-
-
-_TICKS = (10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
-_GRAYS = {"jpeg": ("0.45", "JPEG"), "webp": ("0.7", "WebP")}
-
-
-def draw(results: SmallResults, path: Path) -> None:
-    """Bytes a picture against PSNR, a panel for each set. Raises UsageError without matplotlib, FileSystemError."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as exc:
-        raise UsageError(f"a figure needs more packages ({exc}): pip install caecodec[bench]") from exc
-    if not results.sets:
-        raise UsageError("nothing was measured that a figure could show")
-    columns = min(2, len(results.sets))
-    lines = -(-len(results.sets) // columns)
-    figure = Figure(figsize=(5.2 * columns, 4 * lines), layout="constrained")
-    for place, small_set in enumerate(results.sets):
-        panel = figure.add_subplot(lines, columns, place + 1)
-        _draw_set(panel, results, small_set)
-    try:
-        make_folder(path.parent)
-        figure.savefig(path, dpi=130)
-    except (OSError, ValueError) as exc:  # ValueError: a suffix that matplotlib does not know
-        raise FileSystemError(f"cannot write {path}: {exc}") from exc
-
-
-def _draw_set(panel: Any, results: SmallResults, small_set: str) -> None:
-    curves = [(codec, results.curve(codec, small_set), gray, label, "-") for codec, (gray, label) in _GRAYS.items()]
-    stripped = results.curve("jpeg", small_set, stripped=True)
-    curves.insert(1, ("jpeg", stripped, _GRAYS["jpeg"][0], "JPEG without tables", "--"))
-    names = [name for name, published in MODELS.items() if published.set == small_set]
-    for number, name in enumerate(names):
-        curves.append((name, results.curve(name, small_set), f"C{number}", f"{name}, as codec", "-"))
-    curves.append((OURS, results.curve(OURS, small_set), "C3", OURS, "-"))
-    left, right = math.inf, 1.0
-    for codec, curve, colour, label, style in curves:
-        if curve.rates:
-            width = 2.4 if codec == OURS else 1.4
-            panel.plot(curve.rates, curve.levels, style, color=colour, label=label, linewidth=width)
-            left, right = min(left, curve.rates[0] / 1.2), max(right, 1.2 * curve.rates[-1])
-    for number, name in enumerate(names):
-        for row in results.of("operating", name, small_set):
-            panel.plot([row.bytes], [row.psnr], "o", color=f"C{number}")
-        for row in results.of("drawn", name, small_set):
-            size = row.bytes or 0.0
-            label = f"{name}, as drawn ({size:,.0f} bytes of floats)"
-            # off the axis: an arrowhead at its edge
-            marker = ">" if size > right else "x"
-            panel.plot([min(size, right)], [row.psnr], marker, color=f"C{number}", label=label, clip_on=False)
-    panel.set(xscale="log", xlabel="bytes a picture", ylabel="PSNR in dB", title=small_set)
-    panel.set_xticks(_TICKS, [f"{tick:,}" for tick in _TICKS], minor=False)
-    panel.set_xticks([], minor=True)
-    panel.set_xlim(left, right)
-    panel.grid(alpha=0.3)
-    panel.legend(fontsize="x-small")

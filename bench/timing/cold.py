@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from caecodec.bench.codecs.protocol import BenchCodec, CaecodecCodec, PillowCodec
+from caecodec.bench.codecs.ours import CaecodecCodec
+from caecodec.bench.codecs.pillow import PillowCodec
+from caecodec.bench.codecs.protocol import BenchCodec
 from caecodec.bench.timing.processes import COMMAND
 
 _PILLOW_READS = frozenset(("avif", "jp2", "jpg", "webp"))
@@ -28,7 +30,7 @@ def commands(codec: BenchCodec, quality: int, source: str, coded: str, target: s
             [*COMMAND, "encode", source, "-o", coded, "-f", "--quiet", "-q", str(quality), *effort, *model],
             [*COMMAND, "decode", coded, "-o", target, "-f", "--quiet"],
         )
-    adapter = f"from caecodec.bench.codecs.protocol import CODECS; codec = CODECS[{codec.name!r}]({codec.name!r});"
+    adapter = f"from caecodec.bench.codecs.registry import CODECS; codec = CODECS[{codec.name!r}]({codec.name!r});"
     if isinstance(codec, PillowCodec):
         threads = {codec.thread_option: codec.threads} if codec.thread_option else {}
         options = {**codec.options, **threads, **codec.quality_option(quality)}

@@ -14,7 +14,7 @@ from caecodec.files.writing import make_folder
 _PARTS = {"encode": "-", "decode": "--"}
 
 
-def draw(results: GrowthResults, path: Path) -> None:
+def draw_growth(results: GrowthResults, path: Path) -> None:
     """A panel for time, one for memory, and one for batches where there are any; shades are lowest to highest.
 
     Raises UsageError without matplotlib or measurements, FileSystemError.

@@ -17,12 +17,22 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from caecodec.bench.codecs.protocol import Pixels, options_of_caecodec
-from caecodec.bench.rd.run import Picture, environment, load_pixels
-from caecodec.bench.timing import results as timings
+from caecodec.bench.codecs.ours import options_of_caecodec
+from caecodec.bench.environment import environment
+from caecodec.bench.pictures import Picture, Pixels, load_pixels
 from caecodec.bench.timing.mosaic import mosaic, sides
 from caecodec.bench.timing.processes import COMMAND, Asked, ChildError, Worker, run_command
-from caecodec.bench.timing.results import Aim, BatchRow, Grown, GrowthResults, SizeRow
+from caecodec.bench.timing.results import (
+    Aim,
+    BatchRow,
+    Grown,
+    GrowthResults,
+    SizeRow,
+    load_growth,
+    put,
+    resumed,
+    save_timings,
+)
 from caecodec.bench.timing.speed import Execute, Progress, Start
 from caecodec.errors import UsageError
 
@@ -30,7 +40,7 @@ BATCH_MEGAPIXELS = 0.4  # of each file of a batch
 MATCH_MEGAPIXELS = 0.4  # of the picture that the quality is found on
 
 
-def run(
+def measure_growth(
     names: Sequence[str],
     pictures: Sequence[Picture],
     path: Path,
@@ -56,7 +66,7 @@ def run(
         environment=environment(),
         pictures={picture.name: picture.sha256 for picture in pictures},
     )
-    results = timings.resumed(path, timings.load_growth, fresh)
+    results = resumed(path, load_growth, fresh)
     photos = [load_pixels(picture.path) for picture in pictures]
     with tempfile.TemporaryDirectory() as folder:
         growing = _Growing(results, path, Path(folder), start, execute)
@@ -73,7 +83,7 @@ def run(
             for (count, files), codec in itertools.product(folders.items(), in_batches):
                 growing.batch(codec, count, files, number)
                 progress(done := done + 1, steps)
-    timings.save(results, path)
+    save_timings(results, path)
     return results
 
 
@@ -191,8 +201,8 @@ class _Growing:
         self._keep(self._results.batches, row)
 
     def _keep(self, rows: list[Grown], row: Grown) -> None:
-        timings.put(rows, row)
-        timings.save(self._results, self._path)
+        put(rows, row)
+        save_timings(self._results, self._path)
 
 
 def _with_round(row: Grown, encode: float, decode: float, encode_peak: float, decode_peak: float) -> Grown:

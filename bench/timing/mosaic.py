@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from caecodec.bench.codecs.protocol import Pixels
+from caecodec.bench.pictures import Pixels
 
 _SHIFT = 37  # pixels between pictures that are cut from the same place
 

@@ -47,7 +47,7 @@ class Ran:
     peak_mib: float
 
 
-def environment(threads: int) -> dict[str, str]:
+def child_environment(threads: int) -> dict[str, str]:
     """The environment of a child: this one, with a number of threads for libraries that read one, and without a GPU."""
     return dict(os.environ) | dict.fromkeys(THREAD_VARIABLES, str(threads)) | {"CUDA_VISIBLE_DEVICES": ""}
 
@@ -87,7 +87,7 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._said,
-            env=environment(threads),
+            env=child_environment(threads),
             encoding="utf-8",
         )
 
@@ -129,7 +129,7 @@ def run_command(command: Sequence[str], threads: int) -> Ran:
     launcher = [sys.executable, "-m", "caecodec.bench.timing.launch", str(threads), *command]
     with tempfile.TemporaryFile() as said:
         done = subprocess.run(
-            launcher, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said, env=environment(threads)
+            launcher, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said, env=child_environment(threads)
         )
         if done.returncode:
             raise ChildError(f"the process ended with status {done.returncode} {_tail(said)}".rstrip())

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from caecodec.bench.rd.report import NOTHING, Table
+from caecodec.bench.table import NOTHING, Table, Titled
 from caecodec.bench.timing.results import BatchRow, Grown, GrowthResults, SizeRow, SpeedResults, SpeedRow
 
 SLOPE_FROM = 2.0  # megapixels; below, what does not grow is most of the time
 _REASON_CHARACTERS = 60
 
 
-def speed_tables(results: SpeedResults) -> list[tuple[str, Table]]:
+def speed_tables(results: SpeedResults) -> list[Titled]:
     """What the tables are about, and the tables that have rows."""
     threads, rounds = _count(results.threads, "thread"), _count(results.rounds, "round")
     single = f"{_size(results.single['megapixels'])} megapixels"
@@ -33,7 +33,7 @@ def speed_tables(results: SpeedResults) -> list[tuple[str, Table]]:
     return [(text, table) for text, table in made if table.rows]
 
 
-def growth_tables(results: GrowthResults) -> list[tuple[str, Table]]:
+def growth_tables(results: GrowthResults) -> list[Titled]:
     """What the tables are about, and the tables that have rows."""
     threads = _count(results.threads, "thread")
     rounds = f"median of {_count(results.rounds, 'round')}, lowest to highest in brackets"
@@ -52,11 +52,6 @@ def growth_tables(results: GrowthResults) -> list[tuple[str, Table]]:
         (batches, _batch_table(results.batches)),
     ]
     return [(text, table) for text, table in made if table.rows]
-
-
-def markdown(tables: Iterable[tuple[str, Table]]) -> str:
-    """As the README has them."""
-    return "\n\n".join(f"{text}\n\n{table.markdown()}" for text, table in tables)
 
 
 def slope(rows: Sequence[SizeRow], codec: str, part: str) -> float | None:

@@ -178,7 +178,7 @@ def load_growth(path: Path) -> GrowthResults:
     return results
 
 
-def save(results: SpeedResults | GrowthResults, path: Path) -> None:
+def save_timings(results: SpeedResults | GrowthResults, path: Path) -> None:
     """Write a file, one row a line; it appears whole or not at all. Raises FileSystemError."""
     kind = "speed" if isinstance(results, SpeedResults) else "growth"
     lists: dict[str, Sequence[SpeedRow | SizeRow | BatchRow]] = (

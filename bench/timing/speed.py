@@ -17,12 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from caecodec.bench.codecs.protocol import CODECS, of_caecodec
-from caecodec.bench.rd.run import Picture, environment, load_pixels
+from caecodec.bench.environment import environment
+from caecodec.bench.pictures import Picture, load_pixels
 from caecodec.bench.timing import cold
-from caecodec.bench.timing import results as timings
 from caecodec.bench.timing.processes import Asked, ChildError, Ran, Worker, run_command
-from caecodec.bench.timing.results import Aim, SpeedResults, SpeedRow
+from caecodec.bench.timing.results import Aim, SpeedResults, SpeedRow, load_speed, put, resumed, save_timings
 from caecodec.errors import UsageError
 
 Start = Callable[[int], Asked]  # threads -> a worker
@@ -31,16 +30,7 @@ Progress = Callable[[int, int], None]
 Step = Callable[[SpeedRow], SpeedRow]
 
 
-def checked_names(names: Sequence[str]) -> list[str]:
-    """Names of codecs, each once; 'all' stands for all. Raises UsageError for one that there is not."""
-    wanted = list(dict.fromkeys(one for name in names for one in (CODECS if name == "all" else [name])))
-    unknown = [name for name in wanted if name not in CODECS and not of_caecodec(name)]
-    if unknown or not wanted:
-        raise UsageError(f"no codec {', '.join(unknown) or 'named'}; choose from {', '.join(CODECS)} or all")
-    return wanted
-
-
-def run(
+def measure_speed(
     names: Sequence[str],
     pictures: Sequence[Picture],
     path: Path,
@@ -67,7 +57,7 @@ def run(
         megapixels=sum(p.width * p.height for p in pictures) / 1e6,
         single={"picture": single.name, "megapixels": single.width * single.height / 1e6},
     )
-    results = timings.resumed(path, timings.load_speed, fresh)
+    results = resumed(path, load_speed, fresh)
     with tempfile.TemporaryDirectory() as folder:
         _Race(results, path, Path(folder), pictures, rounds, start, execute, progress).measure(names)
     return results
@@ -133,7 +123,7 @@ class _Race:
                 if len(self._row(name).cold_decode_s) <= number:
                     self._step(name, self._cold)
                 self._advance(steps)
-        timings.save(self._results, self._path)
+        save_timings(self._results, self._path)
 
     def _enter(self, name: str, worker: Asked, begun: str) -> bool:
         """Open the codec and find or make its row; whether it works."""
@@ -147,7 +137,7 @@ class _Race:
         known = next((row for row in self._results.codecs if row.codec == name), None)
         if known is None or known.version != opened["version"] or known.error is not None:
             row = SpeedRow(name, opened["version"], begun, threads=opened["threads"], start_peak_mib=start_peak)
-            timings.put(self._results.codecs, row)
+            put(self._results.codecs, row)
         return True
 
     def _complete(self, name: str) -> bool:
@@ -213,10 +203,10 @@ class _Race:
         if row.error is not None:
             return
         try:
-            timings.put(self._results.codecs, work(row))
+            put(self._results.codecs, work(row))
         except ChildError as exc:
-            timings.put(self._results.codecs, replace(row, error=str(exc)))
-        timings.save(self._results, self._path)
+            put(self._results.codecs, replace(row, error=str(exc)))
+        save_timings(self._results, self._path)
 
     def _row(self, name: str) -> SpeedRow:
         return next(row for row in self._results.codecs if row.codec == name)

@@ -2,58 +2,45 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from caecodec.bench.rd.report import NOTHING, Table
-from caecodec.bench.timing.processes import environment
-from caecodec.codecs import opening, photo
-from caecodec.engines.torch.photo import TorchPhotoEngine as Engine
-from caecodec.entropy import range_coder
+from caecodec import stages
+from caecodec.bench.table import NOTHING, Table
+from caecodec.bench.timing.clock import THE_REST, Clock
+from caecodec.bench.timing.processes import child_environment
+from caecodec.codecs.opening import open_codec
+from caecodec.codecs.photo import PhotoCodec
+from caecodec.engines.torch.photo import TorchPhotoEngine
 from caecodec.errors import UsageError
 from caecodec.format import container
-from caecodec.latents import photo as latents
-from caecodec.latents import photo_network, symbol_coders
 from caecodec.pictures.picture import Picture
 from caecodec.search import choice
 
-# stage -> the functions it is made of; what a stage calls that is a stage itself counts there
-STAGES: dict[str, tuple[tuple[Any, str], ...]] = {
-    "g_a": ((Engine, "analyse"),),
-    "g_s": ((Engine, "synthesise"),),
-    "integers: h_s": ((photo_network.EntropyNetwork, "hyper"),),
-    "integers: context": ((photo_network.EntropyNetwork, "features"),),
-    "integers: heads": ((photo_network.EntropyNetwork, "parameters"),),
-    "rounding": ((symbol_coders, "quantise"),),
-    "entropy coder": (
-        (range_coder.Encoder, "encode"),
-        (range_coder.Encoder, "finish"),
-        (range_coder.Decoder, "decode"),
-    ),
-    "latents, the rest": ((latents.LatentCodec, "_walk"), (latents, "checksum"), (latents, "confirm")),
-    "lossless look": ((choice, "promising"),),
-}
+# the names that `caecodec.stages.stage` gives to parts of the codec, in the order of the table
+STAGES = (
+    *("g_a", "g_s", "integers: h_s", "integers: context", "integers: heads"),
+    *("rounding", "entropy coder", "latents, the rest", "lossless look"),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Breakdown:
     """Seconds of every stage, of everything, and what the convolutions reached."""
 
-    seconds: dict[str, float]  # in the order of STAGES, then "the rest"
+    seconds: dict[str, float]  # in the order of STAGES, then 'the rest'
     total: float
     gigamacs: float  # of g_a and h_a, or of g_s
 
@@ -62,59 +49,10 @@ class Breakdown:
         return sum(s for name, s in self.seconds.items() if name.startswith(prefixes)) / self.total
 
 
-class _Clock:
-    """Exclusive time by stage: entering an inner stage stops the outer one."""
-
-    def __init__(self) -> None:
-        self.seconds = dict.fromkeys((*STAGES, "the rest"), 0.0)
-        self._stack = ["the rest"]
-        self._since = time.perf_counter()
-
-    def switch(self) -> None:
-        """Charge what has passed to the innermost stage."""
-        now = time.perf_counter()
-        self.seconds[self._stack[-1]] += now - self._since
-        self._since = now
-
-    def timed(self, stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """`function`, charged to `stage`."""
-
-        @functools.wraps(function)
-        def call(*args: Any, **kwargs: Any) -> Any:
-            self.switch()
-            self._stack.append(stage)
-            try:
-                return function(*args, **kwargs)
-            finally:
-                self.switch()
-                self._stack.pop()
-
-        return call
-
-
-@contextmanager
-def _watched() -> Iterator[_Clock]:
-    clock = _Clock()
-    with ExitStack() as stack:
-        for stage, members in STAGES.items():
-            for owner, name in members:
-                stack.enter_context(mock.patch.object(owner, name, clock.timed(stage, getattr(owner, name))))
-        yield clock
-        clock.switch()
-
-
-def measure(work: Callable[[], Any], rounds: int) -> tuple[dict[str, float], float]:
-    """Seconds by stage and in all of the fastest of `rounds`, after one that is not counted."""
+def fastest(clock: Clock, work: Callable[[], Any], rounds: int) -> dict[str, float]:
+    """Seconds by stage of the fastest of `rounds`, after one that is not counted."""
     work()
-    best: tuple[dict[str, float], float] | None = None
-    for _ in range(rounds):
-        with _watched() as clock:
-            work()
-        total = sum(clock.seconds.values())
-        if best is None or total < best[1]:
-            best = clock.seconds, total
-    assert best is not None
-    return best
+    return min((clock.lap(work) for _ in range(rounds)), key=lambda seconds: sum(seconds.values()))
 
 
 def breakdown(
@@ -124,50 +62,55 @@ def breakdown(
 
     Raises UsageError for a model of another family, and for a picture that is kept losslessly.
     """
-    coder = _photo_codec(model)
+    coder, clock = _photo_codec(model), Clock(STAGES)
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
     try:
         parsed = _coded(coder, picture, quality)
+
+        works = {
+            "encode": ("g_a", lambda: choice.encode(coder, picture, quality)),
+            "decode": ("g_s", lambda: coder.decode(parsed)),
+        }
         found = {}
-        for name, stage, work in (
-            ("encode", "g_a", lambda: coder.encode(picture, quality)),
-            ("decode", "g_s", lambda: coder.decode(parsed)),
-        ):
-            seconds, total = measure(work, rounds)
-            found[name] = Breakdown(seconds, total, _macs(Engine, STAGES[stage][0][1], work) / seconds[stage] / 1e9)
+        for name, (network, work) in works.items():
+            seconds = fastest(clock, work, rounds)
+            found[name] = Breakdown(seconds, sum(seconds.values()), macs(network, work) / seconds[network] / 1e9)
         return found
     finally:
         torch.set_num_threads(before)
 
 
-def _photo_codec(model: str | None) -> photo.PhotoCodec:
-    coder = opening.open_codec(model)
-    if not isinstance(coder, photo.PhotoCodec):
+def _photo_codec(model: str | None) -> PhotoCodec:
+    coder = open_codec(model)
+    if not isinstance(coder, PhotoCodec):
         raise UsageError("only photo models are broken down into stages")
     return coder
 
 
-def _coded(coder: photo.PhotoCodec, picture: Picture, quality: int) -> container.Container:
+def _coded(coder: PhotoCodec, picture: Picture, quality: int) -> container.Container:
     """A file of the network's. Raises UsageError where the picture is better kept losslessly."""
-    data = coder.encode(picture, quality)
+    data = choice.encode(coder, picture, quality)
     if container.is_lossless(data):
         raise UsageError("this picture is kept losslessly: no network codes it")
     return container.parse(data)
 
 
-def _macs(owner: type, method: str, work: Callable[[], Any]) -> float:
-    """Multiply-accumulates of all calls of one method in `work`."""
-    usual, found = getattr(owner, method), 0.0
+def macs(stage: str, work: Callable[[], object]) -> float:
+    """Multiply-accumulates of all that one stage does in `work`."""
+    found = 0.0
 
-    def counted(*args: Any, **kwargs: Any) -> Any:
+    @contextmanager
+    def counting(name: str) -> Iterator[None]:
         nonlocal found
+        if name != stage:
+            yield
+            return
         with FlopCounterMode(display=False) as counter:
-            result = usual(*args, **kwargs)
+            yield
         found += counter.get_total_flops() / 2
-        return result
 
-    with mock.patch.object(owner, method, counted):
+    with stages.watched(counting):
         work()
     return found
 
@@ -204,9 +147,10 @@ def alone_of(picture: Picture, quality: int, model: str | None = None) -> tuple[
     """(g_a, g_s): what `alone` finds for the networks of a photo model, on the threads torch has. Raises UsageError."""
     coder = _photo_codec(model)
     parsed = _coded(coder, picture, quality)
+    assert isinstance(coder.engine, TorchPhotoEngine)
     analysis, synthesis = coder.engine.networks
     return (
-        alone(analysis, lambda: coder.encode(picture, quality)),
+        alone(analysis, lambda: choice.encode(coder, picture, quality)),
         alone(synthesis, lambda: coder.decode(parsed)),
     )
 
@@ -219,14 +163,15 @@ start.load()
 marks["import torch"] = time.time()
 from caecodec.codecs import opening, photo
 from caecodec.format import container
-from caecodec.pictures import picture as pictures
+from caecodec.pictures.picture import to_image
 marks["import the rest"] = time.time()
 parsed = container.parse(open(sys.argv[1], "rb").read())
 coder = opening.open_codec(parsed.model_id)
+coder.load()
 marks["weights and networks"] = time.time()
 picture = coder.decode(parsed)
 marks["first picture"] = time.time()
-pictures.to_image(picture).save(sys.argv[2])
+to_image(picture).save(sys.argv[2])
 marks["write PNG"] = time.time()
 coder.decode(parsed)
 print(json.dumps(marks | {"warm": time.time()}))
@@ -243,7 +188,7 @@ def cold_start(data: bytes, threads: int, rounds: int = 5) -> dict[str, float]:
             start = time.time()
             done = subprocess.run(
                 [sys.executable, "-c", _COLD, str(coded), str(target)],
-                env=environment(threads), capture_output=True, text=True, check=True,
+                env=child_environment(threads), capture_output=True, text=True, check=True,
             )  # fmt: skip
             marks: dict[str, float] = json.loads(done.stdout)
             ends = [start, *marks.values()]
@@ -260,7 +205,7 @@ def stage_table(picture: Picture, quality: int, threads: list[int], rounds: int,
             columns[f"{direction}, {count}"] = found
     rows = [
         (stage, *(_number(found.seconds[stage] * 1000 / megapixels) for found in columns.values()))
-        for stage in (*STAGES, "the rest")
+        for stage in (*STAGES, THE_REST)
     ]
     rows += [
         ("all", *(f"{found.total * 1000 / megapixels:.0f}" for found in columns.values())),

@@ -19,8 +19,13 @@ from typing import Any
 
 import numpy as np
 
-from caecodec.bench.codecs.protocol import BenchCodec, CaecodecCodec, PillowCodec, Pixels, open_codec, with_threads
+from caecodec.bench.codecs.match import nearest
+from caecodec.bench.codecs.ours import CaecodecCodec
+from caecodec.bench.codecs.pillow import PillowCodec
+from caecodec.bench.codecs.protocol import BenchCodec, with_threads
+from caecodec.bench.codecs.registry import open_codec
 from caecodec.bench.metrics import metrics
+from caecodec.bench.pictures import Pixels
 from caecodec.bench.timing import cold
 from caecodec.bench.timing.processes import limit_cores, peak_mib, rusage_mib
 
@@ -132,26 +137,6 @@ def told_threads(codec: BenchCodec) -> int | None:
         return None
     threads: int | None = getattr(codec, "threads", None)
     return threads
-
-
-def nearest(rate: Callable[[int], float], qualities: range, bpp: float) -> int:
-    """Of rising `qualities` the one whose rate is nearest to `bpp`.
-
-    A bisection: it takes rates to rise with quality.
-    """
-    rates: dict[int, float] = {}
-    low, high = 0, len(qualities) - 1  # the last one is taken as enough, whether it is or not
-    while low < high:
-        middle = (low + high) // 2
-        rates[middle] = rate(qualities[middle])
-        if rates[middle] < bpp:
-            low = middle + 1
-        else:
-            high = middle
-    for place in (low - 1, low):
-        if place >= 0 and place not in rates:
-            rates[place] = rate(qualities[place])
-    return qualities[min((place for place in (low, low - 1) if place >= 0), key=lambda place: abs(rates[place] - bpp))]
 
 
 def _mean_bpp(arrays: Sequence[Pixels], files: Sequence[bytes]) -> float:

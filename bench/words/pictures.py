@@ -10,7 +10,6 @@ measuring: keep them out of training.
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import subprocess
 from collections.abc import Sequence
@@ -21,7 +20,7 @@ import click
 import numpy as np
 from PIL import Image, ImageOps
 
-from caecodec.bench.codecs.protocol import Pixels
+from caecodec.bench.pictures import Pixels, digest
 from caecodec.errors import CaecodecError, FileSystemError, InputImageError, UsageError
 from caecodec.files.writing import make_folder, write_atomically
 
@@ -30,7 +29,7 @@ _COLUMNS = ("file", "repository", "blob", "path", "licence", "box", "scale", "sh
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class Original:
     """One picture. `box` is (left, top, right, bottom) in the upright original, `scale` what the cut is reduced by."""
 
     file: str
@@ -43,64 +42,58 @@ class Source:
     sha256: str  # start of the hash of size and pixels, as results files have it
 
 
-def load(path: Path = MANIFEST) -> list[Source]:
+def load_manifest(path: Path = MANIFEST) -> list[Original]:
     """The manifest. Raises FileSystemError, or UsageError where it is none."""
     try:
         with path.open(encoding="utf-8", newline="") as stream:
             lines = csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE)
             if tuple(lines.fieldnames or ()) != _COLUMNS:
                 raise UsageError(f"{path}: columns {lines.fieldnames}; expected {', '.join(_COLUMNS)}")
-            return [_source(line) for line in lines]
+            return [_original(line) for line in lines]
     except OSError as exc:
         raise FileSystemError(f"{path}: {exc.strerror}") from exc
     except (ValueError, TypeError, AttributeError) as exc:
         raise UsageError(f"{path}: not a manifest of pictures ({exc})") from exc
 
 
-def cut(data: bytes, source: Source) -> Pixels:
+def cut(data: bytes, original: Original) -> Pixels:
     """The bytes of an original -> the picture (H, W, 3). Raises InputImageError.
 
     Upright as its EXIF says, transparency on white, its profile not applied.
     """
     try:
-        with Image.open(io.BytesIO(data)) as original:
-            upright = ImageOps.exif_transpose(original).convert("RGBA")
+        with Image.open(io.BytesIO(data)) as image:
+            upright = ImageOps.exif_transpose(image).convert("RGBA")
     except (OSError, ValueError, SyntaxError) as exc:
-        raise InputImageError(f"{source.repository}, {source.path}: {exc}") from exc
+        raise InputImageError(f"{original.repository}, {original.path}: {exc}") from exc
     white = Image.new("RGBA", upright.size, "white")
-    part = Image.alpha_composite(white, upright).convert("RGB").crop(source.box)
-    if source.scale != 1:
-        size = (round(part.width * source.scale), round(part.height * source.scale))
+    part = Image.alpha_composite(white, upright).convert("RGB").crop(original.box)
+    if original.scale != 1:
+        size = (round(part.width * original.scale), round(part.height * original.scale))
         part = part.resize(size, Image.Resampling.LANCZOS)
     return np.array(part)
 
 
-def digest(pixels: Pixels) -> str:
-    """As `rd.find_pictures` has it."""
-    height, width, _ = pixels.shape
-    return hashlib.sha256(f"{width}x{height}".encode() + pixels.tobytes()).hexdigest()[:16]
-
-
-def make(sources: Sequence[Source], clones: Path, folder: Path) -> list[str]:
+def make(originals: Sequence[Original], clones: Path, folder: Path) -> list[str]:
     """Write every picture as PNG; the names of those that are not pixel for pixel what was measured.
 
     Raises UsageError where a clone or an original is missing.
     """
     make_folder(folder)
     differing = []
-    for source in sources:
-        pixels = cut(_original(source, clones), source)
+    for original in originals:
+        pixels = cut(_bytes_of(original, clones), original)
         stream = io.BytesIO()
         Image.fromarray(pixels).save(stream, "PNG")
-        write_atomically(str(folder / source.file), stream.getvalue(), overwrite=True)
-        if digest(pixels) != source.sha256:
-            differing.append(source.file)
+        write_atomically(str(folder / original.file), stream.getvalue(), overwrite=True)
+        if digest(pixels) != original.sha256:
+            differing.append(original.file)
     return differing
 
 
-def _source(line: dict[str, str]) -> Source:
+def _original(line: dict[str, str]) -> Original:
     left, top, right, bottom = (int(number) for number in line["box"].split(","))
-    return Source(
+    return Original(
         file=line["file"],
         repository=line["repository"],
         blob=line["blob"],
@@ -112,19 +105,19 @@ def _source(line: dict[str, str]) -> Source:
     )
 
 
-def _original(source: Source, clones: Path) -> bytes:
-    name = source.repository.replace("/", "+")
+def _bytes_of(original: Original, clones: Path) -> bytes:
+    name = original.repository.replace("/", "+")
     places = [clones / name / "repo", clones / name]  # a fetched snapshot lies in `repo`
     clone = next((place for place in places if place.is_dir()), None)
     if clone is None:
-        raise UsageError(f"{clones / name}: no clone of github.com/{source.repository} there")
-    command = ["git", "-C", str(clone), "cat-file", "blob", source.blob]
+        raise UsageError(f"{clones / name}: no clone of github.com/{original.repository} there")
+    command = ["git", "-C", str(clone), "cat-file", "blob", original.blob]
     try:
         done = subprocess.run(command, capture_output=True, check=False)
     except OSError as exc:
         raise UsageError(f"git does not start: {exc}") from exc
     if done.returncode:
-        raise UsageError(f"{clone}: no blob {source.blob} ({source.path}) there")
+        raise UsageError(f"{clone}: no blob {original.blob} ({original.path}) there")
     return done.stdout
 
 
@@ -134,11 +127,11 @@ def _original(source: Source, clones: Path) -> bytes:
 def main(clones: Path, output: Path) -> None:
     """Cut the pictures of `caecodec bench words` out of CLONES."""
     try:
-        sources = load()
-        differing = make(sources, clones, output)
+        originals = load_manifest()
+        differing = make(originals, clones, output)
     except CaecodecError as exc:
         raise click.ClickException(str(exc)) from exc
-    click.echo(f"{output}: {len(sources)} pictures")
+    click.echo(f"{output}: {len(originals)} pictures")
     if differing:
         click.echo(f"not pixel for pixel what was measured (another decoder?): {', '.join(differing)}", err=True)
 

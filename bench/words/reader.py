@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from caecodec.bench.codecs.protocol import Pixels
+from caecodec.bench.pictures import Pixels
 from caecodec.errors import UsageError
 
 SCALE = 2

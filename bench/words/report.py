@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from caecodec.bench.rd.report import NOTHING, Table
+from caecodec.bench.table import NOTHING, Table
 from caecodec.bench.words import reader
 from caecodec.bench.words.run import WordResults, WordRow
 from caecodec.errors import UsageError

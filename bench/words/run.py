@@ -14,10 +14,11 @@ from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from caecodec.bench.codecs.protocol import BenchCodec, Pixels
+from caecodec.bench.codecs.match import nearest
+from caecodec.bench.codecs.protocol import BenchCodec
+from caecodec.bench.environment import environment
 from caecodec.bench.metrics import metrics
-from caecodec.bench.rd.run import Picture, environment, load_pixels
-from caecodec.bench.timing.worker import nearest
+from caecodec.bench.pictures import Picture, Pixels, load_pixels
 from caecodec.bench.words import reader
 from caecodec.bench.words.reader import Tesseract, Word
 from caecodec.errors import FileSystemError, UsageError
@@ -83,7 +84,7 @@ class WordResults:
         return sorted({row.target_bpp for row in self.rows})
 
 
-def run(
+def measure_words(
     codecs: Sequence[BenchCodec],
     pictures: Sequence[Picture],
     path: Path,
@@ -98,7 +99,7 @@ def run(
     Rows of another version of a codec, of other pixels, and those that failed, are measured again. A picture without
     words has no rows. Raises UsageError where `path` was read by another tesseract, or in another way.
     """
-    known = load(path) if path.exists() else WordResults(tesseract.description)
+    known = load_words(path) if path.exists() else WordResults(tesseract.description)
     if known.reader != tesseract.description:
         raise UsageError(
             f"{path} was read by {known.reader}; here is {tesseract.description}: choose another --output, or delete it"
@@ -119,7 +120,7 @@ def run(
     return known
 
 
-def load(path: Path) -> WordResults:
+def load_words(path: Path) -> WordResults:
     """Read a file of kind words. Raises FileSystemError, or UsageError where it is not one."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
@@ -136,7 +137,7 @@ def load(path: Path) -> WordResults:
         raise UsageError(f"{path}: not a results file of kind {KIND!r} ({type(exc).__name__}: {exc})") from exc
 
 
-def save(results: WordResults, path: Path) -> None:
+def save_words(results: WordResults, path: Path) -> None:
     """Write a file, one row a line; it appears whole or not at all. Raises FileSystemError."""
     head: dict[str, Any] = {"format": FORMAT, "kind": KIND}
     head |= {f.name: getattr(results, f.name) for f in fields(results) if f.name not in ("rows", "words")}
@@ -222,7 +223,7 @@ def _measure(
 def _keep(known: WordResults, rows: Mapping[Key, WordRow], path: Path) -> None:
     order = {codec: place for place, codec in enumerate(dict.fromkeys(row.codec for row in rows.values()))}
     known.rows = sorted(rows.values(), key=lambda row: (order[row.codec], row.target_bpp, row.picture))
-    save(known, path)
+    save_words(known, path)
 
 
 def _values(row: WordRow) -> Mapping[str, Any]:

@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 
 from caecodec.errors import CorruptFileError
 from caecodec.format.container import CHECK_BYTES
+from caecodec.stages import stage
 
 Latents = NDArray[np.int32] | NDArray[np.uint8]
 
 
+@stage("latents, the rest")
 def checksum(latents: Latents) -> bytes:
     """Low 16 bits of the CRC-32 of latents as they lie in (row, column, channel) order; int32 little-endian."""
     crc = zlib.crc32(np.ascontiguousarray(latents, latents.dtype.newbyteorder("<")).data)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from caecodec.entropy.fixed_point import SYMBOL_MAX, Indices
 from caecodec.entropy.tables import Symbols, Tables
 from caecodec.errors import CorruptFileError
+from caecodec.stages import stage
 
 _GAMMA_MAX_BITS = 16  # an escape is at most SYMBOL_MAX
 
@@ -32,6 +33,7 @@ class Encoder:
         self._tables = tables
         self._coder = constriction.stream.queue.RangeEncoder()
 
+    @stage("entropy coder")
     def encode(self, symbols: Symbols, indices: Indices) -> None:
         """Append symbols (K,) within +-SYMBOL_MAX under scale indices (K,): one call per scale index, then escapes."""
         if len(symbols) and np.abs(symbols).max() > SYMBOL_MAX:
@@ -58,6 +60,7 @@ class Encoder:
         bits = [0] * (length - 1) + [excess >> k & 1 for k in range(length - 1, -1, -1)] + [int(negative)]
         self._coder.encode(np.array(bits, np.int32), constriction.stream.model.Uniform(2))
 
+    @stage("entropy coder")
     def finish(self) -> bytes:
         """The stream: 32-bit words, most significant byte first, zero bytes at the end left out."""
         words = self._coder.get_compressed()
@@ -90,6 +93,7 @@ class Decoder:
         words = np.frombuffer(padded + b"\0" * 8, ">u4").astype(np.uint32)
         self._coder = constriction.stream.queue.RangeDecoder(words)
 
+    @stage("entropy coder")
     def decode(self, indices: Indices) -> Symbols:
         """The next symbols (K,), given their scale indices (K,). Raises CorruptFileError."""
         symbols = np.empty(len(indices), np.int32)

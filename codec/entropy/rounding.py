@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from caecodec.entropy.arithmetic import Array
 from caecodec.entropy.fixed_point import ONE, SYMBOL_MAX, Indices
 from caecodec.entropy.tables import Symbols, Tables
+from caecodec.stages import stage
 
 # how much of the saved bits a symbol's added distortion may use up: 1 would be the full rate-distortion trade for one
 # symbol alone, but means and scales of later steps suffer too. BD-rate on the validation pictures was -1.8, -2.2, -2.2,
@@ -32,6 +33,7 @@ class Unrounded:
     strength: Strength = RDO_STRENGTH
 
 
+@stage("rounding")
 def quantise(values: Unrounded, mean: Array, index: Indices, tables: Tables) -> Symbols:
     """Round to nearest, or one step nearer to zero where that saves more rate than it costs distortion. All (K,)."""
     residual = (values.target - mean) * (1 / ONE)

@@ -20,6 +20,7 @@ from caecodec.entropy.tables import Tables
 from caecodec.format.container import CHECK_BYTES
 from caecodec.latents.photo_network import EntropyNetwork, Quality
 from caecodec.latents.symbol_coders import Counter, Meter, Reader, SymbolCoder, Tally, Writer
+from caecodec.stages import stage
 
 Float = NDArray[np.float32]
 
@@ -126,6 +127,7 @@ class LatentCodec:
         confirm(y_hat, data)
         return y_hat
 
+    @stage("latents, the rest")
     def _walk(self, shape: tuple[int, ...], quality: int, code: SymbolCoder, given: _Given | None) -> NDArray[np.int32]:
         """Code z, then y in four steps -> y_hat (h, w, N). given: when encoding, what to code."""
         net = self._network

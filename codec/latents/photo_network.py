@@ -29,6 +29,7 @@ from caecodec.entropy.fixed_point import (
 )
 from caecodec.entropy.order import PHASES, STEPS, group_at
 from caecodec.errors import ModelError
+from caecodec.stages import stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +147,7 @@ class EntropyNetwork:
             z_index=row["z_index"].astype(np.uint8),
         )
 
+    @stage("integers: h_s")
     def hyper(self, z_hat: Array, q: Quality) -> Array:
         """z_hat (h, w, Z), fixed point -> psi (4h, 4w, C)."""
         x = multiply(z_hat, q.z_to_u, SATURATION, self.arithmetic)
@@ -153,6 +155,7 @@ class EntropyNetwork:
         x = self.block2(depth_to_space(self.up2(x)))
         return self.arithmetic.add(x, q.psi, SATURATION)
 
+    @stage("integers: context")
     def features(self, step: int, psi: Array, known: Sequence[Array]) -> Array:
         """psi (h, w, C); known: four arrays (h/2, w/2, N) by phase -> (h, w, C'). h, w even.
 
@@ -173,6 +176,7 @@ class EntropyNetwork:
             x = block(x)
         return x
 
+    @stage("integers: heads")
     def parameters(self, step: int, phase: int, features: Array, q: Quality) -> tuple[Array, Indices]:
         """features (..., C') of one phase -> mean (..., N/4), fixed point, and scale index (..., N/4) in 0..63."""
         group = group_at(step, phase)

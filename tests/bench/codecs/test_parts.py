@@ -10,7 +10,7 @@ from support import photograph
 
 import caecodec
 from caecodec.bench.codecs import parts
-from caecodec.bench.codecs.protocol import open_codec
+from caecodec.bench.codecs.registry import open_codec
 
 # segments of a JPEG file by hand: nothing that a decoder would take, but whole
 SOI, EOI = b"\xff\xd8", b"\xff\xd9"

@@ -1,4 +1,4 @@
-"""The list of experiments with the photo model: every one can be run, and its row says what was measured."""
+"""What a model costs, and the table of what was measured."""
 
 from __future__ import annotations
 
@@ -10,63 +10,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from caecodec.bench.experiments import run
-from caecodec.bench.experiments.run import EXPERIMENTS, kilomacs_per_pixel
+from caecodec.bench.experiments.__main__ import main
+from caecodec.bench.experiments.list import find, recipe_text
+from caecodec.bench.experiments.run import kilomacs_per_pixel, markdown
 from caecodec.models.networks.photo import PhotoModel
 from caecodec.models.training import recipe
 
-
-def test_names_and_predictions_are_given_once_each() -> None:
-    assert len({e.name for e in EXPERIMENTS}) == len(EXPERIMENTS)
-    assert all(e.predicted and e.change for e in EXPERIMENTS)
-
-
-@pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda e: e.name)
-def test_every_experiment_has_a_recipe_of_its_own(experiment: run.Experiment, tmp_path: Path) -> None:
-    path = tmp_path / "a.toml"
-    path.write_text(run.recipe_text(experiment))
-    loaded = recipe.load(path)
-    for key, value in experiment.settings.items():
-        section, name = key.split(".")
-        assert getattr(getattr(loaded, section), name) == value
-    base = run.recipe_text(run.find("warm" if experiment.warm else "base"))
-    assert experiment.patch is not None or experiment.name in ("base", "warm") or path.read_text() != base
-
-
-PATCHED = [e.name for e in EXPERIMENTS if e.patch is not None]
-PROGRAM = """
-import sys, torch
-from caecodec.bench.experiments import run as experiments
-from caecodec.models.networks.photo import PhotoConfig, PhotoModel
-from caecodec.models.training import photo as photo_task
-
-def outcome():
-    torch.manual_seed(1)
-    model = PhotoModel(PhotoConfig(n=16, z=8, ga_width=8, ga_depth=1, gs_width=8, gs_depth=1, hyper_width=8,
-                                   context_width=8))
-    model.start_as_klt(torch.linalg.qr(torch.randn(768, 16))[0], torch.ones(16))
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.1 * torch.randn_like(parameter))
-    torch.manual_seed(2)
-    level = photo_task.levels(2, torch.device("cpu"))
-    out = model(torch.rand(2, 3, 64, 64), level)
-    (out["x_hat"].square().mean() + out["bits_y"].mean()).backward()
-    return [float(level.sum()), *(float(out[k].sum()) for k in sorted(out))]
-
-before = outcome()
-assert before == outcome() and torch.isfinite(torch.tensor(before)).all()
-experiments.find(sys.argv[1]).patch()
-after = outcome()
-assert torch.isfinite(torch.tensor(after)).all()
-print(before == after)
-"""
-
-
-@pytest.mark.parametrize("name", [name for name in PATCHED if name != "warm-ga-gently"])  # which is about a start
-def test_a_change_of_code_changes_what_the_model_does(name: str) -> None:
-    done = subprocess.run([sys.executable, "-c", PROGRAM, name], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
+ROOT = Path(__file__).parents[3]
+RESULTS = ROOT / "bench" / "results" / "experiments.json"
 
 
 def test_the_table_compares_with_the_right_run(tmp_path: Path) -> None:
@@ -84,7 +35,7 @@ def test_the_table_compares_with_the_right_run(tmp_path: Path) -> None:
         ]
         (tmp_path / name / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         (tmp_path / name / "cost.json").write_text(json.dumps({"kmacs": [10.0, 11.0], "ms": [20.0, 21.5]}))
-        (tmp_path / name / "experiment.toml").write_text(run.recipe_text(run.find(name)))
+        (tmp_path / name / "experiment.toml").write_text(recipe_text(find(name)))
 
     finished("base", 1.0, 0.0)
     finished("n-192", 1.1, 0.1)
@@ -92,9 +43,9 @@ def test_the_table_compares_with_the_right_run(tmp_path: Path) -> None:
     finished("warm-lr", 0.45, -0.6)
     (tmp_path / "adam").mkdir()  # begun, not finished
     results = tmp_path / "results.json"
-    collected = CliRunner().invoke(run.main, ["collect", str(results), "-o", str(tmp_path)])
+    collected = CliRunner().invoke(main, ["collect", str(results), "-o", str(tmp_path)])
     assert collected.exit_code == 0, collected.output
-    result = CliRunner().invoke(run.main, ["table", str(results)])
+    result = CliRunner().invoke(main, ["table", str(results)])
     assert result.exit_code == 0
     rows = {line.split(" | ")[0].strip("| "): line for line in result.output.splitlines()[2:]}
     assert list(rows) == ["base", "n-192", "warm", "warm-lr"]
@@ -103,13 +54,17 @@ def test_the_table_compares_with_the_right_run(tmp_path: Path) -> None:
 
 
 def test_the_page_shows_what_was_measured() -> None:
-    root = Path(__file__).parents[3]
-    results = root / "bench" / "results" / "experiments.json"
-    assert run.markdown(results) in (root / "docs" / "EXPERIMENTS.md").read_text(encoding="utf-8")
+    assert markdown(RESULTS) in (ROOT / "docs" / "EXPERIMENTS.md").read_text(encoding="utf-8")
+
+
+def test_the_module_is_a_program() -> None:
+    command = [sys.executable, "-m", "caecodec.bench.experiments", "table", str(RESULTS)]
+    done = subprocess.run(command, capture_output=True, check=True)
+    assert done.stdout.decode() == markdown(RESULTS) + "\n"
 
 
 def test_an_unknown_experiment_is_refused() -> None:
-    result = CliRunner().invoke(run.main, ["run", "none", "--data", "x", "--validation", "y"])
+    result = CliRunner().invoke(main, ["run", "none"])
     assert result.exit_code == 2
     assert "no experiment 'none'" in result.output
 

@@ -8,17 +8,18 @@ import pytest
 
 from caecodec.bench.metrics import bdrate, published
 from caecodec.bench.metrics.metrics import MS_SSIM, PSNR, Metric
-from caecodec.bench.rd import bd_tables, results
+from caecodec.bench.rd import bd_tables
+from caecodec.bench.rd.results import Results, load_rd
 
 FILE = Path(__file__).parents[3] / "bench" / "results" / "rd-kodak.json"
 
 
 @pytest.fixture(scope="module")
-def kodak() -> results.Results:
-    return results.load(FILE)
+def kodak() -> Results:
+    return load_rd(FILE)
 
 
-def measured(kodak: results.Results, codec: str, metric: Metric = PSNR) -> bdrate.Curve:
+def measured(kodak: Results, codec: str, metric: Metric = PSNR) -> bdrate.Curve:
     """The codec's mean curve over all of Kodak; the test is skipped while it is not measured."""
     complete = kodak.complete(codec)
     if complete != published.KODAK:
@@ -26,36 +27,36 @@ def measured(kodak: results.Results, codec: str, metric: Metric = PSNR) -> bdrat
     return kodak.mean_curve(codec, complete, metric)
 
 
-def test_jpeg_is_the_jpeg_that_compressai_published(kodak: results.Results) -> None:
-    delta = bdrate.bd_rate(published.load()["jpeg"].curve(), measured(kodak, "jpeg"))
+def test_jpeg_is_the_jpeg_that_compressai_published(kodak: Results) -> None:
+    delta = bdrate.bd_rate(published.load_curves()["jpeg"].curve(), measured(kodak, "jpeg"))
     assert delta == pytest.approx(0, abs=2)
 
 
-def test_webp_is_the_webp_that_compressai_published(kodak: results.Results) -> None:
-    delta = bdrate.bd_rate(published.load()["webp"].curve(), measured(kodak, "webp"))
+def test_webp_is_the_webp_that_compressai_published(kodak: Results) -> None:
+    delta = bdrate.bd_rate(published.load_curves()["webp"].curve(), measured(kodak, "webp"))
     assert delta == pytest.approx(0, abs=2)
 
 
-def test_ms_ssim_of_webp_is_the_ms_ssim_that_compressai_published(kodak: results.Results) -> None:
+def test_ms_ssim_of_webp_is_the_ms_ssim_that_compressai_published(kodak: Results) -> None:
     # so a BD-rate by MS-SSIM against their curves is of one measure
-    delta = bdrate.bd_rate(published.load()["webp"].curve(MS_SSIM), measured(kodak, "webp", MS_SSIM))
+    delta = bdrate.bd_rate(published.load_curves()["webp"].curve(MS_SSIM), measured(kodak, "webp", MS_SSIM))
     assert delta == pytest.approx(0, abs=1)
 
 
-def test_vvc_medium_needs_a_tenth_more_than_the_reference_encoder(kodak: results.Results) -> None:
-    delta = bdrate.bd_rate(published.load()["vtm"].curve(), measured(kodak, "vvc"))
+def test_vvc_medium_needs_a_tenth_more_than_the_reference_encoder(kodak: Results) -> None:
+    delta = bdrate.bd_rate(published.load_curves()["vtm"].curve(), measured(kodak, "vvc"))
     assert delta is not None
     assert 5 < delta < 15
 
 
-def test_avif_needs_half_of_jpeg(kodak: results.Results) -> None:
+def test_avif_needs_half_of_jpeg(kodak: Results) -> None:
     measured(kodak, "jpeg"), measured(kodak, "avif")
     delta = bd_tables.compare(kodak, "avif", "jpeg").bd_rate
     assert delta is not None
     assert -54 < delta < -46
 
 
-def test_no_codec_failed_and_every_row_of_a_part_sums_to_its_file(kodak: results.Results) -> None:
+def test_no_codec_failed_and_every_row_of_a_part_sums_to_its_file(kodak: Results) -> None:
     assert kodak.rows
     assert kodak.failures == []
     for row in kodak.rows:

@@ -24,7 +24,7 @@ def kodak(pictures: frozenset[str] = published.KODAK) -> Results:
 
 
 def test_what_ships_has_a_source_for_every_curve_and_rising_points() -> None:
-    curves = published.load()
+    curves = published.load_curves()
     assert {"jpeg", "webp", "vtm", "hm", "bpg_444_x265_ycbcr"} <= curves.keys()
     for name, one in curves.items():
         assert one.name == name
@@ -50,7 +50,7 @@ def test_measurements_and_curves_without_psnr_are_left_out(tmp_path: Path) -> No
             }
         )
     )
-    (only,) = published.load(path).values()
+    (only,) = published.load_curves(path).values()
     assert only == published.Published("a", "a paper", (0.1, 0.2, 0.4), (30.0, 33.0, 36.0), (0.9, 0.95, 0.98))
     assert only.curve().rates == (0.1, 0.2, 0.4)
 
@@ -63,9 +63,9 @@ def test_another_file_is_refused(text: str, tmp_path: Path) -> None:
     path = tmp_path / "curves.json"
     path.write_text(text)
     with pytest.raises(UsageError, match="not a file of published curves"):
-        published.load(path)
+        published.load_curves(path)
     with pytest.raises(FileSystemError, match=r"none\.json"):
-        published.load(tmp_path / "none.json")
+        published.load_curves(tmp_path / "none.json")
 
 
 def test_curves_go_beside_kodak_only() -> None:
@@ -97,6 +97,6 @@ def test_published_rows_are_marked_with_their_source_and_come_after_the_measured
 def test_an_anchor_that_failed_on_a_picture_is_not_compared_with_published_means() -> None:
     results = kodak()
     results.rows[0] = Row("jpeg", "1", 1, "kodim01", 80, 100, error="RuntimeError: broken")
-    table = bd_tables.comparison_table(results, "jpeg", [published.load()["vtm"]])
+    table = bd_tables.comparison_table(results, "jpeg", [published.load_curves()["vtm"]])
     assert table.rows[-1] == ("vtm (published)", *("-",) * 6)
     assert "jpeg failed on kodim01 at quality 1: RuntimeError: broken" in table.notes

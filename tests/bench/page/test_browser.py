@@ -14,9 +14,11 @@ from PIL import Image
 from support import photograph
 
 from caecodec.bench.metrics import published
-from caecodec.bench.page import build as page
-from caecodec.bench.page import view
-from caecodec.bench.rd import bd_tables, results
+from caecodec.bench.page.build import build_page
+from caecodec.bench.page.data import collect
+from caecodec.bench.page.view import make_views
+from caecodec.bench.rd import bd_tables
+from caecodec.bench.rd.results import save_rd
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -30,9 +32,11 @@ CURVES = "#rd-chart .curve"
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report")
     Image.fromarray(photograph(64, 96)).save(folder / "photo.png")
-    views = view.make([folder / "photo.png"], None, ["caecodec", "webp"], 0.8)
-    results.save(rd_results(*sorted(published.KODAK)), folder / "kodak.json")
-    (folder / "report.html").write_text(page.build([*written(folder), folder / "kodak.json"], views), encoding="utf-8")
+    views = make_views([folder / "photo.png"], None, ["caecodec", "webp"], 0.8)
+    save_rd(rd_results(*sorted(published.KODAK)), folder / "kodak.json")
+    (folder / "report.html").write_text(
+        build_page(collect([*written(folder), folder / "kodak.json"]), views), encoding="utf-8"
+    )
     return folder / "report.html"
 
 

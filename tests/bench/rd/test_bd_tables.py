@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from rd_rows import PSNRS, made, of_metrics, row, without
 
-from caecodec.bench.metrics import claims, published
+from caecodec.bench.metrics import published
 from caecodec.bench.metrics.metrics import MS_SSIM, PSNR, SSIM, SSIMULACRA2
 from caecodec.bench.metrics.published import Published
 from caecodec.bench.rd import bd_tables
@@ -164,12 +164,3 @@ def test_a_direct_bd_rate_is_that_of_the_comparison() -> None:
     for metric, rate in zip(COMPARED, cells[1::2], strict=False):
         assert rate == f"{bd_tables.compare(measured, 'caecodec', 'jpeg', metric).bd_rate:+.1f} %"
     assert set(PSNRS) == {r.quality for r in measured.rows}
-
-
-def test_every_claim_has_its_cost_and_its_source() -> None:
-    table = claims.table()
-    assert table.columns == ("codec", "claim", "cost", "source")
-    assert [cells[0] for cells in table.rows] == ["PULSE", "Cool-chic 5"]
-    assert all(all(cells) for cells in table.rows)
-    assert "not measured here" in claims.TITLE
-    assert not any(cells[0] in published.load() for cells in table.rows)

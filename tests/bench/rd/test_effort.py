@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
 from support import photograph
 
 from caecodec.bench.command.bench import bench
-from caecodec.bench.rd import effort, results
-from caecodec.bench.rd.results import Results, Row
+from caecodec.bench.rd import effort
+from caecodec.bench.rd.results import Results, Row, load_rd
 from caecodec.errors import UsageError
 
 
@@ -53,21 +52,10 @@ def test_a_timed_run_on_crops(tmp_path: Path) -> None:
     command = ["rd", str(tmp_path / "a.png"), "--codecs", "caecodec@1,caecodec@2", "--qualities", "30,80"]
     done = CliRunner().invoke(bench, [*command, "--crop", "64", "--time", "--metrics", "psnr", "-o", str(output)])
     assert done.exit_code == 0, done.output
-    rows = results.load(output).rows
+    rows = load_rd(output).rows
     assert len(rows) == 4
     assert {(r.width, r.height) for r in rows} == {(64, 64)}
     assert all(r.encode_s is not None and r.encode_s > 0 for r in rows)
     shown = CliRunner().invoke(bench, ["table", str(output), "--efforts"])
     assert shown.exit_code == 0, shown.output
     assert "2 (default)" in shown.output
-
-
-def test_the_crop_is_the_middle(tmp_path: Path) -> None:
-    from caecodec.bench.rd.run import load_pixels
-    from caecodec.errors import InputImageError
-
-    picture = photograph(60, 100)
-    Image.fromarray(picture).save(tmp_path / "a.png")
-    assert np.array_equal(load_pixels(tmp_path / "a.png", 40), picture[10:50, 30:70])
-    with pytest.raises(InputImageError, match="smaller"):
-        load_pixels(tmp_path / "a.png", 61)

@@ -7,15 +7,15 @@ from rd_rows import GRIDS, PSNRS, made, of_metrics, row, without
 
 from caecodec.bench.metrics import bdrate
 from caecodec.bench.metrics.metrics import MS_SSIM, SSIMULACRA2
-from caecodec.bench.rd import report, results
-from caecodec.bench.rd.results import Results
+from caecodec.bench.rd import report
+from caecodec.bench.rd.results import Results, load_rd, save_rd
 from caecodec.errors import UsageError
 
 
 def test_table_numbers_equal_the_json(tmp_path: Path) -> None:
     path = tmp_path / "r.json"
-    results.save(made(jpeg=1.0, webp=0.8, avif=0.5, caecodec=0.4), path)
-    loaded = results.load(path)
+    save_rd(made(jpeg=1.0, webp=0.8, avif=0.5, caecodec=0.4), path)
+    loaded = load_rd(path)
     table = report.rate_table(loaded, ["jpeg", "webp", "avif"])
     measured = {r.quality: [] for r in loaded.rows}  # type: dict[int, list[Row]]
     for r in loaded.rows:
@@ -74,11 +74,6 @@ def test_table_by_a_metric_that_was_not_measured_is_refused_and_of_another_codec
 def test_table_without_a_shared_picture_is_refused() -> None:
     with pytest.raises(UsageError, match="no picture is measured in full by all of caecodec, jpeg"):
         report.rate_table(made(jpeg=1.0), ["jpeg"])
-
-
-def test_markdown_is_a_table() -> None:
-    text = report.Table(("a", "b"), (("x", "1"),)).markdown()
-    assert text == "| a | b |\n| --- | ---: |\n| x | 1 |"
 
 
 def test_beats_counts_wins_losses_and_what_is_not_reached() -> None:

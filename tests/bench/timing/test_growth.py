@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,14 +10,13 @@ import pytest
 from PIL import Image
 from support import photograph, run
 
-from caecodec.bench.rd import run as rd
-from caecodec.bench.timing import figure as growth_figure
+from caecodec.bench.pictures import Picture, find_pictures
+from caecodec.bench.table import markdown_of
 from caecodec.bench.timing import growth, report
-from caecodec.bench.timing import results as timings
-from caecodec.bench.timing.mosaic import mosaic, sides
+from caecodec.bench.timing.growth import measure_growth
 from caecodec.bench.timing.processes import ChildError, Ran
-from caecodec.bench.timing.results import Aim, BatchRow, GrowthResults, SizeRow
-from caecodec.errors import FileSystemError, UsageError
+from caecodec.bench.timing.results import Aim, GrowthResults, SizeRow, load_growth
+from caecodec.errors import UsageError
 
 
 @dataclass
@@ -68,9 +66,9 @@ class Pretender:
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> list[rd.Picture]:
+def pictures(tmp_path: Path) -> list[Picture]:
     Image.fromarray(photograph(40, 60)).save(tmp_path / "a.png")
-    return rd.find_pictures([tmp_path / "a.png"])
+    return find_pictures([tmp_path / "a.png"])
 
 
 @pytest.fixture(autouse=True)
@@ -80,14 +78,14 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def measured(
-    stage: Stage, names: Sequence[str], pictures: Sequence[rd.Picture], path: Path, **options: Any
+    stage: Stage, names: Sequence[str], pictures: Sequence[Picture], path: Path, **options: Any
 ) -> GrowthResults:
     settings: dict[str, Any] = {"aim": Aim(quality=50), "sizes": [0.0006, 0.0024], "batches": [1, 3], "threads": 1}
     settings |= {"rounds": 2, "start": stage.start, "execute": stage.execute} | options
-    return growth.run(names, pictures, path, **settings)
+    return measure_growth(names, pictures, path, **settings)
 
 
-def test_a_round_is_every_codec_at_every_size(pictures: list[rd.Picture], tmp_path: Path) -> None:
+def test_a_round_is_every_codec_at_every_size(pictures: list[Picture], tmp_path: Path) -> None:
     stage = Stage()
     made = measured(stage, ["caecodec:tiny", "B"], pictures, tmp_path / "g.json")
     one_round = ["caecodec:tiny encode 30", "B encode 30", "caecodec:tiny encode 60", "B encode 60"]
@@ -104,7 +102,7 @@ def test_a_round_is_every_codec_at_every_size(pictures: list[rd.Picture], tmp_pa
     ]
 
 
-def test_what_is_done_is_not_done_again(pictures: list[rd.Picture], tmp_path: Path) -> None:
+def test_what_is_done_is_not_done_again(pictures: list[Picture], tmp_path: Path) -> None:
     def stop(done: int, of: int) -> None:
         assert of == 12
         if done == 3:
@@ -113,7 +111,7 @@ def test_what_is_done_is_not_done_again(pictures: list[rd.Picture], tmp_path: Pa
     path, aim = tmp_path / "g.json", Aim(bpp=0.75)
     with pytest.raises(KeyboardInterrupt):
         measured(Stage(), ["caecodec", "B"], pictures, path, aim=aim, progress=stop)
-    assert [len(row.encode_s) for row in timings.load_growth(path).sizes] == [1, 1, 1]
+    assert [len(row.encode_s) for row in load_growth(path).sizes] == [1, 1, 1]
     stage = Stage()
     made = measured(stage, ["caecodec", "B"], pictures, path, aim=aim)
     assert not [line for line in stage.log if "match" in line]  # the file has the qualities
@@ -122,7 +120,7 @@ def test_what_is_done_is_not_done_again(pictures: list[rd.Picture], tmp_path: Pa
     again = Stage()
     assert measured(again, ["caecodec", "B"], pictures, path, aim=aim).sizes == made.sizes
     assert again.log == []
-    assert timings.load_growth(path).batches == made.batches
+    assert load_growth(path).batches == made.batches
     measured(again, ["B"], pictures, path, aim=aim, sizes=[0.0024, 0.0054])
     assert again.log == ["B encode 90"] * 2
     with pytest.raises(UsageError, match="other aim"):
@@ -130,100 +128,28 @@ def test_what_is_done_is_not_done_again(pictures: list[rd.Picture], tmp_path: Pa
 
 
 @pytest.mark.parametrize("fails", ["A encode 60", "A match 30"])
-def test_a_failure_is_a_row_and_is_tried_again(fails: str, pictures: list[rd.Picture], tmp_path: Path) -> None:
+def test_a_failure_is_a_row_and_is_tried_again(fails: str, pictures: list[Picture], tmp_path: Path) -> None:
     path, aim = tmp_path / "g.json", Aim(bpp=0.75)
     made = measured(Stage(fails=fails), ["A", "B"], pictures, path, aim=aim)
     broken = [row.width for row in made.failures if isinstance(row, SizeRow)]
     assert broken == ([60] if "encode" in fails else [30, 60])
     assert {row.error for row in made.failures} == {"RuntimeError: no ink"}
     assert len([row for row in made.sizes if len(row.decode_s) == 2]) == 4 - len(broken)
-    assert timings.load_growth(path).sizes == made.sizes
-    assert "failed: RuntimeError: no ink" in report.markdown(report.growth_tables(made))
+    assert load_growth(path).sizes == made.sizes
+    assert "failed: RuntimeError: no ink" in markdown_of(report.growth_tables(made))
     mended = measured(Stage(), ["A", "B"], pictures, path, aim=aim)
     assert mended.failures == []
     assert len(mended.sizes) == 4
 
 
-def grown(exponent: float = 1.5) -> GrowthResults:
-    """One codec whose time is known, with spread below 2 megapixels."""
-    sizes = [
-        SizeRow("A", "1", 50, round(1000 * mp), 1000, mp, (s := mp**exponent, s), (2 * mp, 2 * mp), 100 * mp, 50.0)
-        for mp in (0.1, 2.0, 12.0, 24.0)
-    ]
-    sizes[0] = SizeRow("A", "1", 50, 100, 1000, 0.1, (5.0, 9.0, 7.0), (5.0, 5.0), 10.0, 50.0)
-    batches = [BatchRow("A", "1", 50, n, 0.4 * n, (1 + n / 10,), (1 + n / 20,), 300.0, 200.0) for n in (1, 10, 100)]
-    return GrowthResults(Aim(bpp=0.75), 2, 3, sizes=sizes, batches=batches)
-
-
-def test_the_exponent_is_of_the_larger_pictures() -> None:
-    rows = grown(1.5).sizes
-    assert report.slope(rows, "A", "encode") == pytest.approx(1.5)
-    assert report.slope(rows, "A", "decode") == pytest.approx(1.0)
-    assert report.slope(rows[:2], "A", "encode") is None
-    assert report.slope(rows, "B", "encode") is None
-
-
-def test_the_tables_have_the_numbers_of_the_file() -> None:
-    (_, sizes), (_, slopes), (_, batches) = report.growth_tables(grown())
-    assert sizes.rows[0] == ("A", "0.1", "7.00 (5.00 to 9.00) s", "5.00 (5.00 to 5.00) s", "10 MiB", "50 MiB")
-    assert sizes.rows[3][:2] == ("A", "24")
-    assert slopes.rows == (("A", "1.50", "1.00"),)
-    assert batches.rows[2] == ("A", "100", "40", "9.09", "16.7", "300 MiB", "200 MiB")
-
-
-def test_a_figure_is_drawn_from_the_file(tmp_path: Path) -> None:
-    timings.save(grown(), tmp_path / "g.json")
-    figure = tmp_path / "docs" / "growth.png"
-    done = run("bench", "growth", "--show", tmp_path / "g.json", "--figure", figure, "--markdown")
-    assert (done.code, done.err) == (0, "")
-    assert "| A | 1.50 | 1.00 |" in done.out.decode()
-    with Image.open(figure) as image:
-        shown = np.asarray(image.convert("RGB")).astype(int)
-    width = shown.shape[1]
-    assert width > 2.5 * shown.shape[0]  # three panels
-    coloured = np.abs(shown - shown.mean(axis=2, keepdims=True)).max(axis=2) > 60
-    for panel in np.array_split(coloured, 3, axis=1):
-        assert panel.sum() > 200  # each has its curves
-    with pytest.raises(FileSystemError, match="cannot write"):
-        growth_figure.draw(grown(), tmp_path / "growth.nothing")
-    with pytest.raises(UsageError, match="nothing was measured"):
-        growth_figure.draw(GrowthResults(Aim(bpp=1.0), 1, 1), figure)
-
-
-def test_pictures_are_of_the_size_asked_for() -> None:
-    for megapixels in (0.1, 0.4, 2, 12, 24):
-        width, height = sides(megapixels)
-        assert width * height / 1e6 == pytest.approx(megapixels, rel=0.003)
-        assert width / height == pytest.approx(1.5, rel=0.01)
-
-
-def test_a_mosaic_is_of_the_given_pixels_and_continues_without_an_edge() -> None:
-    photo = photograph(40, 60)
-    assert np.array_equal(mosaic([photo], 60, 40), photo)
-    assert np.array_equal(mosaic([photo], 30, 20), photo[10:30, 15:45])
-    large = mosaic([photo], 150, 100)
-    assert large.shape == (100, 150, 3)
-    assert np.array_equal(large[:40, 60:120], photo[:, ::-1])
-    assert np.array_equal(large[40:80, :60], photo[::-1])
-    assert np.array_equal(large[79], large[80])
-    upright = mosaic([photo, np.rot90(photograph(60, 40, seed=3))], 120, 40)
-    assert np.array_equal(upright[:, :60], photo)
-
-
-def test_every_picture_of_a_batch_is_another() -> None:
-    photos = [photograph(40, 60), photograph(50, 60, seed=1)]
-    made = {mosaic(photos, 60, 40, number).tobytes() for number in range(20)}
-    assert len(made) == 20
-
-
-def test_growth_of_real_codecs_by_the_command(pictures: list[rd.Picture], tmp_path: Path) -> None:
+def test_growth_of_real_codecs_by_the_command(pictures: list[Picture], tmp_path: Path) -> None:
     file = tmp_path / "growth.json"
     done = run(
         *("bench", "growth", pictures[0].path, "--codecs", "caecodec,jpeg", "-q", "40", "--rounds", "1"),
         *("--sizes", "0.001", "--batches", "2", "--threads", "1", "-o", file),
     )
     assert (done.code, done.err) == (0, "")
-    results = timings.load_growth(file)
+    results = load_growth(file)
     assert {(row.codec, row.width) for row in results.sizes} == {("caecodec", 39), ("jpeg", 39)}
     assert all(row.error is None and len(row.decode_s) == 1 for row in results.sizes)
     (batch,) = results.batches
@@ -233,16 +159,7 @@ def test_growth_of_real_codecs_by_the_command(pictures: list[rd.Picture], tmp_pa
 
 
 @pytest.mark.parametrize("option", [("--sizes", "0"), ("--sizes", "a"), ("--batches", "1.5"), ("--sizes", "nan")])
-def test_sizes_that_are_no_numbers_are_refused(option: tuple[str, str], pictures: list[rd.Picture]) -> None:
+def test_sizes_that_are_no_numbers_are_refused(option: tuple[str, str], pictures: list[Picture]) -> None:
     done = run("bench", "growth", pictures[0].path, *option)
     assert done.code == 2
     assert option[0] in done.err
-
-
-def test_a_file_with_endless_numbers_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "g.json"
-    timings.save(grown(), path)
-    path.write_text(path.read_text().replace('"encode_s":[5.0', '"encode_s":[Infinity'))
-    with pytest.raises(UsageError, match="no number"):
-        timings.load_growth(path)
-    assert math.isfinite(sum(grown().sizes[0].encode_s))

@@ -10,11 +10,12 @@ import pytest
 from PIL import Image
 from support import photograph, run
 
-from caecodec.bench.rd import run as rd
-from caecodec.bench.timing import report, speed
-from caecodec.bench.timing import results as timings
+from caecodec.bench.pictures import Picture, find_pictures
+from caecodec.bench.table import markdown_of
+from caecodec.bench.timing import report
 from caecodec.bench.timing.processes import ChildError, Ran
-from caecodec.bench.timing.results import Aim, SpeedRow
+from caecodec.bench.timing.results import Aim, SpeedResults, load_growth, load_speed
+from caecodec.bench.timing.speed import measure_speed
 from caecodec.errors import FileSystemError, UsageError
 
 FAST = Aim(quality=50)
@@ -74,21 +75,21 @@ class Pretender:
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> list[rd.Picture]:
+def pictures(tmp_path: Path) -> list[Picture]:
     (tmp_path / "pictures").mkdir()
     for name, width in (("a", 50), ("b", 100)):
         Image.fromarray(photograph(10, width)).save(tmp_path / "pictures" / f"{name}.png")
-    return rd.find_pictures([tmp_path / "pictures"])
+    return find_pictures([tmp_path / "pictures"])
 
 
 def measured(
-    stage: Stage, names: Sequence[str], pictures: Sequence[rd.Picture], path: Path, **options: Any
-) -> timings.SpeedResults:
+    stage: Stage, names: Sequence[str], pictures: Sequence[Picture], path: Path, **options: Any
+) -> SpeedResults:
     settings = {"aim": FAST, "threads": 2, "rounds": 2, "start": stage.start, "execute": stage.execute} | options
-    return speed.run(names, pictures, path, **settings)
+    return measure_speed(names, pictures, path, **settings)
 
 
-def test_codecs_take_turns(pictures: list[rd.Picture], tmp_path: Path) -> None:
+def test_codecs_take_turns(pictures: list[Picture], tmp_path: Path) -> None:
     stage = Stage()
     made = measured(stage, ["A", "B"], pictures, tmp_path / "s.json", rounds=3)
     one_round = ["A encode", "A decode", "B encode", "B decode"]
@@ -107,7 +108,7 @@ def test_codecs_take_turns(pictures: list[rd.Picture], tmp_path: Path) -> None:
     assert (made.megapixels, made.single) == (0.0015, {"picture": "b", "megapixels": 0.001})
 
 
-def test_the_quality_is_matched_or_given(pictures: list[rd.Picture], tmp_path: Path) -> None:
+def test_the_quality_is_matched_or_given(pictures: list[Picture], tmp_path: Path) -> None:
     stage = Stage()
     given = measured(stage, ["A"], pictures, tmp_path / "q.json")
     assert (given.codecs[0].quality, stage.asked("match")) == (50, [])
@@ -115,7 +116,7 @@ def test_the_quality_is_matched_or_given(pictures: list[rd.Picture], tmp_path: P
     assert (matched.codecs[0].quality, stage.asked("match")) == (42, ["A match"])
 
 
-def test_a_codec_that_fails_is_a_row_and_the_others_go_on(pictures: list[rd.Picture], tmp_path: Path) -> None:
+def test_a_codec_that_fails_is_a_row_and_the_others_go_on(pictures: list[Picture], tmp_path: Path) -> None:
     stage = Stage(fails={"A": ("encode", 3), "C": ("open", 1)})  # A: in its second round
     made = measured(stage, ["A", "B", "C"], pictures, tmp_path / "s.json")
     broken, whole = made.codecs
@@ -125,24 +126,21 @@ def test_a_codec_that_fails_is_a_row_and_the_others_go_on(pictures: list[rd.Pict
     assert len(whole.cold_decode_s) == 2
     assert made.unavailable == {"C": "RuntimeError: C is broken"}
     assert [row.codec for row in made.failures] == ["A"]
-    text = report.markdown(report.speed_tables(timings.load_speed(tmp_path / "s.json")))
+    text = markdown_of(report.speed_tables(load_speed(tmp_path / "s.json")))
     assert "failed: RuntimeError: A is broken" in text
     mended = measured(Stage(), ["A"], pictures, tmp_path / "s.json")
     assert mended.failures == []
     assert len(mended.codecs[0].encode_mp_s) == 2
 
 
-def test_without_any_codec_there_is_nothing_to_measure(pictures: list[rd.Picture], tmp_path: Path) -> None:
+def test_without_any_codec_there_is_nothing_to_measure(pictures: list[Picture], tmp_path: Path) -> None:
     stage = Stage(fails={"A": ("open", 1)})
     with pytest.raises(UsageError, match="none of the codecs works here: RuntimeError: A is broken"):
         measured(stage, ["A"], pictures, tmp_path / "s.json")
     assert stage.open_workers == 0
-    with pytest.raises(UsageError, match="no codec jepg"):
-        speed.checked_names(["jpeg", "jepg"])
-    assert speed.checked_names(["jpeg", "caecodec:tiny", "jpeg"]) == ["jpeg", "caecodec:tiny"]
 
 
-def test_an_interrupted_run_keeps_its_rounds_and_goes_on(pictures: list[rd.Picture], tmp_path: Path) -> None:
+def test_an_interrupted_run_keeps_its_rounds_and_goes_on(pictures: list[Picture], tmp_path: Path) -> None:
     def stop(done: int, of: int) -> None:
         assert of == 10
         if done == 3:
@@ -152,7 +150,7 @@ def test_an_interrupted_run_keeps_its_rounds_and_goes_on(pictures: list[rd.Pictu
     with pytest.raises(KeyboardInterrupt):
         measured(stage, ["A", "B"], pictures, path, progress=stop)
     assert stage.open_workers == 0
-    assert [len(row.encode_mp_s) for row in timings.load_speed(path).codecs] == [2, 1]
+    assert [len(row.encode_mp_s) for row in load_speed(path).codecs] == [2, 1]
     stage = Stage()
     measured(stage, ["A", "B"], pictures, path)
     assert stage.asked("decode") == ["B decode", "A decode", "B decode"]  # the last two for their memory
@@ -160,14 +158,14 @@ def test_an_interrupted_run_keeps_its_rounds_and_goes_on(pictures: list[rd.Pictu
     made = measured(again, ["A", "B"], pictures, path)
     assert again.asked("encode", "decode") == []
     assert again.commands == []
-    assert timings.load_speed(path).codecs == made.codecs
+    assert load_speed(path).codecs == made.codecs
     newer = Stage(versions={"A": "2"})
     made = measured(newer, ["A", "B"], pictures, path)
     assert newer.asked("decode") == ["A decode"] * 3
     assert {row.codec: row.version for row in made.codecs} == {"A": "2", "B": "1"}
 
 
-def test_what_does_not_compare_is_not_mixed(pictures: list[rd.Picture], tmp_path: Path) -> None:
+def test_what_does_not_compare_is_not_mixed(pictures: list[Picture], tmp_path: Path) -> None:
     path = tmp_path / "s.json"
     measured(Stage(), ["A"], pictures, path)
     with pytest.raises(UsageError, match=r"other aim: quality 50 there, about 0\.5 bpp now"):
@@ -176,53 +174,24 @@ def test_what_does_not_compare_is_not_mixed(pictures: list[rd.Picture], tmp_path
         measured(Stage(), ["A"], pictures[:1], path)
 
 
-def test_runs_apart_are_said_to_be_apart() -> None:
-    rows = [SpeedRow("A", "1", "monday", 50, encode_mp_s=(1.0,)), SpeedRow("B", "1", "monday", 50)]
-    results = timings.SpeedResults(FAST, 2, 1, single={"picture": "a", "megapixels": 0.4}, codecs=rows)
-    assert "took turns" not in report.speed_tables(results)[0][0]
-    results.codecs[1] = SpeedRow("B", "1", "tuesday", 50)
-    assert "2 runs: only codecs of the same run took turns" in report.speed_tables(results)[0][0]
-
-
-def test_the_table_has_the_medians_of_the_file() -> None:
-    row = SpeedRow(
-        "A", "1", "monday", 50, 2, 0.7512, 33.333, (4.0, 1.0, 2.0), (200.0, 100.0, 300.0), (1.0,), (1.94,), 310.4,
-        280.6, cold_encode_s=(2.0, 1.0), cold_decode_s=(0.5, 0.25),
-    )  # fmt: skip
-    results = timings.SpeedResults(
-        FAST, 2, 3, single={"picture": "a", "megapixels": 0.4}, references={"python": (0.02,)}, codecs=[row]
-    )
-    (_, warm), (_, cold) = report.speed_tables(results)
-    assert warm.rows == (
-        (
-            *("A", "50", "0.751", "33.33 dB", "2.00 (1.00 to 4.00)", "200 (100 to 300)", "1.0, 1.9"),
-            *("310 MiB", "281 MiB"),
-        ),
-    )
-    assert cold.rows == (
-        ("A", "1.50 (1.00 to 2.00)", "0.375 (0.250 to 0.500)"),
-        ("only: python", "0.0200", "0.0200"),
-    )
-
-
-def test_a_file_of_another_kind_is_refused(tmp_path: Path, pictures: list[rd.Picture]) -> None:
+def test_a_file_of_another_kind_is_refused(tmp_path: Path, pictures: list[Picture]) -> None:
     path = tmp_path / "s.json"
     with pytest.raises(FileSystemError, match="No such file"):
-        timings.load_speed(path)
+        load_speed(path)
     path.write_text("{")
     with pytest.raises(UsageError, match="not a results file of kind 'speed'"):
-        timings.load_speed(path)
+        load_speed(path)
     path.unlink()
     measured(Stage(), ["A"], pictures, path)
     with pytest.raises(UsageError, match="kind 'speed', format 2; expected kind 'growth'"):
-        timings.load_growth(path)
+        load_growth(path)
     document = json.loads(path.read_text())
     assert (document["format"], document["kind"], document["threads"], document["rounds"]) == (2, "speed", 2, 2)
     for spoiled in ({"encode_mp_s": ["fast"]}, {"encode_mp_s": 3}, {"codec": None}):
         entry = {k: v for k, v in (document["codecs"][0] | spoiled).items() if v is not None or k == "psnr"}
         path.write_text(json.dumps(document | {"codecs": [entry]}))
         with pytest.raises(UsageError, match="not a results file of kind 'speed'"):
-            timings.load_speed(path)
+            load_speed(path)
 
 
 def test_speed_of_real_codecs_by_the_command(tmp_path: Path) -> None:
@@ -233,7 +202,7 @@ def test_speed_of_real_codecs_by_the_command(tmp_path: Path) -> None:
     arguments = ["bench", "speed", tmp_path / "pictures", "--codecs", "caecodec,webp", "--bpp", "1.5"]
     done = run(*arguments, "--rounds", "1", "--threads", "1", "-o", file)
     assert (done.code, done.err) == (0, "")
-    results = timings.load_speed(file)
+    results = load_speed(file)
     assert [row.codec for row in results.codecs] == ["caecodec", "webp"]
     for row in results.codecs:
         assert row.error is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +13,11 @@ from support import photograph, run
 
 from caecodec.bench.timing import stages
 from caecodec.codecs.opening import open_codec
-from caecodec.engines.torch.engine import Engine
 from caecodec.errors import UsageError
 from caecodec.format import container
 from caecodec.pictures.picture import from_array
+from caecodec.search import choice
+from caecodec.stages import watched
 
 
 def test_stages_add_up_to_the_whole() -> None:
@@ -29,37 +32,31 @@ def test_stages_add_up_to_the_whole() -> None:
         assert result.gigamacs > 0
 
 
-def test_a_stage_inside_another_is_charged_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 0.0
-
-    def work(seconds: float) -> None:
-        nonlocal now
-        now += seconds
-
-    monkeypatch.setattr(stages.time, "perf_counter", lambda: now)
-    clock = stages._Clock()
-    inner = clock.timed("g_s", lambda: work(3.0))
-
-    def both() -> None:
-        work(1.0)
-        inner()
-        work(0.5)
-
-    work(0.25)
-    clock.timed("g_a", both)()
-    clock.switch()
-    assert (clock.seconds["g_s"], clock.seconds["g_a"], clock.seconds["the rest"]) == (3.0, 1.5, 0.25)
-
-
 def test_only_the_float_networks_count_for_what_they_reach() -> None:
     picture = from_array(photograph(64, 128))
     coder = open_codec()
-    parsed = container.parse(coder.encode(picture, 50))
+    parsed = container.parse(choice.encode(coder, picture, 50))
     config = coder.model.info.config
     w, n, d = config["gs_width"], config["n"], config["gs_depth"]
     cell = n * 4 * w + n * 768 + 4 * (d * (6 * w * w + 9 * w) + 9 * w * 192)  # multiply-accumulates of 16x16 pixels
-    counted = stages._macs(Engine, "synthesise", lambda: coder.decode(parsed))
+    counted = stages.macs("g_s", lambda: coder.decode(parsed))
     assert counted == pytest.approx(cell * 4 * 8, rel=0.001)
+
+
+def test_every_stage_of_the_codec_is_in_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    picture, coder = from_array(photograph(72, 104)), open_codec()
+    seen = set()
+
+    @contextlib.contextmanager
+    def noted(stage: str) -> Iterator[None]:
+        seen.add(stage)
+        yield
+
+    with watched(noted):
+        data = choice.encode(coder, picture, 60)
+        coder.decode(container.parse(data))
+    assert seen == set(stages.STAGES)
+    assert choice.encode(coder, picture, 60) == data
 
 
 def test_a_picture_without_a_network_is_refused() -> None:

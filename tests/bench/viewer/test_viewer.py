@@ -14,8 +14,8 @@ from PIL import Image
 from support import encoded, photograph
 
 import caecodec
-from caecodec.bench.compare import compare
-from caecodec.bench.compare import page as compare_page
+from caecodec.bench.compare.compare import compare_files, read_file
+from caecodec.bench.compare.page import compare_page
 from caecodec.bench.viewer import viewer
 from caecodec.bench.viewer.viewer import Shown
 
@@ -225,9 +225,9 @@ def test_the_page_of_compare_works_under_its_own_policy(opened: Any, tmp_path: P
     pixels = photograph(48, 64)
     (tmp_path / "o.png").write_bytes(encoded(Image.fromarray(pixels)))
     (tmp_path / "o.cae").write_bytes(caecodec.encode(pixels, 50))
-    original, other = (compare.read(str(tmp_path / name), with_bits=True) for name in ("o.png", "o.cae"))
+    original, other = (read_file(str(tmp_path / name), with_bits=True) for name in ("o.png", "o.cae"))
     file = tmp_path / "compared.html"
-    file.write_bytes(compare_page.page(original, [(other, compare.compare(original, other))]))
+    file.write_bytes(compare_page(original, [(other, compare_files(original, other))]))
     opened.goto(file.as_uri())
     loaded = "[...document.images].map(i => [i.complete, i.naturalWidth])"
     assert opened.evaluate(loaded) == [[True, 64], [True, 64], [True, 4]]

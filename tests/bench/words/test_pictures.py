@@ -10,12 +10,12 @@ from click.testing import CliRunner
 from PIL import Image
 from support import encoded, photograph
 
-from caecodec.bench.rd import run
+from caecodec.bench.pictures import find_pictures
 from caecodec.bench.words import pictures
-from caecodec.bench.words.pictures import Source
+from caecodec.bench.words.pictures import Original
 from caecodec.errors import FileSystemError, InputImageError, UsageError
 
-SOURCE = Source("a.png", "owner/name", "0" * 40, "photos/a.png", "CC0-1.0", (4, 2, 44, 22), 0.5, "")
+SOURCE = Original("a.png", "owner/name", "0" * 40, "photos/a.png", "CC0-1.0", (4, 2, 44, 22), 0.5, "")
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -33,7 +33,7 @@ def clones(tmp_path: Path) -> Path:
 
 
 def test_every_picture_of_the_manifest_has_its_source_its_licence_and_a_name_of_its_own() -> None:
-    sources = pictures.load()
+    sources = pictures.load_manifest()
     assert len(sources) >= 20
     assert len({source.file for source in sources}) == len(sources)
     assert len({source.sha256 for source in sources}) == len(sources)
@@ -52,7 +52,7 @@ def test_a_picture_is_cut_reduced_and_written_and_its_hash_is_that_of_the_result
     blob = git(clones / "owner+name", "hash-object", "-w", "a.png").strip()
     source = replace(SOURCE, blob=blob)
     assert pictures.make([source], clones, tmp_path / "out") == ["a.png"]
-    (picture,) = run.find_pictures([tmp_path / "out"])
+    (picture,) = find_pictures([tmp_path / "out"])
     assert (picture.width, picture.height) == (20, 10)
     assert pictures.make([replace(source, sha256=picture.sha256)], clones, tmp_path / "out") == []
 
@@ -82,12 +82,12 @@ def test_a_missing_clone_or_original_is_named(clones: Path, tmp_path: Path) -> N
 def test_another_table_is_no_manifest(tmp_path: Path) -> None:
     path = tmp_path / "words.tsv"
     with pytest.raises(FileSystemError):
-        pictures.load(path)
+        pictures.load_manifest(path)
     path.write_text("file\tlicence\n")
     with pytest.raises(UsageError, match="expected file, repository"):
-        pictures.load(path)
+        pictures.load_manifest(path)
     head = pictures.MANIFEST.read_text(encoding="utf-8").splitlines()[0]
     for line in ("a.png\towner/name\t0\ta\tCC0\t0,0,x,9\t1\t0", "a.png\towner/name"):
         path.write_text(f"{head}\n{line}\n")
         with pytest.raises(UsageError, match="not a manifest"):
-            pictures.load(path)
+            pictures.load_manifest(path)

@@ -1,0 +1,80 @@
+"""Short runs of equal budget, one change at a time: how the photo model came to be as it is.
+
+    python -m caecodec.bench.experiments run wide-ga -o runs/experiments --from CHECKPOINT
+    python -m caecodec.bench.experiments cost wide-ga
+    python -m caecodec.bench.experiments collect bench/results/experiments.json
+    python -m caecodec.bench.experiments table bench/results/experiments.json
+
+Every change is written in `list` with what was expected of it before it was run; docs/EXPERIMENTS.md holds the outcome.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+
+from caecodec.bench.experiments.list import find
+from caecodec.bench.experiments.run import collect, cost, markdown, train
+
+
+@click.group(help=__doc__)
+def main() -> None:
+    """The commands."""
+
+
+NAMES = click.argument("names", nargs=-1, required=True)
+FOLDER = click.option("-o", "--folder", type=click.Path(path_type=Path), default=Path("runs/experiments"))
+
+
+@main.command("run")
+@NAMES
+@FOLDER
+@click.option("--from", "start", type=click.Path(path_type=Path), help="The trained model that warm runs start from.")
+def run_command(names: tuple[str, ...], folder: Path, start: Path | None) -> None:
+    """Train experiments, one process each."""
+    if len(names) == 1:
+        train(find(names[0]), folder, start)
+        return
+    for name in names:
+        again = ["run", find(name).name, "-o", str(folder), *(() if start is None else ("--from", str(start)))]
+        subprocess.run([sys.executable, "-m", "caecodec.bench.experiments", *again], check=True)
+
+
+@main.command("cost")
+@NAMES
+@FOLDER
+def cost_command(names: tuple[str, ...], folder: Path) -> None:
+    """Write what each model costs beside its run: on an idle machine, one process each."""
+    if len(names) == 1:
+        (folder / names[0]).mkdir(parents=True, exist_ok=True)
+        (folder / names[0] / "cost.json").write_text(json.dumps(cost(find(names[0]))), encoding="utf-8")
+        return
+    for name in names:
+        again = ["cost", find(name).name, "-o", str(folder)]
+        subprocess.run([sys.executable, "-m", "caecodec.bench.experiments", *again], check=True)
+
+
+RESULTS = click.argument("results", type=click.Path(path_type=Path, dir_okay=False))
+
+
+@main.command("collect")
+@RESULTS
+@FOLDER
+def collect_command(results: Path, folder: Path) -> None:
+    """Add what finished runs measured to RESULTS, a JSON file."""
+    collect(folder, results)
+
+
+@main.command("table")
+@RESULTS
+def table_command(results: Path) -> None:
+    """Print what RESULTS holds as Markdown."""
+    click.echo(markdown(results))
+
+
+if __name__ == "__main__":
+    main()
