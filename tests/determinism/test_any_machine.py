@@ -63,7 +63,7 @@ PICTURES["cifar100-0"] = photograph(32, 32)
 FEW = ("p0", "p1", "p2", "p3", "p5", "p10", "tiny-2", "tiny-gray", "mnist-0", "cifar100-0")
 pytestmark = pytest.mark.skipif(
     platform.machine() not in ("x86_64", "AMD64") or sys.platform != "linux",
-    reason="the switches that play other machines exist on x86-64 Linux only",
+    reason="the variables that choose instruction sets work on x86-64 Linux only",
 )
 
 

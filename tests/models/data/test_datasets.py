@@ -26,9 +26,9 @@ from caecodec.errors import UsageError
 from caecodec.models.data import datasets
 
 SMALL = Path(__file__).parents[4] / "shared" / "small"
-needs_small = pytest.mark.skipif(not SMALL.is_dir(), reason="the small pictures lie beside the repository, not in it")
+needs_small = pytest.mark.skipif(not SMALL.is_dir(), reason="needs the data sets of tiny pictures in ../shared/small, beside the repository")
 needs_torchvision = pytest.mark.skipif(
-    importlib.util.find_spec("torchvision") is None, reason="torchvision is an optional extra: caecodec[train]"
+    importlib.util.find_spec("torchvision") is None, reason="torchvision is not installed; it comes with caecodec[train]"
 )
 
 
