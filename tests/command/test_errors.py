@@ -220,7 +220,7 @@ def command(*arguments: str | Path, **options: object) -> subprocess.CompletedPr
     return subprocess.run(whole, stderr=subprocess.PIPE, text=True, check=False, **options)  # type: ignore[call-overload,no-any-return]
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full, the device that is always full")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
 def test_a_full_standard_output_is_a_file_system_error(cae_file: Path) -> None:
     with open("/dev/full", "w") as full:  # noqa: PTH123
         done = command("info", cae_file, stdout=full)
