@@ -1,11 +1,12 @@
-# make demo: see it work. make test: every test. make check: what a change must pass.
+# make demo: see it work. make check: what a change must pass. make test: its tests alone.
+# make test-all: the long campaigns too.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check clean
+.PHONY: demo check lint test test-all clean
 .DEFAULT_GOAL := test
 
-.venv/run: pyproject.toml constraints.txt
+.venv/run: pyproject.toml constraints.txt codec/__init__.py  # which holds the version
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e .
 	touch $@

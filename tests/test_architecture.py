@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.metadata
 import os
 import subprocess
 import sys
@@ -181,6 +182,13 @@ def test_every_folder_of_code_is_packed() -> None:
     packages = tomllib.loads(PYPROJECT.read_text("utf-8"))["tool"]["setuptools"]["packages"]
     folders = {f"caecodec.{n}".removesuffix(".") for n, path in MODULES.items() if path.name == "__init__.py"}
     assert sorted(packages) == sorted(folders)
+
+
+def test_the_version_stands_in_one_place_and_is_that_of_the_installed_package() -> None:
+    settings = tomllib.loads(PYPROJECT.read_text("utf-8"))
+    assert "version" not in settings["project"]
+    assert settings["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "caecodec.__version__"}
+    assert importlib.metadata.version("caecodec") == caecodec.__version__
 
 
 def test_public_names_are_sorted_complete_and_there() -> None:
