@@ -18,18 +18,26 @@ BIN := .venv/bin
 demo: .venv/run
 	$(BIN)/python -m caecodec.bench.show.demo
 
-test: .venv/dev
-	$(BIN)/python -m pytest
+check: lint test
 
-# types are checked on what users get: the installed wheel
-check: .venv/dev
+# types are checked on what users get: the built wheel, unpacked
+lint: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	rm -rf build/check && mkdir -p build/check
+	rm -rf build && mkdir -p build/check
 	$(BIN)/python -m pip wheel -q --disable-pip-version-check --no-deps -w build/check .
-	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --target build/check/site build/check/*.whl
-	cd build/check && MYPYPATH=site ../../$(BIN)/python -m mypy --config-file ../../pyproject.toml --python-executable ../../$(BIN)/python -p caecodec
-	$(BIN)/python -m pytest
+	$(BIN)/python -m zipfile -e build/check/*.whl build/check/site
+	cd build/check && MYPYPATH=site ../../$(BIN)/python -m mypy -p caecodec --config-file ../../pyproject.toml \
+		--cache-dir ../../.mypy_cache --python-executable ../../$(BIN)/python
+
+# one process a core; one that is done takes tests over from the others
+PYTEST := $(BIN)/python -m pytest -n logical --dist worksteal
+
+test: .venv/dev
+	$(PYTEST) -m "not slow"
+
+test-all: .venv/dev
+	$(PYTEST)
 
 clean:
 	rm -rf .venv .demo build dist *.egg-info
