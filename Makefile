@@ -1,11 +1,12 @@
-# make demo: see it work. make test: every test. make check: what a change must pass.
+# make demo: see it work. make check: what a change must pass. make test: its tests alone.
+# make test-all: the long campaigns too.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check clean
+.PHONY: demo check lint test test-all clean
 .DEFAULT_GOAL := test
 
-.venv/run: pyproject.toml constraints.txt
+.venv/run: pyproject.toml constraints.txt codec/__init__.py  # which holds the version
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e .
 	touch $@
@@ -17,18 +18,26 @@ BIN := .venv/bin
 demo: .venv/run
 	$(BIN)/python -m caecodec.bench.show.demo
 
-test: .venv/dev
-	$(BIN)/python -m pytest
+check: lint test
 
-# types are checked on what users get: the installed wheel
-check: .venv/dev
+# types are checked on what users get: the built wheel, unpacked
+lint: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	rm -rf build/check && mkdir -p build/check
+	rm -rf build && mkdir -p build/check
 	$(BIN)/python -m pip wheel -q --disable-pip-version-check --no-deps -w build/check .
-	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --target build/check/site build/check/*.whl
-	cd build/check && MYPYPATH=site ../../$(BIN)/python -m mypy --config-file ../../pyproject.toml --python-executable ../../$(BIN)/python -p caecodec
-	$(BIN)/python -m pytest
+	$(BIN)/python -m zipfile -e build/check/*.whl build/check/site
+	cd build/check && MYPYPATH=site ../../$(BIN)/python -m mypy -p caecodec --config-file ../../pyproject.toml \
+		--cache-dir ../../.mypy_cache --python-executable ../../$(BIN)/python
+
+# one process a core; one that is done takes tests over from the others
+PYTEST := $(BIN)/python -m pytest -n logical --dist worksteal
+
+test: .venv/dev
+	$(PYTEST) -m "not slow"
+
+test-all: .venv/dev
+	$(PYTEST)
 
 clean:
 	rm -rf .venv .demo build dist *.egg-info

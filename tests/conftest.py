@@ -1,8 +1,15 @@
-"""Shared fixtures: a picture file and its .cae file, made once."""
+"""Shared fixtures: a picture file and its .cae file, made once; and one thread for each of several test processes."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # One process a core (pytest -n): more threads in each would only wait for one another. The libraries read this
+    # when they are loaded, so it stands before the imports below, and holds in what a test starts too.
+    for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VIPS_CONCURRENCY"):
+        os.environ.setdefault(_variable, "1")
 
 import pytest
 from PIL import Image

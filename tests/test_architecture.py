@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.metadata
 import os
 import subprocess
 import sys
@@ -183,6 +184,13 @@ def test_every_folder_of_code_is_packed() -> None:
     assert sorted(packages) == sorted(folders)
 
 
+def test_the_version_stands_in_one_place_and_is_that_of_the_installed_package() -> None:
+    settings = tomllib.loads(PYPROJECT.read_text("utf-8"))
+    assert "version" not in settings["project"]
+    assert settings["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "caecodec.__version__"}
+    assert importlib.metadata.version("caecodec") == caecodec.__version__
+
+
 def test_public_names_are_sorted_complete_and_there() -> None:
     assert caecodec.__all__ == sorted(caecodec.__all__)
     assert all(hasattr(caecodec, name) for name in caecodec.__all__)
@@ -242,12 +250,13 @@ def test_a_bad_file_is_refused_without_torch(tmp_path: Path, cae_file: Path) -> 
 
 
 def test_help_takes_less_than_a_quarter_of_a_second() -> None:
-    times = []
-    for _ in range(5):
+    for _ in range(20):  # the best of several tries, because other tests run beside this one
         start = time.perf_counter()
         subprocess.run([sys.executable, "-m", "caecodec", "--help"], check=True, stdout=subprocess.DEVNULL)
-        times.append(time.perf_counter() - start)
-    assert min(times) < 0.25
+        seconds = time.perf_counter() - start
+        if seconds < 0.25:
+            break
+    assert seconds < 0.25
 
 
 def test_the_module_is_the_command() -> None:

@@ -11,7 +11,7 @@ import click
 
 from caecodec.command.terminal import each, warn
 from caecodec.errors import FileSystemError, UsageError
-from caecodec.files import jobs
+from caecodec.files import writing
 from caecodec.limits import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def compare(
     from caecodec.bench.compare.compare import compare_files, figures_table, read_file
 
     limits = Limits(pixels=max_pixels)
-    to_stream = html is not None and jobs.is_stream(html)  # then it may be standard output that takes the page
+    to_stream = html is not None and writing.is_stream(html)  # then it may be standard output that takes the page
     done: list[tuple[PictureFile, Comparison]] = []
     reference: list[PictureFile] = []
 
@@ -77,14 +77,14 @@ def compare(
             from caecodec.bench.compare.page import compare_page
 
             data = compare_page(reference[0], done, ssimulacra2=ssimulacra2)
-            jobs.write_atomically(html, data, overwrite=force)
+            writing.write_atomically(html, data, overwrite=force)
 
 
 def _check_page(html: str, inputs: Sequence[str], force: bool) -> None:
     """Before anything is read: Raises FileSystemError where the page exists, UsageError where it is an input."""
-    if jobs.is_stream(html):
+    if writing.is_stream(html):
         return
-    if os.path.realpath(html) in {os.path.realpath(name) for name in inputs if name != jobs.STDIO}:
+    if os.path.realpath(html) in {os.path.realpath(name) for name in inputs if name != writing.STDIO}:
         raise UsageError(f"--html {html} would replace an input")
     if not force and os.path.lexists(html):
         raise FileSystemError(f"{html} exists; -f overwrites it")

@@ -14,7 +14,7 @@ import caecodec
 from caecodec.bench.metrics import metrics
 from caecodec.bench.table import NOTHING, Table
 from caecodec.errors import UsageError
-from caecodec.files import jobs
+from caecodec.files import jobs, writing
 from caecodec.format import container
 from caecodec.limits import DEFAULT_LIMITS, Limits
 from caecodec.pictures.pillow import from_image, open_picture
@@ -83,7 +83,7 @@ class Comparison:
 
 def read_file(name: str, limits: Limits = DEFAULT_LIMITS, *, with_bits: bool = False) -> PictureFile:
     """A file of any format, read. Raises CaecodecError; UsageError where a plugin of Pillow is missing."""
-    data = jobs.read_bytes(name)
+    data = writing.read_bytes(name)
     bits, notes = None, []
     if data.startswith(container.MAGIC) or name.lower().endswith(jobs.SUFFIX):
         picture = from_image(caecodec.decode(data, limits=limits), limits)

@@ -188,7 +188,8 @@ def ycbcr() -> None:
 
 def gently() -> None:
     """New blocks of a grown model read what comes in at a twentieth of the usual scale."""
-    from caecodec.models.training import grow, trainer
+    from caecodec.models.training import grow
+    from caecodec.models.training import photo as photo_task
 
     def grown(weights: Mapping[str, Tensor], fresh: Mapping[str, Tensor]) -> dict[str, Tensor]:
         result = grow.grown(weights, fresh)
@@ -197,4 +198,4 @@ def gently() -> None:
                 result[name] = result[name] * 0.05
         return result
 
-    _put(trainer, "grown", grown)
+    _put(photo_task, "grown", grown)

@@ -35,9 +35,9 @@ def train(experiment: Experiment, folder: Path, start: Path | None) -> dict[str,
     path.write_text(recipe_text(experiment), encoding="utf-8")
     if experiment.patch is not None:
         experiment.patch()
-    from caecodec.models.training import trainer
+    from caecodec.models.training import run as training
 
-    return trainer.run_recipe(str(path), into, start=start if experiment.warm else None)
+    return training.run_recipe(str(path), into, start=start if experiment.warm else None)
 
 
 def kilomacs_per_pixel(model: PhotoModel, side: int = 256) -> tuple[float, float]:

@@ -155,7 +155,7 @@ def test_an_interruption_is_130_and_leaves_nothing(
     assert contents(picture_file.parent) == before
 
 
-@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot send SIGINT to one process")
 def test_a_real_interrupt_signal_is_130_without_a_traceback() -> None:
     script = (
         # a shell's background job ignores the signal and its children inherit that
@@ -218,14 +218,14 @@ def command(*arguments: str | Path, **options: object) -> subprocess.CompletedPr
     return subprocess.run(whole, stderr=subprocess.PIPE, text=True, check=False, **options)  # type: ignore[call-overload,no-any-return]
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
 def test_a_full_standard_output_is_a_file_system_error(cae_file: Path) -> None:
     with open("/dev/full", "w") as full:  # noqa: PTH123
         done = command("info", cae_file, stdout=full)
     assert (done.returncode, done.stderr) == (7, f"caecodec: error: {cae_file}: No space left on device\n")
 
 
-@pytest.mark.skipif(os.name == "nt", reason="POSIX pipes")
+@pytest.mark.skipif(os.name == "nt", reason="Windows reports a closed pipe in another way")
 @pytest.mark.parametrize("arguments", [["info"], ["--help"], ["models"]])
 def test_a_closed_pipe_ends_the_command_without_a_word(cae_file: Path, arguments: list[str]) -> None:
     reader, writer = os.pipe()
@@ -237,7 +237,7 @@ def test_a_closed_pipe_ends_the_command_without_a_word(cae_file: Path, arguments
     assert (done.returncode, done.stderr) == (7, "")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="names that are not UTF-8")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux surely allows a file name that is not UTF-8")
 def test_a_name_that_no_terminal_can_show_is_done_all_the_same(cae_file: Path) -> None:
     odd = cae_file.with_name(os.fsdecode(b"odd-\xff.cae"))
     cae_file.rename(odd)

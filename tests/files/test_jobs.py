@@ -192,7 +192,7 @@ def test_the_longest_name_there_can_be_is_written(tmp_path: Path) -> None:
     assert contents(tmp_path) == {name: b"x"}
 
 
-@pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no permissions of owner, group and others")
 def test_permissions_are_the_umasks_or_the_old_files(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
@@ -206,7 +206,7 @@ def test_permissions_are_the_umasks_or_the_old_files(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "old").stat().st_mode) == 0o600
 
 
-@pytest.mark.skipif(os.name == "nt", reason="POSIX links")
+@pytest.mark.skipif(os.name == "nt", reason="on Windows only an administrator may make a symbolic link")
 def test_a_symbolic_link_stays_one(tmp_path: Path) -> None:
     (tmp_path / "there").write_bytes(b"old")
     (tmp_path / "link").symlink_to("there")
@@ -215,7 +215,7 @@ def test_a_symbolic_link_stays_one(tmp_path: Path) -> None:
     assert contents(tmp_path) == {"link": b"new", "there": b"new"}
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="POSIX pipes")
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes in the file system")
 def test_a_pipe_or_device_is_written_into_and_not_replaced(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

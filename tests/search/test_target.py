@@ -9,6 +9,7 @@ from support import photograph
 import caecodec
 from caecodec.codecs import opening
 from caecodec.codecs.codec import Codec
+from caecodec.codecs.photo import PhotoCodec
 from caecodec.command.encode import parse_size
 from caecodec.errors import UsageError
 from caecodec.pictures.picture import Picture, from_array
@@ -89,7 +90,7 @@ def test_psnr_of_two_heights_is_a_bug() -> None:
 
 
 @pytest.fixture(scope="module")
-def coder() -> opening.PhotoCodec:
+def coder() -> PhotoCodec:
     return opening.open_codec()
 
 
@@ -99,7 +100,7 @@ PICTURE = Picture(photograph(50, 70))
 @pytest.mark.parametrize("quality", [1, 2, 17, 50, 99, 100])
 @pytest.mark.parametrize("spare", [-1, 0, 1, 40])
 def test_a_target_size_is_never_exceeded_and_the_next_quality_would(
-    coder: opening.PhotoCodec, quality: int, spare: int
+    coder: PhotoCodec, quality: int, spare: int
 ) -> None:
     def lossy(at: int) -> bytes:  # at the highest qualities `encode` prefers a lossless file
         return Codec.encode(coder, PICTURE, at)
@@ -114,7 +115,7 @@ def test_a_target_size_is_never_exceeded_and_the_next_quality_would(
 
 
 @pytest.mark.parametrize("quality", [20, 50, 80])
-def test_a_target_rate_counts_the_whole_file(coder: opening.PhotoCodec, quality: int) -> None:
+def test_a_target_rate_counts_the_whole_file(coder: PhotoCodec, quality: int) -> None:
     picture = Picture(photograph(50, 70), np.full((50, 70), 9, np.uint8), exif=bytes(20))
     bpp = 8 * len(choice.encode(coder, picture, quality)) / (50 * 70)
     found = rate.encode_to_target(coder, picture, Target(bpp=bpp * 1.0001), opening.no_progress)
@@ -123,7 +124,7 @@ def test_a_target_rate_counts_the_whole_file(coder: opening.PhotoCodec, quality:
 
 
 @pytest.mark.parametrize("quality", [15, 50, 85])
-def test_a_target_psnr_is_reached_by_what_is_decoded(coder: opening.PhotoCodec, quality: int) -> None:
+def test_a_target_psnr_is_reached_by_what_is_decoded(coder: PhotoCodec, quality: int) -> None:
     wanted = psnr(PICTURE.colour, opening.decode(choice.encode(coder, PICTURE, quality)).colour) - 0.05
     found = rate.encode_to_target(coder, PICTURE, Target(psnr=wanted), opening.no_progress)
     assert psnr(PICTURE.colour, opening.decode(found.data).colour) >= wanted
@@ -132,7 +133,7 @@ def test_a_target_psnr_is_reached_by_what_is_decoded(coder: opening.PhotoCodec, 
 
 
 @pytest.mark.parametrize("quality", [40, 70])
-def test_a_target_ssimulacra2_is_reached_by_what_is_decoded(coder: opening.PhotoCodec, quality: int) -> None:
+def test_a_target_ssimulacra2_is_reached_by_what_is_decoded(coder: PhotoCodec, quality: int) -> None:
     wanted = score(PICTURE.colour, opening.decode(choice.encode(coder, PICTURE, quality)).colour) - 0.05
     found = rate.encode_to_target(coder, PICTURE, Target(ssimulacra2=wanted), opening.no_progress)
     assert score(PICTURE.colour, opening.decode(found.data).colour) >= wanted
@@ -140,7 +141,7 @@ def test_a_target_ssimulacra2_is_reached_by_what_is_decoded(coder: opening.Photo
     assert score(PICTURE.colour, lower) < wanted
 
 
-def test_a_ssimulacra2_that_cannot_be_is_refused(coder: opening.PhotoCodec) -> None:
+def test_a_ssimulacra2_that_cannot_be_is_refused(coder: PhotoCodec) -> None:
     with pytest.raises(UsageError, match="ends at 100"):
         Target(ssimulacra2=101)
     tiny = from_array(PICTURE.colour[:5, :40].copy())
@@ -148,7 +149,7 @@ def test_a_ssimulacra2_that_cannot_be_is_refused(coder: opening.PhotoCodec) -> N
         rate.encode_to_target(coder, tiny, Target(ssimulacra2=50), opening.no_progress)
 
 
-def test_an_impossible_size_says_what_was_reachable(coder: opening.PhotoCodec) -> None:
+def test_an_impossible_size_says_what_was_reachable(coder: PhotoCodec) -> None:
     smallest = len(choice.encode(coder, PICTURE, 1))
     with pytest.raises(UsageError, match=f"20 bytes cannot be met: quality 1 takes {smallest} bytes$"):
         rate.encode_to_target(coder, PICTURE, Target(size=20), opening.no_progress)
@@ -156,19 +157,19 @@ def test_an_impossible_size_says_what_was_reachable(coder: opening.PhotoCodec) -
     assert len(found.data) <= smallest
 
 
-def test_an_impossible_size_points_at_the_metadata(coder: opening.PhotoCodec) -> None:
+def test_an_impossible_size_points_at_the_metadata(coder: PhotoCodec) -> None:
     picture = Picture(PICTURE.colour, xmp=bytes(3000))
     with pytest.raises(UsageError, match="keep_metadata=False drops metadata"):
         rate.encode_to_target(coder, picture, Target(size=1000), opening.no_progress)
 
 
-def test_a_psnr_above_what_the_model_reaches_is_met_losslessly(coder: opening.PhotoCodec) -> None:
+def test_a_psnr_above_what_the_model_reaches_is_met_losslessly(coder: PhotoCodec) -> None:
     found = rate.encode_to_target(coder, PICTURE, Target(psnr=99), opening.no_progress)
     np.testing.assert_array_equal(opening.decode(found.data).colour, PICTURE.colour)
     assert found.quality == 100
 
 
-def test_a_lossless_file_that_fits_the_size_or_beats_the_psnr_is_taken(coder: opening.PhotoCodec) -> None:
+def test_a_lossless_file_that_fits_the_size_or_beats_the_psnr_is_taken(coder: PhotoCodec) -> None:
     stripes = from_array(np.repeat(np.arange(64, dtype=np.uint8)[None, :, None] % 2 * 255, 64, 0).repeat(3, 2))
     for target in (Target(size=500), Target(psnr=30), Target(bpp=2)):
         found = rate.encode_to_target(coder, stripes, target, opening.no_progress)

@@ -10,11 +10,11 @@ import torch
 from caecodec.bench.experiments.list import EXPERIMENTS, find
 from caecodec.models.networks import photo, rate_model
 from caecodec.models.networks.photo import PhotoConfig, PhotoModel
-from caecodec.models.training import grow, trainer
+from caecodec.models.training import grow
 from caecodec.models.training import photo as photo_task
 
 CHANGED = [e.name for e in EXPERIMENTS if e.patch is not None]
-OWNERS = (photo, photo.Analysis, photo.Synthesis, photo.Context, PhotoModel, rate_model, photo_task, trainer)
+OWNERS = (photo, photo.Analysis, photo.Synthesis, photo.Context, PhotoModel, rate_model, photo_task)
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +68,7 @@ def test_a_gentle_start_scales_what_new_blocks_read() -> None:
     fresh = known | {f"g_a.blocks.1.{layer}.weight": torch.full((4, 4), 2.0) for layer in ("mix_in", "expand", "other")}
     usual = grow.grown(known, fresh)
     changed("warm-ga-gently")
-    gentle = trainer.grown(known, fresh)
+    gentle = photo_task.grown(known, fresh)
     for layer, scale in (("mix_in", 0.05), ("expand", 0.05), ("other", 1.0)):
         name = f"g_a.blocks.1.{layer}.weight"
         assert torch.equal(gentle[name], usual[name] * scale)

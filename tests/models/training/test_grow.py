@@ -61,3 +61,7 @@ def test_what_cannot_be_grown_is_refused(larger: dict[str, int], says: str) -> N
 def test_the_larger_recipes_can_start_from_the_default_one(name: str) -> None:
     small, large = (PhotoModel(recipe.load(which).model) for which in ("photo", name))  # type: ignore[arg-type]
     large.load_state_dict(grown(small.state_dict(), large.state_dict()))
+    begun = large.state_dict()
+    for key, tensor in small.state_dict().items():
+        if not key.startswith(("g_s.stem.", "modulation")):  # their new channels do not stand behind the old ones
+            assert torch.equal(begun[key][tuple(map(slice, tensor.shape))], tensor), key
