@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 """Sets of tiny pictures, made on the spot."""
-=======
-"""Data sets of a few tiny pictures, for the tests that read them."""
->>>>>>> gate
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 """Data sets as their authors packed them, read by torchvision where it is there."""
-=======
-"""The original archives of MNIST, Fashion-MNIST and CIFAR, which torchvision reads and downloads."""
->>>>>>> gate
 
 from __future__ import annotations
 
@@ -29,11 +25,7 @@ from caecodec.errors import UsageError
 from caecodec.models.data import datasets
 
 needs_torchvision = pytest.mark.skipif(
-<<<<<<< HEAD
     importlib.util.find_spec("torchvision") is None, reason="torchvision is an optional extra: caecodec[train]"
-=======
-    importlib.util.find_spec("torchvision") is None, reason="torchvision is not installed: caecodec[train]"
->>>>>>> gate
 )
 
 

@@ -1,4 +1,4 @@
-"""Data sets of tiny pictures: as .npz and as folders, what is refused, and how they are varied and padded."""
+"""Data sets of tiny pictures: every form they come in, what is refused, and how they are varied and padded."""
 
 from __future__ import annotations
 
@@ -16,13 +16,7 @@ from small_sets import folders, noise, save
 from caecodec.models.data import datasets
 
 SMALL = Path(__file__).parents[4] / "shared" / "small"
-<<<<<<< HEAD
 needs_small = pytest.mark.skipif(not SMALL.is_dir(), reason="the small pictures lie beside the repository, not in it")
-=======
-needs_small = pytest.mark.skipif(
-    not SMALL.is_dir(), reason="the data sets of tiny pictures are not beside the repository, in ../shared/small"
-)
->>>>>>> gate
 
 
 # ---- what is asked for

@@ -19,17 +19,12 @@ from caecodec.models.export.model_file import export, load_checkpoint
 from caecodec.models.networks.autoencoder import NETWORKS, AutoencoderConfig, AutoencoderModel, max_pool, max_unpool
 from caecodec.models.networks.rate_model import MixturePrior
 from caecodec.models.networks.tiny import TinyConfig
-from caecodec.models.training import checkpoint
+from caecodec.models.training import checkpoint, small
 from caecodec.models.training import recipe as recipes
-from caecodec.models.training import small
 from caecodec.models.training.recipe import SetData
-<<<<<<< HEAD
 from caecodec.models.training.run import run_recipe
-from caecodec.models.training.trainer import Trainer
-=======
 from caecodec.models.training.small import SmallTask
-from caecodec.models.training.trainer import Trainer, run_recipe
->>>>>>> gate
+from caecodec.models.training.trainer import Trainer
 from caecodec.zoo import find
 
 SETS = {"fashion-mnist": 28, "mnist": 28}
@@ -167,7 +162,6 @@ def test_a_seed_decides_a_run(sets: dict[str, Path], tmp_path: Path) -> None:
     assert scores[0] == scores[1] != scores[2]
 
 
-<<<<<<< HEAD
 def test_when_a_run_is_saved_changes_nothing_of_what_it_learns(
     sets: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,8 +177,6 @@ def test_when_a_run_is_saved_changes_nothing_of_what_it_learns(
     assert scores[0] == scores[1]
 
 
-def test_patience_ends_a_run_with_its_best_weights(sets: dict[str, Path], tmp_path: Path) -> None:
-=======
 def test_patience_ends_a_run_with_its_best_weights(
     sets: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -197,7 +189,6 @@ def test_patience_ends_a_run_with_its_best_weights(
 
     monkeypatch.setattr(SmallTask, "validate", validate_and_keep)
     monkeypatch.setattr(small, "FEWEST_STEPS", 1)
->>>>>>> gate
     # a rate that throws the weights about: the score soon stops falling
     recipe = short("fashion-mnist", tmp_path, lr=0.03, epochs=200, patience=2, ema=0.0)
     record = run_recipe(recipe, tmp_path / "run", [str(sets["fashion-mnist"])], device="cpu", drawn=True, seed=1)
