@@ -1,26 +1,21 @@
 """The benchmark harness: codecs behind one protocol, measured on real files, compared by BD-rate.
 
-    codecs     every codec as encode(array, quality) -> bytes and decode(bytes) -> array
-    peers, vvc those that Pillow does not have
-    metrics    what is measured on a picture and its file
-    parts      bytes of a file by part: container and picture
-    results    the rows of a run, and their JSON
-    rd         (codec x quality x picture) -> rows
-    bdrate     curves -> BD-rate, BD-PSNR, rate at a PSNR
-    published  curves of others, with their sources; claims: what they say of codecs without a curve
-    report     rows -> tables; means: every metric near round rates, and the overhead
-    bd_tables  codecs against an anchor, or one directly against each of the others, by one metric or by several
-    speed      codecs in turns, each in a process (worker, processes, launch, cold) -> timings
-    growth     time and memory by size and by number of files (mosaic, growth_figure) -> timings
-    breakdown  seconds by stage of encoding and decoding, and of a cold start; effort: what effort of the encoder buys
-    experiments  short training runs of the photo model, one change at a time
-    timings    the files of speed and growth; timing_report: their tables
-    small      small-picture models on whole test sets; small_report, latents
-    page       results -> one HTML file (page_*.py, page/)
-    viewer     pictures under a slider, for the page and for compare
-    compare    one picture against other files of it; compare_page, compare_cli: its page and its command
-    match      the file of a codec that fits a size, for `figure`, `demo` and the page
-    cli        the command `caecodec bench`
+    table        tables as people read them; pictures: what is measured on; environment: what numbers depend on
+    codecs       what a codec is (protocol), the codecs there are (pillow, peers, vvc, ours) and the table of them
+                 (registry: a new codec is a line there); the quality that fits a size (match), bytes by part (parts)
+    metrics      what is measured on a picture and its file; BD-rates of curves, curves and claims of others
+    rd           (codec x quality x picture) -> rows of a file (run, results) -> tables (report, bd_tables, means,
+                 effort)
+    timing       speed, memory and cold starts of codecs in turns (speed, worker, cold), by size and by number of files
+                 (growth, mosaic), and where the time of coding goes, stage by stage (stages, clock)
+    small        models of tiny pictures on whole test sets; their latents as features; anomalies
+    words        how many words are still read in pictures after coding
+    experiments  short training runs of the photo model, one change at a time: a program
+    compare      one picture against other files of it, for `caecodec compare`
+    page         results -> one HTML file; viewer: pictures under a slider, for it and for compare
+    show         what README and newcomers see: the demo, the figure, the tables filled in: programs
+    command      the commands `caecodec bench ...` and `caecodec compare`
 
-It stands on the public API; `figure` and `demo` are programs of their own (python -m caecodec.bench.show.demo).
+anchors/ holds curves of others and the manifest of words, results/ what was measured here. The harness stands on the
+public API of caecodec, but for what looks inside it: stages, small and experiments.
 """

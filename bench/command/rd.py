@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from caecodec.bench.rd.results import Results
     from caecodec.bench.table import Table
 
+_ANCHOR = "jpeg, or the first that was measured"
 _results_file = click.argument("file", metavar="RESULTS.json", type=click.Path(path_type=Path))
 
 
@@ -35,7 +36,7 @@ _results_file = click.argument("file", metavar="RESULTS.json", type=click.Path(p
 @click.option("--qualities", metavar="Q,Q,...", help="For every codec, instead of its own grid.")
 @click.option("-j", "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Processes.")
 @output_option(None, f"{KEPT}  [default: results/rd-NAME.json, of the first PICTURE]")
-@click.option("--anchor", default="jpeg", show_default=True, help="Codec that the table compares with.")
+@click.option("--anchor", help=f"Codec that the table compares with.  [default: {_ANCHOR}]")
 @click.option(
     "--metrics",
     "asked",
@@ -54,7 +55,7 @@ def rd(
     qualities: str | None,
     jobs: int,
     output: Path | None,
-    anchor: str,
+    anchor: str | None,
     asked: str,
     keep: Path | None,
     crop: int | None,
@@ -64,7 +65,7 @@ def rd(
     hold_to_one_thread()
     from caecodec.bench.metrics import bdrate, metrics
     from caecodec.bench.pictures import find_pictures
-    from caecodec.bench.rd.bd_tables import comparison_table
+    from caecodec.bench.rd.bd_tables import comparison_table, measured_anchor
     from caecodec.bench.rd.run import measure_rd
 
     bdrate.require_bjontegaard()  # now, not after the measurements
@@ -87,20 +88,20 @@ def rd(
             unavailable=missing,
             progress=bar.update,
         )
-    print_table(comparison_table(results, anchor), f"{path}: {len(results.rows)} rows")
+    print_table(comparison_table(results, anchor or measured_anchor(results)), f"{path}: {len(results.rows)} rows")
     _report_failures(results)
 
 
 @click.command()
 @_results_file
 @markdown_option
-@click.option("--against", default="jpeg,webp,avif", show_default=True, help="Names with commas between.")
+@click.option("--against", help="Names with commas between.  [default: jpeg,webp,avif, or what was measured of them]")
 @click.option("--bd", "view", flag_value="bd", help="Instead: BD-rate and BD-PSNR of every codec against --anchor.")
 @click.option("--metrics", "view", flag_value="metrics", help="Instead: every metric near round bit rates.")
 @click.option("--overhead", "view", flag_value="overhead", help="Instead: bytes by part of the file.")
 @click.option("--efforts", "view", flag_value="efforts", help="Instead: what each effort of caecodec buys, and costs.")
 @click.option("--direct", metavar="CODEC", help="Instead: BD-rates of CODEC directly against each of the others.")
-@click.option("--anchor", default="jpeg", show_default=True, help="Codec that --bd compares with.")
+@click.option("--anchor", help=f"Codec that --bd compares with.  [default: {_ANCHOR}]")
 @click.option(
     "--metric",
     "asked",
@@ -115,10 +116,10 @@ def rd(
 def table(
     file: Path,
     markdown: bool,
-    against: str,
+    against: str | None,
     view: str | None,
     direct: str | None,
-    anchor: str,
+    anchor: str | None,
     asked: tuple[str, ...],
     codecs: str | None,
     published: str,
@@ -137,7 +138,7 @@ def table(
     if view in ("bd", "direct"):
         made = _bd_table(found, metrics, anchor, direct, chosen, beside)
     else:
-        made = _other_table(found, view, metrics, names_of(against), chosen)
+        made = _other_table(found, view, metrics, None if against is None else names_of(against), chosen)
     below = claims_table() if direct is not None else None
     if markdown:
         click.echo(made.markdown() + (f"\n\n{TITLE}:\n\n{below.markdown()}" if below else ""))
@@ -181,26 +182,31 @@ def _metrics_of(view: str | None, asked: tuple[str, ...]) -> tuple[Metric, ...]:
 def _bd_table(
     found: Results,
     metrics: Sequence[Metric],
-    anchor: str,
+    anchor: str | None,
     direct: str | None,
     codecs: Sequence[str] | None,
     beside: Sequence[Published],
 ) -> Table:
-    from caecodec.bench.rd.bd_tables import comparison_table, direct_table, metrics_table
+    from caecodec.bench.rd.bd_tables import comparison_table, direct_table, measured_anchor, metrics_table
 
     if direct is not None:
         return direct_table(found, direct, metrics, codecs, beside)
+    (against,) = [measured_anchor(found)] if anchor is None else found.named([anchor])
     if len(metrics) > 1:
-        return metrics_table(found, metrics, anchor, beside)
-    return comparison_table(found, anchor, beside, metrics[0])
+        return metrics_table(found, metrics, against, beside)
+    return comparison_table(found, against, beside, metrics[0])
 
 
 def _other_table(
-    found: Results, view: str | None, metrics: Sequence[Metric], against: Sequence[str], codecs: Sequence[str] | None
+    found: Results,
+    view: str | None,
+    metrics: Sequence[Metric],
+    against: Sequence[str] | None,
+    codecs: Sequence[str] | None,
 ) -> Table:
     from caecodec.bench.rd.effort import effort_table
     from caecodec.bench.rd.means import mean_table, overhead_table
-    from caecodec.bench.rd.report import rate_table
+    from caecodec.bench.rd.report import measured_against, our_codec, rate_table
 
     if view == "metrics":
         return mean_table(found, codecs)
@@ -208,7 +214,9 @@ def _other_table(
         return overhead_table(found, codecs)
     if view == "efforts":
         return effort_table(found)
-    return rate_table(found, against, metric=metrics[0])
+    ours = our_codec(found)
+    others = measured_against(found, ours) if against is None else found.named(against)
+    return rate_table(found, others, ours, metrics[0])
 
 
 def _whole_numbers(text: str) -> tuple[int, ...]:

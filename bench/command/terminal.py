@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from caecodec.bench.timing.processes import THREAD_VARIABLES
 from caecodec.errors import UsageError
 
 if TYPE_CHECKING:
@@ -43,6 +42,8 @@ def output_option(default: str | None, text: str | None) -> Callable[[Command], 
 
 def hold_to_one_thread() -> None:
     """Torch and numpy, imported later, and worker processes take one thread each."""
+    from caecodec.bench.timing.processes import THREAD_VARIABLES
+
     for variable in THREAD_VARIABLES:
         os.environ[variable] = "1"
 

@@ -23,6 +23,11 @@ ANCHOR = "jpeg"
 Curves = tuple[bdrate.Curve, bdrate.Curve]  # of the anchor, and of what is compared with it
 
 
+def measured_anchor(results: Results) -> str:
+    """`ANCHOR`, or where it was not measured the first codec that was."""
+    return ANCHOR if ANCHOR in results.codecs else next(iter(results.codecs), ANCHOR)
+
+
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """One codec against the anchor by a metric, by mean curves over `pictures` pictures and picture by picture."""

@@ -6,6 +6,7 @@ import math
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
+from caecodec.bench.codecs.ours import of_caecodec
 from caecodec.bench.metrics import bdrate
 from caecodec.bench.metrics.metrics import PSNR, Metric
 from caecodec.bench.rd.results import MeanPoint, Results, curve_of
@@ -13,6 +14,7 @@ from caecodec.bench.table import NOTHING, Table
 from caecodec.errors import UsageError
 
 OURS = "caecodec"
+AGAINST = ("jpeg", "webp", "avif")
 BPP_TARGETS = (0.1, 0.25, 0.5, 1.0, 2.0)
 BEATEN = "jpeg-progressive"
 BEATEN_QUALITIES = (25, 50, 90)
@@ -37,10 +39,33 @@ def level_notes(metrics: Iterable[Metric]) -> tuple[str, ...]:
     return tuple(f"BD-rates by {label} are over dB: -10 log10(1 - {label})" for label in of)
 
 
+def our_codec(results: Results) -> str:
+    """`OURS`, or where it was not measured caecodec with another model, effort or tune, or the first codec of all."""
+    measured = results.codecs
+    if OURS in measured or not measured:
+        return OURS
+    return next(filter(of_caecodec, measured), measured[0])
+
+
+def measured_against(results: Results, ours: str) -> list[str]:
+    """Those of `AGAINST` that were measured on pictures of `ours`, all of them on some; without any, of all codecs."""
+    for candidates in (AGAINST, results.codecs):
+        shared, found = results.complete(ours), []
+        for codec in candidates:
+            both = shared & results.complete(codec)
+            if both and codec != ours:
+                found.append(codec)
+                shared = both
+        if found:
+            return found
+    return []
+
+
 def rate_table(results: Results, against: Sequence[str], ours: str = OURS, metric: Metric = PSNR) -> Table:
     """Measured qualities of `ours` nearest to round bit rates, and what others need for the same mean by a metric.
 
-    All means are over the pictures that every codec named has measured in full. The last rows are BD-rates of `ours`.
+    All means are over the pictures that every codec named has measured in full. The last rows are BD-rates of `ours`,
+    where there are others.
     Raises UsageError where a codec has no such picture, and where `ours` was not measured by the metric.
     """
     shared = set.intersection(*(results.complete(codec) for codec in (ours, *against)))
@@ -61,9 +86,10 @@ def rate_table(results: Results, against: Sequence[str], ours: str = OURS, metri
         )
         for point in nearest.values()
     ]
-    rates = (percent(bdrate.bd_rate(curves[codec], own)) for codec in against)
-    rows.append((f"BD-rate of {ours}", "", "", *rates))
-    rows.append(("over", "", "", *(over(bdrate.common_range(curves[codec], own), metric) for codec in against)))
+    if against:
+        rates = (percent(bdrate.bd_rate(curves[codec], own)) for codec in against)
+        rows.append((f"BD-rate of {ours}", "", "", *rates))
+        rows.append(("over", "", "", *(over(bdrate.common_range(curves[codec], own), metric) for codec in against)))
     columns = (f"{len(shared)} pictures", metric.label, ours, *(f"{codec}, same {metric.label}" for codec in against))
     return Table(columns, tuple(rows), level_notes([metric]) + failure_notes(results, (ours, *against)))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -14,6 +13,7 @@ from caecodec.bench.metrics import metrics
 from caecodec.bench.metrics.bdrate import Curve, curve
 from caecodec.bench.metrics.metrics import PSNR, Metric
 from caecodec.errors import FileSystemError, UsageError
+from caecodec.files.jobs import make_folder, write_atomically
 
 FORMAT = 2
 KIND = "rd"  # of results: there are other files of the same format
@@ -200,14 +200,8 @@ def save_rd(results: Results, path: Path) -> None:
     }
     rows = ",\n".join(json.dumps(_values(row), allow_nan=False, separators=(",", ":")) for row in results.rows)
     text = f'{json.dumps(head, indent=1)[:-2]},\n "rows": [\n{rows}\n]}}\n'
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    except OSError as exc:
-        temporary.unlink(missing_ok=True)
-        raise FileSystemError(f"cannot write {path}: {exc.strerror}") from exc
+    make_folder(path.parent)
+    write_atomically(str(path), text.encode(), overwrite=True)
 
 
 def _values(row: Row) -> Mapping[str, Any]:

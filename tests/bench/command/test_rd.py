@@ -77,6 +77,13 @@ def test_qualities_that_are_no_numbers_are_refused(qualities: str, picture_file:
     assert "--qualities" in done.err
 
 
+def test_the_table_is_against_the_first_codec_where_jpeg_was_not_measured(picture_file: Path, tmp_path: Path) -> None:
+    codecs = ("--codecs", "webp,jpeg2000", "--metrics", "psnr")
+    done = run("bench", "rd", picture_file, *codecs, "-o", tmp_path / "r.json")
+    assert (done.code, done.err) == (0, "")
+    assert b"BD-rate vs webp" in done.out
+
+
 def test_results_are_named_after_the_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "birds").mkdir()

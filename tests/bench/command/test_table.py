@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from rd_rows import of_metrics
-from support import run
+from rd_rows import made, of_metrics
+from support import Result, run
 
 from caecodec.bench.metrics import claims, metrics, published
 from caecodec.bench.rd import bd_tables
@@ -129,3 +129,56 @@ def test_direct_is_refused_beside_another_table_and_for_a_codec_that_was_not_mea
     refused = run("bench", "table", kodak, "--direct", "gif")
     assert refused.code == 2
     assert "no rows of gif; there are jpeg, caecodec, avif" in refused.err
+
+
+def table_of(tmp_path: Path, *options: str, pictures: tuple[str, ...] = ("a", "b"), **factors: float) -> Result:
+    """What `table` prints of codecs with these sizes at equal PSNR."""
+    save_rd(made(pictures, **factors), tmp_path / "some.json")
+    return run("bench", "table", tmp_path / "some.json", *options, "--markdown")
+
+
+@pytest.mark.parametrize(
+    ("factors", "columns"),
+    [
+        ({"caecodec": 1.0, "webp": 2.0}, "| caecodec | webp, same PSNR |"),  # one of the usual three
+        ({"caecodec": 1.0, "mozjpeg": 2.0, "vvc": 1.0}, "| caecodec | mozjpeg, same PSNR | vvc, same PSNR |"),
+        ({"jpeg": 4.0, "caecodec@5": 1.0}, "| caecodec@5 | jpeg, same PSNR |"),
+        ({"jpeg": 4.0, "webp": 2.0}, "| jpeg | webp, same PSNR |"),
+        ({"webp": 2.0}, "| webp |"),
+    ],
+)
+def test_the_table_is_of_the_codecs_that_were_measured(tmp_path: Path, factors: dict[str, float], columns: str) -> None:
+    done = table_of(tmp_path, **factors)
+    assert (done.code, done.err) == (0, "")
+    head, _, *rows = done.out.decode().splitlines()
+    assert head == f"| 2 pictures | PSNR {columns}"
+    of_others = [row for row in rows if not row.startswith("| quality ")]
+    assert len(rows) - len(of_others) > 0
+    assert len(of_others) == (2 if len(factors) > 1 else 0)
+
+
+def test_a_usual_codec_measured_on_other_pictures_is_left_out(tmp_path: Path) -> None:
+    results = made(caecodec=1.0, jpeg=4.0)
+    results.rows += made(("c",), webp=2.0).rows
+    save_rd(results, tmp_path / "r.json")
+    done = run("bench", "table", tmp_path / "r.json", "--markdown")
+    assert done.out.startswith(b"| 2 pictures | PSNR | caecodec | jpeg, same PSNR |\n")
+    asked = run("bench", "table", tmp_path / "r.json", "--against", "jpeg,webp")
+    assert asked.code == 2
+    assert "no picture is measured in full by all of caecodec, jpeg, webp" in asked.err
+
+
+def test_bd_is_against_the_first_codec_where_jpeg_was_not_measured(tmp_path: Path) -> None:
+    for metric in ((), ("--metric", "all")):
+        done = table_of(tmp_path, "--bd", *metric, avif=1.0, caecodec=0.5)
+        assert (done.code, done.err) == (0, "")
+        assert b"BD-rate vs avif" in done.out
+        assert b"| caecodec | -50.0 % |" in done.out
+    assert b"BD-rate vs jpeg" in table_of(tmp_path, "--bd", avif=1.0, jpeg=2.0).out
+
+
+@pytest.mark.parametrize("options", [("--bd", "--anchor", "gif"), ("--against", "webp,gif")])
+def test_a_codec_that_is_asked_for_and_was_not_measured_is_named(tmp_path: Path, options: tuple[str, ...]) -> None:
+    refused = table_of(tmp_path, *options, caecodec=1.0, webp=2.0)
+    assert (refused.code, refused.out) == (2, b"")
+    assert "no rows of gif; there are caecodec, webp" in refused.err
