@@ -19,7 +19,7 @@ from caecodec.models.export.model_file import export, load_checkpoint
 from caecodec.models.networks.autoencoder import NETWORKS, AutoencoderConfig, AutoencoderModel, max_pool, max_unpool
 from caecodec.models.networks.rate_model import MixturePrior
 from caecodec.models.networks.tiny import TinyConfig
-from caecodec.models.training import checkpoint
+from caecodec.models.training import checkpoint, small
 from caecodec.models.training import recipe as recipes
 from caecodec.models.training.recipe import SetData
 from caecodec.models.training.run import run_recipe
@@ -176,13 +176,27 @@ def test_when_a_run_is_saved_changes_nothing_of_what_it_learns(
     assert scores[0] == scores[1]
 
 
-def test_patience_ends_a_run_with_its_best_weights(sets: dict[str, Path], tmp_path: Path) -> None:
-    # a rate that throws the weights about: the score soon stops falling
-    recipe = short("fashion-mnist", tmp_path, lr=0.3, epochs=200, patience=2, ema=0.0)
-    record = run_recipe(recipe, tmp_path / "run", [str(sets["fashion-mnist"])], device="cpu", drawn=True)
-    scores = [row["score"] for row in rows(tmp_path / "run") if row["kind"] == "validation"]
-    assert len(scores) < 200
-    assert record["score"] == min(scores)  # type: ignore[type-var]
+def test_patience_ends_a_run_with_its_best_weights(
+    sets: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores, seen = [5.0, 3.0, 4.0, 2.0, 6.0, 2.5, 2.5], []
+
+    def validate(_task: small.SmallTask, model: torch.nn.Module) -> dict[str, float]:
+        seen.append(next(model.parameters()).detach().clone())
+        return {"score": scores[len(seen) - 1]}
+
+    monkeypatch.setattr(small, "FEWEST_STEPS", 2)
+    monkeypatch.setattr(small.SmallTask, "validate", validate)
+    recipe = short("mnist-fixed", tmp_path, epochs=200, patience=2)
+    record = run_recipe(recipe, tmp_path / "run", [str(sets["mnist"])], device="cpu", drawn=True)
+    validations = [row for row in rows(tmp_path / "run") if row["kind"] == "validation"]
+    # two that were no better than the fourth end it; then the end validates
+    assert [(row["step"], row["score"]) for row in validations] == [*zip((2, 4, 6, 8, 10, 12, 12), scores, strict=True)]
+    assert record["score"] == 2.0
+    kept = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
+    assert kept["validation"]["score"] == 2.0
+    assert torch.equal(next(iter(kept["ema"].values())), seen[3])
+    assert not torch.equal(seen[3], seen[5])
 
 
 def test_a_class_can_be_left_out(sets: dict[str, Path], tmp_path: Path) -> None:
