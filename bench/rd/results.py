@@ -13,7 +13,7 @@ from caecodec.bench.metrics import metrics
 from caecodec.bench.metrics.bdrate import Curve, curve
 from caecodec.bench.metrics.metrics import PSNR, Metric
 from caecodec.errors import FileSystemError, UsageError
-from caecodec.files.jobs import make_folder, write_atomically
+from caecodec.files.writing import make_folder, write_atomically
 
 FORMAT = 2
 KIND = "rd"  # of results: there are other files of the same format

@@ -14,7 +14,7 @@ FIRST_LINE_SECONDS, LINE_SECONDS = 5.0, 30.0  # of silence; twice as long each t
 
 
 class Teller:
-    """A bar on a terminal; elsewhere a line for each thing that is begun, soon more, and one at least every 30 seconds.
+    """A bar on a terminal; elsewhere a line for each thing when it is first begun, and one at least every 30 seconds.
 
     `quiet`: warnings only, as of all processes of a run but the first.
     """
@@ -23,6 +23,7 @@ class Teller:
         self._name, self._quiet = name, quiet
         self._console = console or Console(stderr=True)
         self._doing = self._status = ""
+        self._begun: set[str] = set()
         self._share = 0.0
         self._spoke, self._silence = time.monotonic(), FIRST_LINE_SECONDS
         self._ended = threading.Event()
@@ -51,8 +52,9 @@ class Teller:
         """What is begun now, and goes on until the next call."""
         self._doing, self._status, self._silence = what, "", FIRST_LINE_SECONDS
         self._bar.update(self._shown, status=what)
-        if not self._quiet and not self._console.is_terminal:
+        if what not in self._begun and not self._quiet and not self._console.is_terminal:
             self._print(f"{self._name}: {what}")
+        self._begun.add(what)
 
     def at(self, share: float, status: str) -> None:
         """How far the run is, 0..1, and what else to say of what it is doing. Cheap: may be called at every step."""

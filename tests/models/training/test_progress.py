@@ -24,8 +24,11 @@ def test_away_from_a_terminal_what_is_begun_is_a_line_at_once() -> None:
         teller.at(0.0, "3 so far")  # not a line for every picture
         teller.say("held out: [b]a.png")
         teller.warn("bad.jpg: left out")
+        for what in ("training", "validating", "training", "validating"):  # again and again in a long run
+            teller.doing(what)
     lines = stream.getvalue().splitlines()
-    assert lines[1:] == ["photo: held out: [b]a.png", "caecodec: warning: bad.jpg: left out"]
+    assert lines[1:3] == ["photo: held out: [b]a.png", "caecodec: warning: bad.jpg: left out"]
+    assert lines[3:] == ["photo: training", "photo: validating"]
 
 
 def test_a_line_comes_though_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

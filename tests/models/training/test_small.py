@@ -23,7 +23,6 @@ from caecodec.models.training import checkpoint, small
 from caecodec.models.training import recipe as recipes
 from caecodec.models.training.recipe import SetData
 from caecodec.models.training.run import run_recipe
-from caecodec.models.training.small import SmallTask
 from caecodec.models.training.trainer import Trainer
 from caecodec.zoo import find
 
@@ -180,24 +179,24 @@ def test_when_a_run_is_saved_changes_nothing_of_what_it_learns(
 def test_patience_ends_a_run_with_its_best_weights(
     sets: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    validate, seen = SmallTask.validate, []
+    scores, seen = [5.0, 3.0, 4.0, 2.0, 6.0, 2.5, 2.5], []
 
-    def validate_and_keep(self: SmallTask, model: torch.nn.Module) -> dict[str, object]:
-        record = validate(self, model)
-        seen.append((record["score"], {name: value.clone() for name, value in model.state_dict().items()}))
-        return record
+    def validate(_task: small.SmallTask, model: torch.nn.Module) -> dict[str, float]:
+        seen.append(next(model.parameters()).detach().clone())
+        return {"score": scores[len(seen) - 1]}
 
-    monkeypatch.setattr(SmallTask, "validate", validate_and_keep)
-    monkeypatch.setattr(small, "FEWEST_STEPS", 1)
-    # a rate that throws the weights about: the score soon stops falling
-    recipe = short("fashion-mnist", tmp_path, lr=0.03, epochs=200, patience=2, ema=0.0)
-    record = run_recipe(recipe, tmp_path / "run", [str(sets["fashion-mnist"])], device="cpu", drawn=True, seed=1)
-    assert len(seen) < 200
-    score, best = min(seen, key=lambda row: row[0])
-    assert record["score"] == score < seen[-1][0]
-    kept, _ = load_checkpoint(tmp_path / "run" / "weights.pt")
-    for name, value in kept.state_dict().items():
-        assert torch.allclose(value, best[name], rtol=1e-3, atol=1e-6), name  # the file has 16 bits a weight
+    monkeypatch.setattr(small, "FEWEST_STEPS", 2)
+    monkeypatch.setattr(small.SmallTask, "validate", validate)
+    recipe = short("mnist-fixed", tmp_path, epochs=200, patience=2)
+    record = run_recipe(recipe, tmp_path / "run", [str(sets["mnist"])], device="cpu", drawn=True)
+    validations = [row for row in rows(tmp_path / "run") if row["kind"] == "validation"]
+    # two that were no better than the fourth end it; then the end validates
+    assert [(row["step"], row["score"]) for row in validations] == [*zip((2, 4, 6, 8, 10, 12, 12), scores, strict=True)]
+    assert record["score"] == 2.0
+    kept = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
+    assert kept["validation"]["score"] == 2.0
+    assert torch.equal(next(iter(kept["ema"].values())), seen[3])
+    assert not torch.equal(seen[3], seen[5])
 
 
 def test_a_class_can_be_left_out(sets: dict[str, Path], tmp_path: Path) -> None:
