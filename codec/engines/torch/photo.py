@@ -67,7 +67,8 @@ class TorchPhotoEngine(Engine):
         with memory(self.device), torch.inference_mode():
             scale = self.tables["gain_out"][quality - 1] / ONE
             y = self.tensor(y_hat[None]).float() * scale[:, None, None]
-            return pixels_of(self._decoded(y, quality))[0]
+            pixels: Pixels = pixels_of(self._decoded(y, quality))[0]
+            return pixels
 
     def decoded(self, y_hat: Tensor, quality: int) -> Tensor:
         """y_hat (1, N, h, w) in quantiser steps -> x_hat (1, 3, 16h, 16w) in about [0, 1], unrounded, with gradient."""

@@ -151,8 +151,7 @@ class Rounds:
             target = torch.minimum(torch.maximum(target, y - _REACH), y + _REACH)
             promised = float((slope * (target - at)).sum())
             strength = torch.where(movable > 0, stronger * first / float(usual.mean()), first)
-        found: Float = array_of(best.detach())[0, :h, :w] / gain
-        return found
+        return (array_of(best.detach())[0, :h, :w] / gain).astype(np.float32, copy=False)
 
     def walk(
         self, target: Tensor, z: Tensor, quality: int, worth: Tensor, strength: Tensor
