@@ -163,7 +163,7 @@ start.load()
 marks["import torch"] = time.time()
 from caecodec.codecs import opening, photo
 from caecodec.format import container
-from caecodec.pictures.picture import to_image
+from caecodec.pictures.saving import to_image
 marks["import the rest"] = time.time()
 parsed = container.parse(open(sys.argv[1], "rb").read())
 coder = opening.open_codec(parsed.model_id)
