@@ -6,7 +6,7 @@ import contextlib
 import math
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,6 +18,9 @@ from caecodec.files.jobs import SUFFIX, Job, picture_suffixes
 from caecodec.limits import Limits
 from caecodec.search.effort import DEFAULT_QUALITY
 from caecodec.tune import TUNES, Tune
+
+if TYPE_CHECKING:
+    from caecodec.search.target import Target
 
 
 @click.command()
@@ -76,14 +79,13 @@ def encode(
     size = None if target_size is None else parse_size(target_size)
     if model is not None and (batch["recursive"] or len(inputs) > 1):
         _leave_cores_to_batches(model)
-    aimed = any(t is not None for t in (size, target_bpp, target_psnr, target_ssimulacra2))
 
     def make(jobs: Sequence[Job]) -> Iterator[Outcome]:
         from caecodec.batch.encoding import Encoding, encoded
 
         how = Encoding(
             quality=DEFAULT_QUALITY if quality is None else quality,
-            target=target() if aimed else None,
+            target=_target(size, target_bpp, target_psnr, target_ssimulacra2),
             effort=effort,
             tune=tune,
             model=model,
@@ -94,22 +96,27 @@ def encode(
         )
         return encoded(jobs, how, Teller(quiet=batch["quiet"]))
 
-    def target() -> Any:
-        from caecodec.search.target import Target
+    run_batch(inputs, make, _parts, suffix=SUFFIX, suffixes=picture_suffixes(), **batch)
 
-        return Target(size, target_bpp, target_psnr, target_ssimulacra2)
 
-    def parts(facts: dict[str, Any]) -> list[str]:
-        return [
-            f"{facts['width']}x{facts['height']}",
-            "lossless" if facts["lossless"] else f"q{facts['quality']}",
-            f"{facts['bytes']} bytes",
-            f"{facts['bpp']:.3f} bpp",
-            f"{100 * facts['bytes'] / facts['input_bytes']:.1f} % of the input",
-            f"{facts['seconds']:.2f} s",
-        ]
+def _target(size: int | None, bpp: float | None, psnr: float | None, ssimulacra2: float | None) -> Target | None:
+    if all(value is None for value in (size, bpp, psnr, ssimulacra2)):
+        return None
+    from caecodec.search.target import Target
 
-    run_batch(inputs, make, parts, suffix=SUFFIX, suffixes=picture_suffixes(), **batch)
+    return Target(size, bpp, psnr, ssimulacra2)
+
+
+def _parts(facts: dict[str, Any]) -> list[str]:
+    """What a line says of a file, see `run_batch`."""
+    return [
+        f"{facts['width']}x{facts['height']}",
+        "lossless" if facts["lossless"] else f"q{facts['quality']}",
+        f"{facts['bytes']} bytes",
+        f"{facts['bpp']:.3f} bpp",
+        f"{100 * facts['bytes'] / facts['input_bytes']:.1f} % of the input",
+        f"{facts['seconds']:.2f} s",
+    ]
 
 
 def parse_size(text: str) -> int:

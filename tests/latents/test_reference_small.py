@@ -1,0 +1,266 @@
+"""Codecs of small pictures against the decoder that was written from docs/FORMAT.md alone."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import reference_decoder as reference
+import torch
+from numpy.typing import NDArray
+from reference_decoder import Model, RejectedError
+from safetensors.numpy import save_file
+from support import photograph
+
+from caecodec.codecs import tiling
+from caecodec.codecs.autoencoder import AutoencoderCodec
+from caecodec.codecs.tiny import TinyCodec
+from caecodec.errors import CorruptFileError
+from caecodec.format import container
+from caecodec.format.container import Container
+from caecodec.latents.autoencoder import SILENT
+from caecodec.models.export import autoencoder
+from caecodec.models.export import tiny as export_tiny
+from caecodec.models.export.integers import Tensors
+from caecodec.models.networks.autoencoder import AutoencoderConfig, AutoencoderModel
+from caecodec.models.networks.tiny import TinyConfig, TinyModel
+from caecodec.pictures.picture import Picture
+from caecodec.zoo import find
+from caecodec.zoo.identity import model_id
+
+
+def model_file(path: Path, family: str, config: Mapping[str, Any], tensors: Tensors) -> Path:
+    metadata = {"format": "caecodec-model 1", "family": family, "name": path.stem, "description": "random"}
+    metadata |= {"id": model_id(tensors).hex(), "config": json.dumps(config), "training": "{}", "summary": "{}"}
+    save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, path, metadata)
+    return path
+
+
+@torch.no_grad()
+def shaken(model: torch.nn.Module, part: str, size: float) -> None:
+    """Fresh weights of a size that lets every layer matter, and running means and variances that are not 0 and 1."""
+    for name, value in getattr(model, part).state_dict().items():
+        if name.endswith("running_var"):
+            value.uniform_(0.3, 2)
+        elif name.endswith("running_mean") or (value.ndim == 1 and value.is_floating_point()):
+            value.normal_(float("norm" in name or name.endswith(".weight")), 0.3)
+        elif value.is_floating_point():
+            fan_in = value[0].numel() if value.ndim > 1 else 1
+            value.normal_(0, size * fan_in**-0.5)
+
+
+TINY = {
+    "two": TinyConfig(n=20, groups=(2, 4, 14), splits=(4, 2, 1), context_width=6, context_hidden=8, anchors=2),
+    "four": TinyConfig(n=12, groups=(1, 3, 3, 5), splits=(4, 4, 2, 2), context_width=8, context_hidden=12, anchors=3),
+}
+
+
+@functools.cache
+def tiny_tensors(name: str) -> tuple[TinyConfig, Tensors]:
+    torch.manual_seed(7)
+    config = dataclasses.replace(TINY[name], ga_width=8, ga_depth=1, gs_width=8, gs_depth=2)
+    model = TinyModel(config).eval()
+    for part in ("g_a", "g_s", "context"):
+        shaken(model, part, 1.5)
+    model.start([torch.from_numpy(photograph(64, 96).copy()).permute(2, 0, 1)[None] / 255])
+    with torch.no_grad():
+        for part in (model.context.heads, model.context.adaptors):
+            for layer in part:
+                layer.weight.normal_(0, 0.3)
+                layer.bias.add_(torch.randn_like(layer.bias))
+        model.log_gain_out.normal_(0, 0.1)
+        model.bias.normal_()
+        model.modulation.normal_(1, 0.3)
+    return config, export_tiny.tensors_of(model)
+
+
+@pytest.fixture(scope="module", params=sorted(TINY))
+def tiny(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[TinyCodec, Model]:
+    config, tensors = tiny_tensors(request.param)
+    path = model_file(tmp_path_factory.mktemp("tiny") / "tiny.safetensors", "tiny", config.to_dict(), tensors)
+    return TinyCodec(find.load(str(path)), "cpu", "float32"), reference.load_model(path)
+
+
+SIDES = [(1, 1), (9, 17), (17, 9), (8, 64), (28, 28), (64, 40)]  # width, height
+
+
+def drawn(width: int, height: int, gray: bool) -> Picture:
+    colour = photograph(height, width)
+    return Picture(np.ascontiguousarray(colour[..., 1]) if gray else colour)
+
+
+@pytest.mark.parametrize("gray", [False, True], ids=["colour", "gray"])
+@pytest.mark.parametrize(("width", "height"), SIDES)
+def test_latents_of_a_tiny_picture_are_those_the_specification_gives(
+    tiny: tuple[TinyCodec, Model], width: int, height: int, gray: bool
+) -> None:
+    codec, model = tiny
+    for quality in (1, 37, 100):
+        data = codec.encode(drawn(width, height, gray), quality)
+        (found,) = codec.decode_latents(container.parse(data))
+        assert found.any()
+        assert np.array_equal(found, reference.decode_tiny(data, model))
+
+
+@pytest.mark.parametrize("spread", [0.0, 30.0, 30000.0])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 3), (2, 1), (3, 5)])
+def test_tiny_latents_that_saturate_and_escape_are_those_the_specification_gives(
+    tiny: tuple[TinyCodec, Model], shape: tuple[int, int], spread: float
+) -> None:
+    codec, model = tiny
+    y = (np.random.default_rng(5).standard_normal((2, *shape, codec.engine.config.n)) * spread).astype(np.float32)
+    for gray in (False, True):
+        tiles, y_hat = codec.latents.encode(y, 80, gray)
+        assert np.array_equal(codec.latents.decode(tiles, shape, 80, gray), y_hat)
+        for tile, expected in zip(tiles, y_hat, strict=True):
+            assert np.array_equal(reference.decode_tiny_tile(tile, *shape, 80, gray, model), expected)
+
+
+@pytest.mark.parametrize("gray", [False, True], ids=["colour", "gray"])
+def test_a_tiny_picture_is_within_one_step_of_what_the_specification_gives(
+    tiny: tuple[TinyCodec, Model], gray: bool
+) -> None:
+    codec, model = tiny
+    data = codec.encode(drawn(17, 9, gray), 70)
+    expected = np.array(reference.synthesise(reference.decode_tiny(data, model), 70, model))[:9, :17]
+    assert expected.std() > 10
+    close_to(codec.decode(container.parse(data)).colour, expected, gray)
+
+
+def close_to(found: NDArray[np.uint8], expected: NDArray[np.int_], gray: bool) -> None:
+    """Of one channel or three."""
+    if gray and expected.shape[2] == 3:
+        expected = np.array([[[reference.gray_of(*cell)] for cell in line] for line in expected.tolist()])
+    if gray:
+        expected = expected[..., 0]
+    assert found.shape == expected.shape
+    assert np.abs(found.astype(int) - expected).max() <= 1
+    assert (found != expected).mean() < 0.01
+
+
+def test_a_tiny_picture_over_64_pixels_is_rejected(tiny: tuple[TinyCodec, Model]) -> None:
+    codec, model = tiny
+    whole = container.parse(codec.encode(drawn(64, 8, False), 50))
+    for width, height in ((65, 8), (8, 65), (2000, 2000)):
+        tiles = whole.tiles * sum(1 for _ in tiling.tiles(width, height))
+        data = container.serialize(dataclasses.replace(whole, width=width, height=height, tiles=tiles))
+        with pytest.raises(CorruptFileError):
+            list(codec.decode_latents(container.parse(data)))
+        with pytest.raises(RejectedError):
+            reference.decode_tiny(data, model)
+
+
+AUTOENCODERS = {
+    "mnist": AutoencoderConfig("mnist", anchors=2),
+    "mnist-fixed": AutoencoderConfig("mnist", anchors=2, unpool="fixed"),
+    "fashion-mnist": AutoencoderConfig("fashion-mnist", anchors=2),
+    "fashion-mnist-narrow": AutoencoderConfig("fashion-mnist", coded=5, anchors=2),
+    "cifar10-dense": AutoencoderConfig("cifar10-dense", units=6, anchors=2),
+}
+
+
+@pytest.fixture(scope="module")
+def autoencoders(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, tuple[AutoencoderCodec, Model]]:
+    found = {}
+    for name, config in AUTOENCODERS.items():
+        torch.manual_seed(8)
+        model = AutoencoderModel(config).eval()
+        shaken(model, "network", 2.0)
+        with torch.no_grad():
+            y, _ = model.encode(torch.rand(20, *config.picture))
+            model.prior.start_at(y)
+            model.prior.logit.normal_(0, 0.3)
+            deviation = y.transpose(0, 1).flatten(1).std(1).clamp_min(1e-3)
+            # at quality 1 from far below a step, where a channel falls silent, to some steps; at 100 all are heard
+            for anchor, low in enumerate((-9, 1)):
+                model.log_gain[anchor] = torch.linspace(low, low + 10, len(deviation)).clamp_max(4) - deviation.log()
+            model.log_gain_out.copy_(model.log_gain + 0.1 * torch.randn_like(model.log_gain))
+            model.turn_back.bias.normal_(0, 0.3)
+            model.place_share.copy_(torch.rand_like(model.place_share).softmax(1))
+        tensors = autoencoder.tensors_of(model)
+        path = tmp_path_factory.mktemp(name) / "it.safetensors"
+        model_file(path, "autoencoder", config.to_dict(), tensors)
+        found[name] = AutoencoderCodec(find.load(str(path)), "cpu", "float32"), reference.load_model(path)
+    return found
+
+
+def row(coded: reference.Coded) -> NDArray[np.int64]:
+    return np.array(reference.flat(coded.symbols) + coded.places)
+
+
+@pytest.mark.parametrize("name", sorted(AUTOENCODERS))
+def test_an_autoencoders_picture_is_what_the_specification_gives(
+    autoencoders: Mapping[str, tuple[AutoencoderCodec, Model]], name: str
+) -> None:
+    codec, model = autoencoders[name]
+    channels, height, width = codec.engine.picture
+    for quality, gray in ((1, True), (60, True), (100, channels == 1)):
+        data = codec.encode(drawn(width, height, gray), quality)
+        (found,) = codec.decode_latents(container.parse(data))
+        coded = reference.decode_autoencoder(data, model)
+        assert np.array_equal(found, row(coded))
+        assert found.any()
+        expected = np.array(reference.synthesise_autoencoder(coded, quality, model))
+        assert expected.std() > 2
+        close_to(codec.decode(container.parse(data)).colour, expected, gray)
+
+
+@pytest.mark.parametrize("name", sorted(AUTOENCODERS))
+@pytest.mark.parametrize("spread", [0.0, 300.0, 30000.0])
+def test_an_autoencoders_latents_with_escapes_are_those_the_specification_gives(
+    autoencoders: Mapping[str, tuple[AutoencoderCodec, Model]], name: str, spread: float
+) -> None:
+    codec, model = autoencoders[name]
+    channels, height, width = codec.engine.picture
+    random = np.random.default_rng(6)
+    _, rows, columns = codec.engine.latent
+    table = codec.model.tensors["quality.table"]
+    for quality in (1, 100):
+        silent = np.tile(table[quality - 1] == SILENT, rows * columns)
+        assert silent.any() == (quality == 1)
+        symbols = np.clip(random.standard_normal(silent.shape) * spread, -32767, 32767).astype(np.int32)
+        latents = np.append(np.where(silent, 0, symbols), random.integers(0, 4, codec.engine.places)).astype(np.int32)
+        streams = codec.latents.encode(latents[None], quality)
+        whole = Container(width, height, quality, codec.model.info.id, tuple(streams), gray=channels == 1)
+        data = container.serialize(whole)
+        assert np.array_equal(row(reference.decode_autoencoder(data, model)), latents)
+        assert np.array_equal(codec.latents.decode(streams[0], quality), latents)
+
+
+@pytest.mark.parametrize("name", ["mnist", "cifar10-dense"])
+def test_a_picture_that_an_autoencoder_does_not_make_is_rejected(
+    autoencoders: Mapping[str, tuple[AutoencoderCodec, Model]], name: str
+) -> None:
+    codec, model = autoencoders[name]
+    channels, height, width = codec.engine.picture
+    whole = container.parse(codec.encode(drawn(width, height, channels == 1), 50))
+    wrong = [dataclasses.replace(whole, width=width + 1), dataclasses.replace(whole, height=height - 1)]
+    if channels == 1:
+        wrong.append(dataclasses.replace(whole, gray=False))
+    for one in wrong:
+        data = container.serialize(one)
+        with pytest.raises(CorruptFileError):
+            list(codec.decode_latents(container.parse(data)))
+        with pytest.raises(RejectedError):
+            reference.decode_autoencoder(data, model)
+
+
+@pytest.mark.parametrize("place", [-1, 4, 300])
+def test_a_place_that_no_cell_has_is_rejected(
+    autoencoders: Mapping[str, tuple[AutoencoderCodec, Model]], place: int
+) -> None:
+    codec, model = autoencoders["mnist"]
+    latents = np.zeros((1, 7 * 7 * 4 + codec.engine.places), np.int32)
+    latents[0, -1] = place
+    streams = codec.latents.encode(latents, 90)  # its check is right
+    data = container.serialize(Container(28, 28, 90, codec.model.info.id, tuple(streams), gray=True))
+    with pytest.raises(CorruptFileError):
+        list(codec.decode_latents(container.parse(data)))
+    with pytest.raises(RejectedError):
+        reference.decode_autoencoder(data, model)
