@@ -1,8 +1,9 @@
 """A decoder of .cae files written from docs/FORMAT.md alone, to read and to compare with: slow, standard library only.
 
-One file, however long, so that it lies beside the page. Latents are computed in Python's unbounded integers, so it also shows what the specification means where the codec uses
-doubles. It imports nothing of caecodec. Section numbers are those of FORMAT.md; the order is the page's, and the
-families `autoencoder` and `tiny` come last. Arrays are lists of rows of cells; a cell is a list of channels.
+One file, however long, so that it lies beside the page. Latents are computed in Python's unbounded integers, so it also
+shows what the specification means where the codec uses doubles. It imports nothing of caecodec. Section numbers are
+those of FORMAT.md; the order is the page's, and the families `autoencoder` and `tiny` come last. Arrays are lists of
+rows of cells; a cell is a list of channels.
 """
 
 from __future__ import annotations

@@ -249,6 +249,15 @@ def test_a_bad_file_is_refused_without_torch(tmp_path: Path, cae_file: Path) -> 
         assert not names & {"torch", "constriction"}
 
 
+def test_what_needs_no_pixels_needs_no_torch(cae_file: Path) -> None:
+    code, names = loaded_by("verify", cae_file)
+    assert code == 0
+    assert "torch" not in names
+    program = "import sys, caecodec; caecodec.bit_allocation(sys.argv[1]); assert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", program, str(cae_file)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_help_takes_less_than_a_quarter_of_a_second() -> None:
     for _ in range(20):  # the best of several tries, because other tests run beside this one
         start = time.perf_counter()

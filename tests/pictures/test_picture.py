@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import contextlib
 import io
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, UnidentifiedImageError
 from support import encoded, photograph, png, psnr, soft_alpha
 
 import caecodec
@@ -340,3 +341,20 @@ def test_a_cmyk_picture_with_a_profile_that_is_none_is_refused() -> None:
     image.info["icc_profile"] = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     with pytest.raises(InputImageError, match="CMYK profile"):
         from_image(image)
+
+
+def test_heic_is_read_where_the_library_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    heif = pytest.importorskip("pillow_heif", reason="pillow-heif is an optional extra: caecodec[heif]")
+    file = tmp_path / "a.heic"
+    heif.from_pillow(BASE).save(file, quality=90)
+    for source in (file, file.read_bytes(), io.BytesIO(file.read_bytes())):
+        read = open_picture(source)
+        assert psnr(read.colour, COLOUR) > 30
+    monkeypatch.setattr(Image, "open", refuse)
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(InputImageError, match=r"HEIC picture: `pip install 'caecodec\[heif\]'`"):
+        open_picture(file)
+
+
+def refuse(*_: object) -> None:
+    raise UnidentifiedImageError
