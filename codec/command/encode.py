@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ import click
 
 from caecodec.batch.writing import Outcome
 from caecodec.command.batch import Teller, run_batch
+from caecodec.command.cores import take_one_core
 from caecodec.command.options import machine_options, many_files_options, reporting_options
 from caecodec.errors import CaecodecError, UsageError
 from caecodec.files.jobs import SUFFIX, Job, picture_suffixes
@@ -135,14 +135,11 @@ def parse_size(text: str) -> int:
 
 
 def _leave_cores_to_batches(model: str) -> None:
-    """Let a matrix product take one core where batches of small pictures run side by side, before numpy is imported.
-
-    Products that small are done sooner than a second thread has woken: with both, a batch took half as long again.
-    """
+    """Let a matrix product take one core where batches of small pictures run side by side."""
     from caecodec.zoo import find
     from caecodec.zoo.families import FAMILIES
 
     with contextlib.suppress(CaecodecError):  # reported for each file
         family = FAMILIES.get(find.find(model).family)
         if family is not None and family.small:
-            os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+            take_one_core()

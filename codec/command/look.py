@@ -6,10 +6,13 @@ import json
 
 import click
 
+from caecodec.command.cores import take_one_core
 from caecodec.command.options import debug_option, max_pixels_option, reporting_options
 from caecodec.command.terminal import each, warn
 from caecodec.files import writing
 from caecodec.limits import Limits
+
+_ONE_CORE_PIXELS = 1 << 20  # up to which one core is done with a file before a second would help
 
 
 @click.command()
@@ -49,7 +52,9 @@ def verify(inputs: tuple[str, ...], max_pixels: int, quiet: bool, as_json: bool)
 
         data = writing.read_bytes(source)
         limits = Limits(pixels=max_pixels)
-        container.parse(data, limits)
+        parsed = container.parse(data, limits)
+        if parsed.width * parsed.height <= _ONE_CORE_PIXELS:
+            take_one_core()
         from caecodec.codecs import opening
 
         opening.verify(data, limits)
