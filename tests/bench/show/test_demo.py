@@ -29,7 +29,8 @@ def test_demo_needs_only_run_time_dependencies() -> None:
         "import sys; sys.modules.update(dict.fromkeys(['bjontegaard', 'matplotlib', 'scipy', 'torchvision']));"
         "import caecodec.bench.show.demo, caecodec.bench.show.figure"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_photograph_of_the_demo_is_there() -> None:
