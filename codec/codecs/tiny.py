@@ -19,11 +19,11 @@ from caecodec.format.container import Container
 from caecodec.latents.tiny import ContextLatents
 from caecodec.latents.tiny_network import ContextNetwork
 from caecodec.pictures import cells
+from caecodec.pictures.cells import TINY_CELL
 from caecodec.pictures.picture import Picture
 from caecodec.zoo.file import Model
 
 TINY_MAX_SIDE = 64
-TINY_CELL = 8
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 Pixels = NDArray[np.uint8]
 
 CELL = 16  # pixels to a position of y in photo models, in a row or a column
+TINY_CELL = 8  # in `tiny` models
 
 
 def count(width: int, height: int, cell: int = CELL) -> tuple[int, int]:

@@ -26,8 +26,7 @@ from caecodec.models.networks.klt import klt_of
 from caecodec.models.networks.layers import Block, conv1x1, depth_to_space, interpolate, space_to_depth
 from caecodec.models.networks.levels import LambdaRange, error_weight
 from caecodec.models.networks.rate_model import SCALE_MIN, SCALE_STEP, code, scale_of_index
-
-CELL = 8
+from caecodec.pictures.cells import TINY_CELL
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +74,7 @@ class Analysis(nn.Module):
 
     def __init__(self, c: TinyConfig) -> None:
         super().__init__()
-        self.linear = nn.Linear(3 * CELL * CELL, c.n, bias=False)
+        self.linear = nn.Linear(3 * TINY_CELL * TINY_CELL, c.n, bias=False)
         self.stem = conv1x1(3 * 16, c.ga_width)
         self.blocks = nn.Sequential(*(Block(c.ga_width) for _ in range(c.ga_depth)))
         self.down = nn.Conv2d(c.ga_width, c.n, 3, stride=2, padding=1)
@@ -86,7 +85,7 @@ class Analysis(nn.Module):
         """Pixels to latents; the linear branch stays in float32 whatever autocast says."""
         y = self.down(self.blocks(self.stem(space_to_depth(x, 4))))
         with torch.autocast(x.device.type, enabled=False):
-            linear = self.linear(space_to_depth(x.float(), CELL).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+            linear = self.linear(space_to_depth(x.float(), TINY_CELL).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
         latents: Tensor = y.float() + linear
         return latents
 
@@ -96,7 +95,7 @@ class Synthesis(nn.Module):
 
     def __init__(self, c: TinyConfig) -> None:
         super().__init__()
-        self.linear = nn.Linear(c.n, 3 * CELL * CELL, bias=False)
+        self.linear = nn.Linear(c.n, 3 * TINY_CELL * TINY_CELL, bias=False)
         self.stem = conv1x1(c.n, 4 * c.gs_width)
         self.blocks = nn.Sequential(*(Block(c.gs_width) for _ in range(c.gs_depth)))
         self.head = nn.Conv2d(c.gs_width, 3 * 16, 3, padding=1)
@@ -107,7 +106,7 @@ class Synthesis(nn.Module):
         """Latents to pixels; the linear branch stays in float32 whatever autocast says."""
         x = depth_to_space(self.head(self.blocks(depth_to_space(self.stem(y), 2) * modulation)), 4)
         with torch.autocast(y.device.type, enabled=False):
-            linear = depth_to_space(self.linear(y.float().permute(0, 2, 3, 1)).permute(0, 3, 1, 2), CELL)
+            linear = depth_to_space(self.linear(y.float().permute(0, 2, 3, 1)).permute(0, 3, 1, 2), TINY_CELL)
         return x.float() + linear
 
 
@@ -163,7 +162,7 @@ class TinyModel(nn.Module):
     def start(self, pictures: list[Tensor]) -> None:
         """Start as transform coding: the KLT of 8x8x3 patches of pictures, each (P, C, H, W) in [0, 1]."""
         c = self.config
-        patches = [space_to_depth(_colour(p) - 0.5, CELL).permute(0, 2, 3, 1).flatten(0, 2) for p in pictures]
+        patches = [space_to_depth(_colour(p) - 0.5, TINY_CELL).permute(0, 2, 3, 1).flatten(0, 2) for p in pictures]
         basis, deviation = klt_of(torch.cat(patches), c.n)
         self.g_a.linear.weight.copy_(basis.T)
         self.g_s.linear.weight.copy_(basis)

@@ -15,10 +15,11 @@ from torch import Tensor, nn
 from caecodec.models.data import datasets
 from caecodec.models.data.datasets import SmallSet
 from caecodec.models.networks.autoencoder import AutoencoderConfig, AutoencoderModel
-from caecodec.models.networks.tiny import CELL, TinyConfig, TinyModel
+from caecodec.models.networks.tiny import TinyConfig, TinyModel
 from caecodec.models.training import losses
 from caecodec.models.training.recipe import Recipe, SetData
 from caecodec.models.training.task import VALIDATION_LEVELS, Forward, Loss, Place, levels
+from caecodec.pictures.cells import TINY_CELL
 
 NORM_BATCHES = 16  # that batch normalisation is measured on
 FEWEST_STEPS = 200  # between validations, where a set is small
@@ -62,7 +63,7 @@ class SmallTask:
     def _fitting(self, small: SmallSet) -> SmallSet:
         pictures = small.pictures.to(self._place.device)
         if isinstance(self._model, TinyConfig):
-            pictures = datasets.padded(pictures, CELL)
+            pictures = datasets.padded(pictures, TINY_CELL)
         elif tuple(pictures.shape[1:]) != (*self._model.picture[1:], self._model.picture[0]):
             c, h, w = self._model.picture
             shape = "x".join(map(str, pictures.shape[1:]))

@@ -4,6 +4,7 @@ import io
 import json
 import re
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 from support import contents, encoded, opened, photograph, psnr, run, soft_alpha
 
 import caecodec
+from caecodec.codecs import opening
 from caecodec.command.batch import fitted
 from caecodec.command.terminal import ProgressLine
 
@@ -364,3 +366,24 @@ def test_models_lists_what_is_installed(tmp_path: Path) -> None:
     names = [json.loads(line)["name"] for line in result.out.splitlines()]
     assert (result.code, "photo" in names) == (0, True)
     assert b"(default)" in run("models").out
+
+
+def test_the_seconds_of_decode_leave_out_loading(cae_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = opening.open_codec
+
+    def slowly(*arguments: str) -> object:
+        time.sleep(0.8)
+        return usual(*arguments)
+
+    run("decode", cae_file, "-o", cae_file.with_name("first.png"))
+    monkeypatch.setattr(opening, "open_codec", slowly)
+    record = json.loads(run("decode", cae_file, "-o", cae_file.with_name("b.png"), "--json").out)
+    assert 0 < record["seconds"] < 0.8
+
+
+def test_a_folder_with_heic_is_done_whole(tmp_path: Path) -> None:
+    heif = pytest.importorskip("pillow_heif", reason="pillow-heif is an optional extra: caecodec[heif]")
+    heif.from_pillow(Image.fromarray(PIXELS)).save(tmp_path / "a.HEIC", quality=90)
+    Image.fromarray(PIXELS).save(tmp_path / "b.avif")
+    assert run("encode", tmp_path, "-r").code == 0
+    assert {"a.cae", "b.cae"} < set(contents(tmp_path))

@@ -358,3 +358,10 @@ def test_heic_is_read_where_the_library_is_there(tmp_path: Path, monkeypatch: py
 
 def refuse(*_: object) -> None:
     raise UnidentifiedImageError
+
+
+def test_png_is_deflated_at_the_level_that_suits_decoded_photographs() -> None:
+    smooth = np.asarray(caecodec.decode(caecodec.encode(photograph(256, 256), 50)))
+    data = saved(Picture(smooth), ".png")
+    assert data[data.index(b"IDAT") + 4 :][:2] == b"\x78\x01"  # zlib's mark of level 1
+    np.testing.assert_array_equal(open_picture(data).colour, smooth)
