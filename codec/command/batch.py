@@ -21,6 +21,7 @@ from caecodec.files.writing import is_stream
 
 _MANY = 100  # files, from which on their rate is of interest
 _NAME = 12  # characters of a name that stay, however narrow the terminal is
+_PARTS = 4  # of a line that stay
 
 Facts = dict[str, Any]
 
@@ -123,7 +124,7 @@ def fitted(place: str, target: str, parts: list[str], stream: TextIO) -> str:
     """A line of one file; on a terminal no wider than that, by leaving out parts, then by the middle of the name."""
     name = shown(target)
     width = shutil.get_terminal_size().columns if stream.isatty() else None
-    while width is not None and len(parts) > 2 and len(f"{place}{name}: {'  '.join(parts)}") > width:
+    while width is not None and len(parts) > _PARTS and len(f"{place}{name}: {'  '.join(parts)}") > width:
         del parts[-2]
     room = None if width is None else width - len(f"{place}: {'  '.join(parts)}")
     if room is not None and len(name) > room:

@@ -134,8 +134,11 @@ def _without_collisions(jobs: list[Job]) -> list[Job]:
     for job in jobs:
         rivals = owners.get(os.path.realpath(job.target), []) if job.target != STDIO else []
         if len(rivals) > 1:
-            names = f"{', '.join(rivals[:-1])} and {rivals[-1]}"
-            problem = f"{names} would both be written to {job.target}; rename one, or do it alone with -o"
+            others = list(rivals)
+            others.remove(job.source)
+            problem = (
+                f"{' and '.join(others)} would be written to {job.target} as well; rename one, or do it alone with -o"
+            )
             job = replace(job, problem=problem)
         checked.append(job)
     return checked

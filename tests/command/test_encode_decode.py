@@ -153,10 +153,10 @@ def test_two_inputs_with_one_output_fail_alone(picture_file: Path) -> None:
         Image.fromarray(PIXELS).save(folder / name)
     result = run("encode", folder, "-r")
     assert result.code == 8
-    pair = f"{folder / 'img.bmp'} and {folder / 'img.png'} would both be written to {folder / 'img.cae'}"
+    target = folder / "img.cae"
     assert [line.partition("; ")[0] for line in result.error_lines] == [
-        f"caecodec: error: {folder / 'img.bmp'}: {pair}",
-        f"caecodec: error: {folder / 'img.png'}: {pair}",
+        f"caecodec: error: {folder / 'img.bmp'}: {folder / 'img.png'} would be written to {target} as well",
+        f"caecodec: error: {folder / 'img.png'}: {folder / 'img.bmp'} would be written to {target} as well",
         "caecodec: error: 2 of 3 inputs failed",
     ]
     assert set(contents(folder)) == {"img.png", "img.bmp", "other.png", "other.cae"}
@@ -217,6 +217,7 @@ def test_lines_fit_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
         line = fitted("3 of 24  ", name, list(parts), Terminal())
         assert len(line) <= 80
         assert line.startswith(f"3 of 24  {name[:5]}")
+        assert "  q75  35022 bytes  " in line
         assert line.endswith("0.31 s")
 
 

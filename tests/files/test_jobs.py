@@ -90,9 +90,9 @@ def test_a_plan_that_would_lose_a_file_is_refused(sources: list[str], options: d
 @pytest.mark.parametrize(
     ("sources", "options", "problem"),
     [
-        (["a.png", "c.png", "a.jpg"], {}, "a.png and a.jpg would both be written to a.cae; rename one"),
-        (["a/i.png", "c.png", "b/i.png"], {"output_dir": "out"}, "would both be written to out/i.cae"),
-        (["a.png", "c.png", "./a.png"], {}, "a.png and ./a.png would both be written to a.cae"),
+        (["a.png", "c.png", "a.jpg"], {}, "a.png would be written to a.cae as well; rename one"),
+        (["a/i.png", "c.png", "b/i.png"], {"output_dir": "out"}, "a/i.png would be written to out/i.cae as well"),
+        (["a.png", "c.png", "./a.png"], {}, "a.png would be written to a.cae as well"),
     ],
 )
 def test_inputs_with_one_output_fail_alone(sources: list[str], options: dict[str, str], problem: str) -> None:
