@@ -8,8 +8,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from PIL import Image
-
 import caecodec
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"}
@@ -22,9 +20,8 @@ def main(source: Path, target: Path, quality: int = 60) -> int:
     for path in sorted(path for path in source.rglob("*") if path.suffix.lower() in SUFFIXES):
         output = target / path.relative_to(source).with_suffix(".cae")
         try:
-            with Image.open(path) as image:
-                data = caecodec.encode(image, quality, limits=limits)
-        except (caecodec.CaecodecError, OSError) as error:  # OSError: Pillow's word for what is no picture
+            data = caecodec.encode(path, quality, limits=limits)
+        except (caecodec.CaecodecError, OSError) as error:  # OSError: a file that cannot be read
             print(f"{path}: {error}", file=sys.stderr)
             failed += 1
             continue

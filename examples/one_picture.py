@@ -8,15 +8,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from PIL import Image
-
 import caecodec
 
 
 def main(path: Path, quality: int = 75) -> None:
     """Both ways, and what the file says of itself. Raises CaecodecError; OSError where a file cannot be used."""
-    with Image.open(path) as image:
-        data = caecodec.encode(image, quality)
+    data = caecodec.encode(path, quality)
     path.with_suffix(".cae").write_bytes(data)
 
     facts = caecodec.info(data)  # decodes nothing
@@ -24,7 +21,7 @@ def main(path: Path, quality: int = 75) -> None:
     for part, size_bytes in facts.sections.items():
         print(f"  {part}: {size_bytes} bytes")
 
-    decoded = caecodec.open_image(path.with_suffix(".cae"))
+    decoded = caecodec.decode(path.with_suffix(".cae"))
     decoded.save(path.with_suffix(".decoded.png"), icc_profile=decoded.info.get("icc_profile"))
 
 
