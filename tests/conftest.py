@@ -18,6 +18,11 @@ from support import photograph
 import caecodec
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest tests first, so that no process is left alone with one while the others are done."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 @pytest.fixture(scope="session")
 def small_cae() -> bytes:
     """A whole, small .cae file of 24x16 pixels with alpha and metadata-free."""

@@ -35,6 +35,7 @@ print(encoded, decoded)
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("width", "height", "to_encode", "to_decode"),
     [

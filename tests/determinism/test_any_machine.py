@@ -102,6 +102,7 @@ def save(folder: Path, names: Iterable[str]) -> str:
     return str(path)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("machines", "names"),
     [
