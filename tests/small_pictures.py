@@ -26,7 +26,7 @@ SHAPES = {"cifar10": (32, 32, 3), "mnist": (28, 28)}
 RECIPE = 'name = "mnist"\n[model]\nfamily = "autoencoder"\n'
 needs_packages = pytest.mark.skipif(
     any(importlib.util.find_spec(name) is None for name in ("sklearn", "matplotlib")),
-    reason="scikit-learn and matplotlib are an optional extra: caecodec[bench]",
+    reason="scikit-learn or matplotlib is not installed: caecodec[bench]",
 )
 
 

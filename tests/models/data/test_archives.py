@@ -25,7 +25,7 @@ from caecodec.errors import UsageError
 from caecodec.models.data import datasets
 
 needs_torchvision = pytest.mark.skipif(
-    importlib.util.find_spec("torchvision") is None, reason="torchvision is an optional extra: caecodec[train]"
+    importlib.util.find_spec("torchvision") is None, reason="torchvision is not installed: caecodec[train]"
 )
 
 

@@ -16,7 +16,9 @@ from small_sets import folders, noise, save
 from caecodec.models.data import datasets
 
 SMALL = Path(__file__).parents[4] / "shared" / "small"
-needs_small = pytest.mark.skipif(not SMALL.is_dir(), reason="the small pictures lie beside the repository, not in it")
+needs_small = pytest.mark.skipif(
+    not SMALL.is_dir(), reason="the data sets of tiny pictures are not beside the repository, in ../shared/small"
+)
 
 
 # ---- what is asked for
