@@ -89,9 +89,9 @@ def encode(
     targets = (target_size, target_bpp, target_psnr, target_ssimulacra2)
     if sum(value is not None for value in (quality, *targets)) > 1:
         raise UsageError("give one of quality, target_size, target_bpp, target_psnr and target_ssimulacra2")
-    from caecodec.pictures import pillow
+    from caecodec.batch.reading import picture_from
 
-    picture = pillow.picture_from(image, limits, keep_metadata=keep_metadata)
+    picture = picture_from(image, limits, keep_metadata=keep_metadata)
     for note in picture.notes:
         warnings.warn(note, UserWarning, stacklevel=2)
     from caecodec.codecs.codec import no_progress

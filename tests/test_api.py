@@ -42,6 +42,8 @@ def test_what_is_no_file_is_refused_by_name(tmp_path: Path) -> None:
         caecodec.decode(3)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="binary mode"):
         caecodec.info(io.StringIO("text"))  # type: ignore[arg-type]
+    with pytest.raises(caecodec.InputImageError, match=r"this is a \.cae file already; `decode` gives"):
+        caecodec.encode(caecodec.encode(PIXELS, 40))
     with pytest.raises(FileNotFoundError):
         caecodec.encode(tmp_path / "missing.png")
 

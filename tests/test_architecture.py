@@ -46,7 +46,7 @@ HANDED_OVER = {
 BORDERS = {
     "constriction": {"entropy"},
     "torch": {"engines.torch", "models.networks"},
-    "PIL": {"pictures", ""},  # "" is the package itself: its functions take and give PIL images
+    "PIL": {"pictures", "batch.reading", ""},  # "" is the package itself: callers have PIL images
     "rich": {"command.terminal"},
     "click": {"command"},
 }

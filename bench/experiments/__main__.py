@@ -1,6 +1,6 @@
 """Short runs of equal budget, one change at a time: how the photo model came to be as it is.
 
-    python -m caecodec.bench.experiments run wide-ga -o runs/experiments --from CHECKPOINT
+    python -m caecodec.bench.experiments run wide-ga --data PHOTOS --validation HELD-OUT -o runs/experiments
     python -m caecodec.bench.experiments cost wide-ga
     python -m caecodec.bench.experiments collect bench/results/experiments.json
     python -m caecodec.bench.experiments table bench/results/experiments.json
@@ -34,13 +34,19 @@ FOLDER = click.option("-o", "--folder", type=click.Path(path_type=Path), default
 @NAMES
 @FOLDER
 @click.option("--from", "start", type=click.Path(path_type=Path), help="The trained model that warm runs start from.")
-def run_command(names: tuple[str, ...], folder: Path, start: Path | None) -> None:
+@click.option("--data", multiple=True, metavar="PATH", help="What to train on; may be given again.")
+@click.option("--validation", multiple=True, metavar="PATH", help="Pictures to validate on, the same for all runs.")
+def run_command(
+    names: tuple[str, ...], folder: Path, start: Path | None, data: tuple[str, ...], validation: tuple[str, ...]
+) -> None:
     """Train experiments, one process each."""
     if len(names) == 1:
-        train(find(names[0]), folder, start)
+        train(find(names[0]), folder, start, data, validation)
         return
+    pictures = [*(w for path in data for w in ("--data", path)), *(w for p in validation for w in ("--validation", p))]
     for name in names:
-        again = ["run", find(name).name, "-o", str(folder), *(() if start is None else ("--from", str(start)))]
+        options = ["-o", str(folder), *pictures, *(() if start is None else ("--from", str(start)))]
+        again = ["run", find(name).name, *options]
         subprocess.run([sys.executable, "-m", "caecodec.bench.experiments", *again], check=True)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,15 @@ from caecodec.models.networks.photo import PhotoConfig, PhotoModel
 from caecodec.models.training import recipe
 
 
-def train(experiment: Experiment, folder: Path, start: Path | None) -> dict[str, Any]:
+def train(
+    experiment: Experiment, folder: Path, start: Path | None, data: Sequence[str], validation: Sequence[str] = ()
+) -> dict[str, Any]:
     """Train one experiment into folder/NAME. It replaces parts of the model: one run a process."""
     into = folder / experiment.name
     if experiment.warm and start is None:
         raise click.UsageError(f"{experiment.name} starts from a trained model: name it with --from")
+    if not data:
+        raise click.UsageError("name folders, tar shards or pictures to train on with --data")
     if into.exists():
         raise click.UsageError(f"{into} holds a run; remove it or name another folder with -o")
     into.mkdir(parents=True)
@@ -37,7 +41,7 @@ def train(experiment: Experiment, folder: Path, start: Path | None) -> dict[str,
         experiment.patch()
     from caecodec.models.training import run as training
 
-    return training.run_recipe(str(path), into, start=start if experiment.warm else None)
+    return training.run_recipe(str(path), into, data, validation, start=start if experiment.warm else None)
 
 
 def kilomacs_per_pixel(model: PhotoModel, side: int = 256) -> tuple[float, float]:

@@ -45,11 +45,11 @@ def commands(codec: BenchCodec, quality: int, source: str, coded: str, target: s
             f"Path({coded!r}).write_bytes(codec.encode(pixels, {quality!r}))"
         )
     if codec.extension in _PILLOW_READS:
-        decode = f"from PIL import Image; Image.open({coded!r}).convert('RGB').save({target!r})"
+        decode = f"from PIL import Image; Image.open({coded!r}).convert('RGB').save({target!r}, compress_level=1)"
     else:
         decode = (
             "from pathlib import Path; from PIL import Image;"
             f"{adapter} pixels = codec.decode(Path({coded!r}).read_bytes());"
-            f"Image.fromarray(pixels).save({target!r})"
+            f"Image.fromarray(pixels).save({target!r}, compress_level=1)"
         )
     return [sys.executable, "-c", encode], [sys.executable, "-c", decode]

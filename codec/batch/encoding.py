@@ -8,14 +8,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from caecodec.batch.reading import read_picture
 from caecodec.batch.watching import Nobody, Watcher
 from caecodec.batch.writing import Outcome
-from caecodec.errors import InputImageError
 from caecodec.files.jobs import Job
 from caecodec.files.writing import read_bytes
 from caecodec.format import container
 from caecodec.limits import DEFAULT_LIMITS, Limits
-from caecodec.pictures import pillow
 from caecodec.pictures.picture import Picture
 from caecodec.search.effort import DEFAULT_QUALITY, Effort
 from caecodec.tune import Tune
@@ -73,9 +72,7 @@ def _read_each(jobs: Iterable[Job], how: Encoding, watcher: Watcher) -> Iterator
     for job in jobs:
         try:
             data = read_bytes(job.source)
-            if data.startswith(container.MAGIC):
-                raise InputImageError("this is a .cae file already; `caecodec decode` gives its picture back")
-            picture = pillow.open_picture(data, how.limits, keep_metadata=how.keep_metadata)
+            picture = read_picture(data, how.limits, keep_metadata=how.keep_metadata)
             for note in picture.notes:
                 watcher.note(job.source, note)
         except Exception as exc:

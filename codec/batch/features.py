@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from caecodec.batch.reading import read_picture
 from caecodec.files.writing import read_bytes
 from caecodec.limits import DEFAULT_LIMITS, Limits
-from caecodec.pictures import pillow
 from caecodec.pictures.picture import Picture
 
 if TYPE_CHECKING:  # a picture that cannot be read is refused before codecs are imported
@@ -36,7 +36,7 @@ class Gathering:
 
     def add(self, source: str) -> None:
         """One file of a picture. Raises what reading it does, InputImageError where the model cannot take it."""
-        picture = pillow.open_picture(read_bytes(source), self._limits, keep_metadata=False)
+        picture = read_picture(read_bytes(source), self._limits, keep_metadata=False)
         codec = self._codec()
         codec.check(picture)
         self._waiting.append(picture)

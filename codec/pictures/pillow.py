@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageCms, UnidentifiedImageError
 
 from caecodec.errors import CaecodecError, InputImageError, LimitError, Remedy
-from caecodec.files.sources import Source, bytes_of
 from caecodec.limits import DEFAULT_LIMITS, Limits
-from caecodec.pictures.picture import Picture, from_array
+from caecodec.pictures.picture import Picture
 
 WITHOUT_METADATA = Remedy("keep_metadata=False drops metadata", "--strip drops metadata")
+# how HEIC files and their relatives begin, after four bytes
+_HEIF = tuple(b"ftyp" + brand for brand in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"))
 EXIF_PREFIX = b"Exif\0\0"
 ORIENTATION = 0x0112
 _pillow_state = threading.RLock()
@@ -64,7 +64,7 @@ def open_picture(
         try:
             image = Image.open(stream)
         except UnidentifiedImageError:
-            if not _is_heif(source):
+            if _head(source)[4:12] not in _HEIF:
                 raise
             _read_heif_too()
             image = Image.open(stream)
@@ -72,26 +72,17 @@ def open_picture(
             return from_image(image, limits, keep_metadata=keep_metadata)
 
 
-def _is_heif(source: Path | BinaryIO | bytes) -> bool:
+def _head(source: Path | BinaryIO | bytes) -> bytes:
+    """The first bytes of a file."""
     if isinstance(source, bytes):
-        head = source[:12]
-    elif isinstance(source, Path):
+        return source[:12]
+    if isinstance(source, Path):
         with source.open("rb") as stream:
-            head = stream.read(12)
-    else:
-        source.seek(0)
-        head = source.read(12)
-        source.seek(0)
-    return head[4:8] == b"ftyp" and head[8:12] in (
-        b"heic",
-        b"heix",
-        b"heim",
-        b"heis",
-        b"hevc",
-        b"hevx",
-        b"mif1",
-        b"msf1",
-    )
+            return stream.read(12)
+    source.seek(0)
+    head = source.read(12)
+    source.seek(0)
+    return head
 
 
 def _read_heif_too() -> None:
@@ -100,21 +91,6 @@ def _read_heif_too() -> None:
     except ImportError as exc:
         raise InputImageError("a HEIC picture: `pip install 'caecodec[heif]'` reads it") from exc
     pillow_heif.register_heif_opener()
-
-
-def picture_from(
-    image: Image.Image | NDArray[np.uint8] | Source, limits: Limits = DEFAULT_LIMITS, *, keep_metadata: bool = True
-) -> Picture:
-    """Whatever a caller has: a Pillow image, an array as of `from_array`, or a file. Raises as `open_picture`."""
-    if isinstance(image, Image.Image):
-        return from_image(image, limits, keep_metadata=keep_metadata)
-    if hasattr(image, "__array_interface__"):
-        return from_array(np.asarray(image), limits)
-    try:
-        data = bytes_of(image)
-    except TypeError as exc:
-        raise InputImageError(f"not a picture: {exc}") from exc
-    return open_picture(data, limits, keep_metadata=keep_metadata)
 
 
 def from_image(image: Image.Image, limits: Limits = DEFAULT_LIMITS, *, keep_metadata: bool = True) -> Picture:

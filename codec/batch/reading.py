@@ -1,0 +1,37 @@
+"""Whatever a caller has of a picture -> `Picture`."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from caecodec.errors import InputImageError, Remedy
+from caecodec.files.sources import Source, bytes_of
+from caecodec.format.container import MAGIC
+from caecodec.limits import DEFAULT_LIMITS, Limits
+from caecodec.pictures import pillow
+from caecodec.pictures.picture import Picture, from_array
+
+
+def read_picture(data: bytes, limits: Limits = DEFAULT_LIMITS, *, keep_metadata: bool = True) -> Picture:
+    """A file of a picture in any format but our own. Raises InputImageError, LimitError."""
+    if data.startswith(MAGIC):
+        remedy = Remedy("`decode` gives its picture back", "`caecodec decode` gives its picture back")
+        raise InputImageError("this is a .cae file already", remedy)
+    return pillow.open_picture(data, limits, keep_metadata=keep_metadata)
+
+
+def picture_from(
+    image: Image.Image | NDArray[np.uint8] | Source, limits: Limits = DEFAULT_LIMITS, *, keep_metadata: bool = True
+) -> Picture:
+    """A Pillow image, an array as of `from_array`, or a file. Raises as `read_picture`; OSError of a path."""
+    if isinstance(image, Image.Image):
+        return pillow.from_image(image, limits, keep_metadata=keep_metadata)
+    if hasattr(image, "__array_interface__"):
+        return from_array(np.asarray(image), limits)
+    try:
+        data = bytes_of(image)  # type: ignore[arg-type]
+    except TypeError as exc:
+        raise InputImageError(f"not a picture: {exc}") from exc
+    return read_picture(data, limits, keep_metadata=keep_metadata)
