@@ -1,11 +1,11 @@
 """caecodec: a learned image codec.
 
     import caecodec
-    data = caecodec.encode(image, quality=75)   # PIL.Image or uint8 array -> bytes of a .cae file
+    data = caecodec.encode(image, quality=75)   # an image, an array or a file -> bytes of a .cae file
     image = caecodec.decode(data)               # -> PIL.Image
     caecodec.info(data)                         # -> frozen record, nothing decoded
 
-Importing the package is cheap: torch is imported when latents are computed.
+Importing the package is cheap: torch is imported when pixels are needed.
 """
 
 from __future__ import annotations
@@ -144,5 +144,5 @@ def bit_allocation(data: Source, *, limits: Limits = DEFAULT_LIMITS) -> BitAlloc
 
 
 def open_image(path: Source, *, limits: Limits = DEFAULT_LIMITS) -> Image.Image:
-    """Decode a .cae file from disk; as `decode`."""
+    """As `decode`, under the name that Pillow's users look for."""
     return decode(path, limits=limits)

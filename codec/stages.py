@@ -9,9 +9,9 @@ from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
-Watcher = Callable[[str], AbstractContextManager[None]]
+Around = Callable[[str], AbstractContextManager[None]]
 
-_watchers: list[Watcher] = []
+_watching: list[Around] = []
 
 
 def stage(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -20,9 +20,9 @@ def stage(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     def decorated(function: Callable[P, R]) -> Callable[P, R]:
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            if not _watchers:
+            if not _watching:
                 return function(*args, **kwargs)
-            with _watchers[-1](name):
+            with _watching[-1](name):
                 return function(*args, **kwargs)
 
         return call
@@ -31,10 +31,10 @@ def stage(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 
 @contextmanager
-def watched(watcher: Watcher) -> Iterator[None]:
-    """Within, every stage runs inside `watcher(its name)`, also where one calls another. One thread."""
-    _watchers.append(watcher)
+def watched(around: Around) -> Iterator[None]:
+    """Within, every stage runs inside `around(its name)`, also where one calls another. One thread."""
+    _watching.append(around)
     try:
         yield
     finally:
-        _watchers.pop()
+        _watching.pop()

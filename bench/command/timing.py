@@ -172,12 +172,13 @@ def stages(
     from caecodec.bench.timing.stages import alone_of, cold_table, stage_table
     from caecodec.codecs.opening import open_codec
     from caecodec.pictures.picture import from_array
+    from caecodec.search import choice
 
     array = load_pixels(picture)
     loaded = from_array(array if megapixels is None else mosaic([array], *sides(megapixels)))
     title = f"{loaded.width}x{loaded.height}, quality {quality}; columns: direction, threads; the fastest of {rounds}."
     tables = [(title, stage_table(loaded, quality, counts, rounds, model))]
-    data = open_codec(model).encode(loaded, quality)
+    data = choice.encode(open_codec(model), loaded, quality)
     tables.append((f"Cold start, {counts[-1]} threads.", cold_table(data, counts[-1], rounds)))
     _show_timings(tables, markdown)
     reached = alone_of(loaded, quality, model)

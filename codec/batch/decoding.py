@@ -15,7 +15,7 @@ from caecodec.format import container
 from caecodec.format.container import Container
 from caecodec.limits import DEFAULT_LIMITS, Limits
 
-if TYPE_CHECKING:  # a bad file is refused before codecs are imported
+if TYPE_CHECKING:  # a bad file is refused before torch is imported
     from caecodec.codecs.codec import Codec
     from caecodec.pictures.picture import Picture
 

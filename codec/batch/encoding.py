@@ -44,7 +44,8 @@ class Encoding:
 def encoded(jobs: Iterable[Job], how: Encoding, watcher: Watcher | None = None) -> Iterator[Outcome]:
     """Read and encode every picture; what goes wrong with one is its outcome.
 
-    Facts: width, height, quality, lossless, bytes, bpp, input_bytes, and seconds of coding alone. Raises
+    Facts: width, height, quality, lossless, bytes, bpp, input_bytes, and seconds: of coding alone, or where many
+    are coded together the mean of everything so far. Raises
     KeyboardInterrupt after the outcome of a search that `watcher` ended.
     """
     watcher = watcher or Nobody()
@@ -102,7 +103,7 @@ def _one_by_one(codec: Codec, readings: Iterable[Reading], how: Encoding, watche
             continue
         yield Outcome(job, data, _facts(picture, data, quality, size, time.perf_counter() - start))
         if interrupted():
-            watcher.note(job.source, "interrupted; the best so far is written")
+            watcher.interrupted(job.source)
             raise KeyboardInterrupt
 
 

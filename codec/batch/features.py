@@ -55,7 +55,7 @@ class Gathering:
         """Whether all are of one shape."""
         return len({y.shape for y in self.found}) == 1
 
-    def packed(self) -> bytes:
+    def archive(self) -> bytes:
         """The bytes of an .npz file: `y` of all where they are of one shape, else `y0`, `y1`, ...; and `names`."""
         if self.same:
             return packed({"y": self.found}, self.names)

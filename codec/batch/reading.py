@@ -28,7 +28,7 @@ def picture_from(
     """A Pillow image, an array as of `from_array`, or a file. Raises as `read_picture`; OSError of a path."""
     if isinstance(image, Image.Image):
         return pillow.from_image(image, limits, keep_metadata=keep_metadata)
-    if hasattr(image, "__array_interface__"):
+    if hasattr(image, "__array__") or hasattr(image, "__array_interface__"):
         return from_array(np.asarray(image), limits)
     try:
         data = bytes_of(image)  # type: ignore[arg-type]

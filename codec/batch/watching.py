@@ -13,6 +13,9 @@ class Watcher(Protocol):
     def note(self, source: str, text: str) -> None:
         """Something that was lost on the way."""
 
+    def interrupted(self, source: str) -> None:
+        """A search ended early: the best so far is the output."""
+
     def progress(self, source: str) -> AbstractContextManager[Callable[[float], None]]:
         """Around the coding of one file: gives what is told the share done, 0..1."""
 
@@ -24,6 +27,9 @@ class Nobody:
     """Tells nothing and never stops."""
 
     def note(self, source: str, text: str) -> None:
+        return
+
+    def interrupted(self, source: str) -> None:
         return
 
     @contextmanager

@@ -8,11 +8,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from caecodec.errors import FileSystemError, UsageError
+from caecodec.errors import FileSystemError, Remedy, UsageError
 from caecodec.files.jobs import Job
 from caecodec.files.writing import is_stream, write_many
 
 SLOW_SECONDS = 0.02  # for one file: it is written at once
+_IN_THE_WAY = Remedy(
+    "overwrite=True replaces it, skip_existing=True leaves it", "-f overwrites it, --skip-existing leaves it"
+)
 GATHER_SECONDS = 0.5  # finished files wait this long at most for others to be written with them
 
 
@@ -46,14 +49,15 @@ def written(
     """Let `make` do the jobs that are to be done, and write what it makes. One `Done` for each job."""
     todo = []
     for job in jobs:
-        if job.problem:
-            yield Done(job, UsageError(job.problem))
-        elif overwrite or is_stream(job.target) or not os.path.lexists(job.target):
-            todo.append(job)
-        elif skip_existing:
+        there = not is_stream(job.target) and os.path.lexists(job.target)
+        if there and skip_existing and not overwrite:
             yield Done(job, skipped=True)
+        elif job.problem:
+            yield Done(job, UsageError(job.problem))
+        elif there and not overwrite:
+            yield Done(job, FileSystemError(f"{job.target} exists", _IN_THE_WAY))
         else:
-            yield Done(job, FileSystemError(f"{job.target} exists; -f overwrites it, --skip-existing leaves it"))
+            todo.append(job)
 
     waiting: list[Outcome] = []
 
@@ -75,7 +79,10 @@ def written(
             if len(todo) == 1 or slow:
                 yield from write()
                 gathering = time.perf_counter()
-    except BaseException:  # interrupted, here or where this is consumed: what is done is kept
+    except GeneratorExit:  # nobody listens any more: what is done is kept all the same
         list(write())
+        raise
+    except BaseException:  # interrupted
+        yield from write()
         raise
     yield from write()

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caecodec.codecs.codec import Codec, Latents, Pixels, Progress, check_quality, no_progress, picture_of, sections_of
-from caecodec.codecs.together import grouped
+from caecodec.codecs.grouping import grouped
 from caecodec.engines import opening
 from caecodec.engines.protocol import Float
 from caecodec.entropy.fixed_point import SYMBOL_MAX
@@ -28,6 +28,7 @@ class AutoencoderCodec(Codec):
     batch = 256
 
     def __init__(self, model: Model, device: str = "auto", precision: str = "auto") -> None:
+        # made at once: the shape of y is that of the network
         self.model = model
         self.engine = opening.autoencoder(model, device, precision)
         channels, rows, columns = self.engine.latent

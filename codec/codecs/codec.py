@@ -15,11 +15,10 @@ from caecodec.format.container import Container
 from caecodec.latents.allocation import BitAllocation
 from caecodec.models.networks.trade import Trade
 from caecodec.pictures import planes
-from caecodec.pictures.picture import Picture
+from caecodec.pictures.picture import Picture, Pixels
 from caecodec.tune import Tune
 from caecodec.zoo import file
 
-Pixels = NDArray[np.uint8]
 Latents = NDArray[Any]  # integers: int32 of a network, uint8 where they are the pixels themselves
 Progress = Callable[[float], None]  # share done, 0..1
 

@@ -50,7 +50,6 @@ class PhotoCodec(Codec):
         self.model = model
         self._device, self._precision = device, precision
         self.tables = Tables.of(model.tensors["table.frequencies"], model.tensors["table.tail"])
-        self._on_numpy = self._latents_on(NUMPY)
 
     @functools.cached_property
     def engine(self) -> PhotoEngine:
@@ -66,11 +65,16 @@ class PhotoCodec(Codec):
         return self._beside_engine if "engine" in self.__dict__ else self._on_numpy
 
     @functools.cached_property
+    def _on_numpy(self) -> LatentCodec:
+        return self._latents_on(NUMPY)
+
+    @functools.cached_property
     def _beside_engine(self) -> LatentCodec:
         return self._latents_on(opening.arithmetic())
 
     def _latents_on(self, arithmetic: Arithmetic) -> LatentCodec:
-        return LatentCodec(EntropyNetwork(self.model.tensors, arithmetic), self.tables)
+        with opening.whole(self.model.info):
+            return LatentCodec(EntropyNetwork(self.model.tensors, arithmetic), self.tables)
 
     def analyse(self, picture: Picture, progress: Progress = no_progress) -> Iterator[Analysed]:
         """y and z of every tile, in raster order, one at a time."""

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from caecodec.format.container import TILE, tile_grid
 from caecodec.pictures import cells
 from caecodec.pictures.cells import CELL
+from caecodec.pictures.picture import Pixels
 
-Pixels = NDArray[np.uint8]
 Latents = NDArray[Any]
 
 TILE_CELLS = TILE // CELL

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from caecodec.codecs.codec import Codec, Latents, Pixels, Progress, check_quality, no_progress, picture_of, sections_of
-from caecodec.codecs.together import grouped
+from caecodec.codecs.grouping import grouped
 from caecodec.engines import opening
 from caecodec.engines.protocol import Float, TinyEngine
 from caecodec.entropy.tables import Tables

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TextIO
+from typing import Any
 
 import click
 
-from caecodec.batch.writing import Outcome, written
-from caecodec.command.terminal import ProgressLine, interruptible, report_failures, shown, warn
-from caecodec.errors import CaecodecError
-from caecodec.files import jobs as files
-from caecodec.files.jobs import Job
+from caecodec.batch.writing import Done, Outcome, written
+from caecodec.command.terminal import (
+    ProgressLine,
+    fitted,
+    interruptible,
+    known,
+    on_terminal,
+    report_failures,
+    said,
+    shown,
+    warn,
+)
+from caecodec.files.jobs import Job, Plan, listed, plan
 from caecodec.files.writing import is_stream
 
 _MANY = 100  # files, from which on their rate is of interest
-_NAME = 12  # characters of a name that stay, however narrow the terminal is
-_PARTS = 4  # of a line that stay
 
 Facts = dict[str, Any]
 
@@ -35,6 +40,9 @@ class Teller:
     def note(self, source: str, text: str) -> None:
         if not self._quiet:
             warn(f"{shown(source)}: {text}")
+
+    def interrupted(self, source: str) -> None:
+        warn(f"{shown(source)}: interrupted; the best so far is written")
 
     @contextlib.contextmanager
     def progress(self, source: str) -> Iterator[Callable[[float], None]]:
@@ -64,70 +72,72 @@ def run_batch(
 
     parts_of: what a line says of a file, the most dispensable part last but one, seconds last.
     """
-    plan = files.plan(
-        inputs, recursive=recursive, output=output, output_dir=output_dir, suffix=suffix, suffixes=suffixes
+    planned = plan(inputs, recursive=recursive, output=output, output_dir=output_dir, suffix=suffix, suffixes=suffixes)
+    telling = _Telling(planned, to_stream=any(map(_to_stream, planned.jobs)), quiet=quiet, as_json=as_json)
+    done = written(
+        planned.jobs, make, overwrite=force, skip_existing=skip_existing, make_folders=output_dir is not None
     )
-    to_stream = any(is_stream(job.target) for job in plan.jobs)
-    stream = sys.stderr if to_stream else sys.stdout
-    total = len(plan.jobs)
-    start = time.perf_counter()
-    facts: list[Facts] = []
 
     def told() -> Iterator[tuple[str, Exception | None]]:
-        done = written(
-            plan.jobs, make, overwrite=force, skip_existing=skip_existing, make_folders=output_dir is not None
-        )
         for number, one in enumerate(done, 1):
-            if one.error is not None and as_json:
-                _tell_json({"input": one.job.source} | _failure(one.error), to_stream)
-            elif one.skipped and not quiet:
-                click.echo(f"{shown(one.job.target)}: exists, skipped", err=True)
-            elif one.error is None and not one.skipped:
-                facts.append(dict(one.facts))
-                if as_json:
-                    _tell_json({"input": one.job.source, "output": one.job.target} | facts[-1], to_stream)
-                elif not quiet:
-                    place = f"{number} of {total}  " if total > 1 else ""
-                    click.echo(
-                        fitted(place, one.job.target, parts_of(facts[-1]), stream),
-                        err=to_stream,
-                    )
+            telling.of(number, one, parts_of)
             yield one.job.source, one.error
 
     try:
         report_failures(told())
     finally:
-        if plan.skipped and as_json:
-            _tell_json({"skipped": dict(plan.skipped)}, to_stream)
-        elif plan.skipped and not quiet:
-            click.echo(files.listed(plan.skipped), err=True)
-        if len(facts) > 1 and not quiet and not as_json:
-            click.echo(_summed(facts, time.perf_counter() - start), err=True)
+        telling.end()
 
 
-def _failure(error: Exception) -> Facts:
-    said = error.for_command() if isinstance(error, CaecodecError) else str(error)
-    return {"error": said, "kind": type(error).__name__}
+def _to_stream(job: Job) -> bool:
+    return is_stream(job.target)
 
 
-def _tell_json(record: Facts, to_stream: bool) -> None:
-    click.echo(json.dumps(record), err=to_stream)
+class _Telling:
+    """What a batch says: a line or a JSON object of each file, and sums at the end."""
 
+    def __init__(self, planned: Plan, *, to_stream: bool, quiet: bool, as_json: bool) -> None:
+        self._planned, self._to_stream, self._quiet, self._as_json = planned, to_stream, quiet, as_json
+        self._stream = sys.stderr if to_stream else sys.stdout
+        self._start = time.perf_counter()
+        self._count = self._before = self._after = 0
 
-def _summed(facts: Sequence[Facts], seconds: float) -> str:
-    size, before = (sum(one[key] for one in facts) for key in ("bytes", "input_bytes"))
-    rate = f", {len(facts) / seconds:.0f} a second" if len(facts) >= _MANY else ""
-    return f"{len(facts)} files in {seconds:.1f} s{rate}: {before} bytes became {size}"
+    def of(self, number: int, done: Done, parts_of: Callable[[Facts], list[str]]) -> None:
+        """One job that is over."""
+        total, name = len(self._planned.jobs), done.job.target
+        if done.error is not None:
+            if self._as_json and not isinstance(done.error, BrokenPipeError):  # nobody reads it
+                error = known(done.error)
+                self._json({"input": done.job.source, "error": said(error), "kind": type(error).__name__})
+            return
+        if done.skipped:
+            if not self._quiet:
+                click.echo(f"{shown(name)}: exists, skipped", err=True)
+            return
+        facts = dict(done.facts)
+        self._count += 1
+        self._before += facts["input_bytes"]
+        self._after += facts["bytes"]
+        if self._as_json:
+            self._json({"input": done.job.source, "output": name} | facts)
+        elif not self._quiet:
+            place = f"{number} of {total}  " if total > 1 and on_terminal(self._stream) else ""
+            click.echo(fitted(place, name, parts_of(facts), self._stream), err=self._to_stream)
 
+    def end(self) -> None:
+        """What was left out, and the sums of several files."""
+        if self._planned.skipped and self._as_json:
+            self._json({"skipped": dict(self._planned.skipped)})
+        if self._quiet or self._as_json:
+            return
+        if self._planned.skipped:
+            click.echo(shown(listed(self._planned.skipped)), err=True)
+        if self._count >= _MANY or (self._count > 1 and on_terminal(sys.stderr)):
+            seconds = time.perf_counter() - self._start
+            rate = f", {self._count / seconds:.0f} a second" if self._count >= _MANY else ""
+            click.echo(
+                f"{self._count} files in {seconds:.1f} s{rate}: {self._before} bytes became {self._after}", err=True
+            )
 
-def fitted(place: str, target: str, parts: list[str], stream: TextIO) -> str:
-    """A line of one file; on a terminal no wider than that, by leaving out parts, then by the middle of the name."""
-    name = shown(target)
-    width = shutil.get_terminal_size().columns if stream.isatty() else None
-    while width is not None and len(parts) > _PARTS and len(f"{place}{name}: {'  '.join(parts)}") > width:
-        del parts[-2]
-    room = None if width is None else width - len(f"{place}: {'  '.join(parts)}")
-    if room is not None and len(name) > room:
-        keep = max(room, _NAME) - 1
-        name = f"{name[: keep // 2]}…{name[len(name) - (keep - keep // 2) :]}"
-    return f"{place}{name}: {'  '.join(parts)}"
+    def _json(self, record: Facts) -> None:
+        click.echo(json.dumps(record), err=self._to_stream)

@@ -77,6 +77,7 @@ def encode(
     if not 1 <= effort <= 9:
         raise UsageError(f"effort {effort}: choose a whole number from 1 to 9")
     size = None if target_size is None else parse_size(target_size)
+    target = _target(size, target_bpp, target_psnr, target_ssimulacra2)
     if model is not None and (batch["recursive"] or len(inputs) > 1):
         _leave_cores_to_batches(model)
 
@@ -85,7 +86,7 @@ def encode(
 
         how = Encoding(
             quality=DEFAULT_QUALITY if quality is None else quality,
-            target=_target(size, target_bpp, target_psnr, target_ssimulacra2),
+            target=target,
             effort=effort,
             tune=tune,
             model=model,

@@ -51,9 +51,9 @@ def latents(
     finally:  # those that can be read are written whatever the others are
         gathering.finish()
         if gathering.found:
-            write_atomically(output, gathering.packed(), overwrite=force)
+            write_atomically(output, gathering.archive(), overwrite=force)
             shape = "x".join(map(str, gathering.found[0].shape)) if gathering.same else "several sizes"
             count = len(gathering.found)
             click.echo(f"{shown(output)}: {count} pictures, y of {shape}", err=is_stream(output))
         if inputs_found.skipped:
-            click.echo(listed(inputs_found.skipped), err=True)
+            click.echo(shown(listed(inputs_found.skipped)), err=True)

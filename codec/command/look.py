@@ -8,7 +8,7 @@ import click
 
 from caecodec.command.cores import take_one_core
 from caecodec.command.options import debug_option, max_pixels_option, reporting_options
-from caecodec.command.terminal import each, warn
+from caecodec.command.terminal import each, shown, warn
 from caecodec.files import writing
 from caecodec.limits import Limits
 
@@ -32,7 +32,7 @@ def info(inputs: tuple[str, ...], max_pixels: int, quiet: bool, as_json: bool) -
         if quiet:
             return
         model = facts.model or "not installed"
-        click.echo(f"{source}: {facts.width}x{facts.height} {facts.mode}, quality {facts.quality}")
+        click.echo(f"{shown(source)}: {facts.width}x{facts.height} {facts.mode}, quality {facts.quality}")
         click.echo(f"  model     {model} ({facts.model_id}), format {facts.format_version}, {facts.tiles} tile(s)")
         click.echo(f"  size      {facts.size_bytes} bytes, {facts.bpp:.4f} bpp, {facts.compression_rate:.2%} saved")
         click.echo("  sections  " + ", ".join(f"{name} {size}" for name, size in facts.sections.items()))
@@ -53,7 +53,7 @@ def verify(inputs: tuple[str, ...], max_pixels: int, quiet: bool, as_json: bool)
         data = writing.read_bytes(source)
         limits = Limits(pixels=max_pixels)
         parsed = container.parse(data, limits)
-        if parsed.width * parsed.height <= _ONE_CORE_PIXELS:
+        if len(inputs) == 1 and parsed.width * parsed.height <= _ONE_CORE_PIXELS:
             take_one_core()
         from caecodec.codecs import opening
 
@@ -61,7 +61,7 @@ def verify(inputs: tuple[str, ...], max_pixels: int, quiet: bool, as_json: bool)
         if as_json:
             click.echo(json.dumps({"file": source, "ok": True}))
         elif not quiet:
-            click.echo(f"{source}: ok")
+            click.echo(f"{shown(source)}: ok")
 
     each(inputs, one)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import signal
 import sys
 import threading
@@ -10,7 +11,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 DELAY_SECONDS = 1.0
+_NAME = 12  # characters of a name that stay, however narrow the terminal is
+_PARTS = 4  # of a line that stay
 DEBUG = "caecodec.debug"  # in the meta of the root context: --debug was given
 
 
@@ -31,7 +34,7 @@ class ProgressLine:
 
     def __init__(self, name: str, *, enabled: bool) -> None:
         self._name = name
-        self._enabled = enabled and sys.stderr.isatty()
+        self._enabled = enabled and on_terminal(sys.stderr)
         self._start = time.perf_counter()
         self._bar: Progress | None = None
         self._task: TaskID | None = None
@@ -92,20 +95,55 @@ def shown(name: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
 
 
+def fitted(place: str, target: str, parts: list[str], stream: TextIO | None) -> str:
+    """A line of one file; on a terminal no wider than that, by leaving out parts, then by the middle of the name."""
+    name, parts = shown(target), list(parts)
+    if on_terminal(stream):
+        from rich.cells import cell_len, set_cell_size
+
+        width = shutil.get_terminal_size().columns
+        while len(parts) > _PARTS and cell_len(f"{place}{name}: {'  '.join(parts)}") > width:
+            del parts[-2]
+        room = max(_NAME, width - len(f"{place}: {'  '.join(parts)}"))
+        if cell_len(name) > room:
+            head, tail = room // 2, (room - 1) - room // 2
+            end = name
+            while cell_len(end) > tail:
+                end = end[1:]
+            name = f"{set_cell_size(name, head).rstrip()}…{end}"
+    return f"{place}{name}: {'  '.join(parts)}"
+
+
 def warn(message: str) -> None:
     """One line on standard error."""
     click.echo(f"caecodec: warning: {message}", err=True)
 
 
+def on_terminal(stream: TextIO | None) -> bool:
+    """Whether a person reads a stream, which may be closed."""
+    return stream is not None and stream.isatty()
+
+
+def known(error: BaseException) -> BaseException:
+    """What the system said, as one of our errors."""
+    if isinstance(error, MemoryError):
+        return LimitError("out of memory")
+    if isinstance(error, OSError):  # one that no room expected: a full standard output, say
+        return FileSystemError(error.strerror or str(error))
+    return error
+
+
+def said(error: BaseException) -> str:
+    """The message on one line, naming options; never empty."""
+    text = error.for_command() if isinstance(error, CaecodecError) else str(error)
+    return " ".join(text.split()) or type(error).__name__
+
+
 def report(source: str | None, error: BaseException) -> int:
     """One line on standard error; the exit code."""
     where = f"{shown(source)}: " if source else ""
-    if isinstance(error, MemoryError):
-        error = LimitError("out of memory")
-    elif isinstance(error, OSError):  # one that no room expected: a full standard output, say
-        error = FileSystemError(error.strerror or str(error))
-    said = error.for_command() if isinstance(error, CaecodecError) else str(error)
-    text = " ".join(said.split()) or type(error).__name__
+    error = known(error)
+    text = said(error)
     if isinstance(error, CaecodecError):
         click.echo(f"caecodec: error: {where}{text}", err=True)
         return error.exit_code

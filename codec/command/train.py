@@ -44,9 +44,9 @@ from caecodec.command.options import debug_option
 @debug_option
 def train(recipe: str, folder: Path | None, data: tuple[str, ...], validation: tuple[str, ...], **options: Any) -> None:
     """Train a model by a RECIPE (a .toml file, or the name of one that ships)."""
-    from caecodec.models.training import run as training
+    from caecodec.models.training import run
 
-    training.run_recipe(recipe, folder, data, validation, **options)
+    run.run_recipe(recipe, folder, data, validation, **options)
 
 
 @click.command()
@@ -70,14 +70,14 @@ def export(
     force: bool,
 ) -> None:
     """Turn a training CHECKPOINT into a model that encode and decode can use."""
-    from caecodec.models.export import model_file as exporting
+    from caecodec.models.export import model_file
 
     summary, to_fit = {"data": data, "quality": measured}, Path(fit) if fit else None
-    path = exporting.export(checkpoint, folder, name, summary, overwrite=force, fit=to_fit)
+    path = model_file.export(checkpoint, folder, name, summary, overwrite=force, fit=to_fit)
     click.echo(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
-    for cost in exporting.costs_of_integers(checkpoint, path, Path(check)) if check else ():
+    for cost in model_file.costs_of_integers(checkpoint, path, Path(check)) if check else ():
         bits = f"{cost.float_bits:.0f} bits in float, {cost.integer_bits:.0f} in integers"
         click.echo(f"quality {cost.quality}: {bits} ({100 * cost.growth:+.3f} %)")
-    for quality, scores in exporting.scores_of_qualities(path, Path(check)).items() if check and fit else ():
+    for quality, scores in model_file.scores_of_qualities(path, Path(check)).items() if check and fit else ():
         error = f"{scores.mean() - quality:+.1f} on average, {abs(scores - quality).mean():.1f} a picture"
         click.echo(f"quality {quality}: SSIMULACRA2 {scores.mean():.1f} ({error})")

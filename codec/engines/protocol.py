@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from caecodec.entropy.rounding import Strength
 from caecodec.entropy.tables import Tables
 from caecodec.models.networks.trade import Trade
+from caecodec.pictures.picture import Pixels
 
 Float = NDArray[np.float32]
-Pixels = NDArray[np.uint8]
 Symbols = NDArray[np.int32]
 
 

@@ -1,4 +1,4 @@
-"""The exact entropy network: means and scale indices in integers, the same on every machine.
+"""Layers in fixed point, of which exact entropy networks are built: the same integers on every machine.
 
 A float network gives slightly other numbers on another CPU, thread count or library; a decoder that follows it picks
 another probability and the rest of the picture is noise. So everything that decides a probability is computed in

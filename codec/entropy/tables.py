@@ -1,10 +1,8 @@
-"""Symbols + scale indices <-> bytes. The only importer of constriction.
+"""Probabilities of symbols, as constriction's coder takes them.
 
 Every scale index has one integer frequency table over the symbols -T..T and an escape; frequencies are at least 1 and
 sum to 2^24. constriction turns probabilities p_i into frequencies floor(cumulative(p) * s) + i with
 s = (2^24 - count) / sum(p); handed p_i = frequency_i - 1 the scale s is exactly 1 and its frequencies are exactly ours.
-
-An escaped symbol follows as a number in Elias-gamma code over equiprobable bits, then its sign.
 """
 
 from __future__ import annotations

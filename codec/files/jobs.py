@@ -9,13 +9,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from caecodec.errors import UsageError
+from caecodec.errors import Remedy, UsageError
 from caecodec.files.writing import STDIO
 
 SUFFIX = ".cae"
 _PICTURES = frozenset(
     (".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tga", ".tif", ".tiff", ".webp")
 )
+_RECURSIVE = Remedy("recursive=True takes the files in it", "-r takes the pictures in it")
 _HEIF = frozenset((".heic", ".heif", ".hif"))  # with the package pillow-heif
 
 
@@ -63,10 +64,11 @@ def find_inputs(
             found.append((source, None))
             continue
         if not recursive:
-            raise UsageError(f"{source} is a folder; -r takes the pictures in it")
+            raise UsageError(f"{source} is a folder", _RECURSIVE)
         inside = sorted(p for p in path.rglob("*") if p.is_file())
         wanted = [p for p in inside if p.suffix.lower() in suffixes]
-        others = Counter(p.suffix.lower() or p.name for p in inside if p.suffix.lower() not in suffixes | own)
+        seen = [p for p in inside if not any(part.startswith(".") for part in p.relative_to(path).parts)]
+        others = Counter(p.suffix.lower() or "without suffix" for p in seen if p.suffix.lower() not in suffixes | own)
         if not wanted:
             what = ".cae file" if suffixes == {SUFFIX} else "picture"
             raise UsageError(f"{source} holds no {what}{f' ({listed(others)})' if others else ''}")
@@ -79,7 +81,8 @@ def listed(skipped: Mapping[str, int]) -> str:
     """{'.heic': 2, '.txt': 1} -> '3 files skipped: .heic 2, .txt 1'."""
     total = sum(skipped.values())
     kinds = ", ".join(f"{suffix} {count}" for suffix, count in sorted(skipped.items()))
-    return f"{total} file{'s' if total > 1 else ''} skipped: {kinds}"
+    remedy = "; `pip install 'caecodec[heif]'` reads HEIC" if _HEIF & skipped.keys() else ""
+    return f"{total} file{'s' if total > 1 else ''} skipped: {kinds}{remedy}"
 
 
 def plan(
@@ -120,25 +123,25 @@ def plan(
 
 
 def _without_collisions(jobs: list[Job]) -> list[Job]:
+    """Jobs, the same input once, with the problem of each that has one. Raises UsageError where an input would go."""
+    once: dict[str, Job] = {}
     owners: dict[str, list[str]] = {}
     for job in jobs:
+        once.setdefault(STDIO if job.source == STDIO else os.path.realpath(job.source), job)
+    for job in once.values():
         if job.target != STDIO:
             owners.setdefault(os.path.realpath(job.target), []).append(job.source)
-    for job in jobs:
-        own = owners.get(os.path.realpath(job.source)) if job.source != STDIO else None
-        if own is not None and own[0] == job.source and job.source.endswith(SUFFIX):
-            raise UsageError(f"{job.source} is a .cae file already; `caecodec decode` gives its picture back")
-        if own is not None:
+    return [replace(job, problem=_problem(job, owners)) for job in once.values()]
+
+
+def _problem(job: Job, owners: Mapping[str, list[str]]) -> str:
+    """Why a job cannot be done, or nothing. owners: output -> the inputs that become it."""
+    if job.source != STDIO and (own := owners.get(os.path.realpath(job.source))):
+        if not job.source.endswith(SUFFIX):
             raise UsageError(f"the output of {own[0]} would replace the input {job.source}")
-    checked = []
-    for job in jobs:
-        rivals = owners.get(os.path.realpath(job.target), []) if job.target != STDIO else []
-        if len(rivals) > 1:
-            others = list(rivals)
-            others.remove(job.source)
-            problem = (
-                f"{' and '.join(others)} would be written to {job.target} as well; rename one, or do it alone with -o"
-            )
-            job = replace(job, problem=problem)
-        checked.append(job)
-    return checked
+        return f"{job.source} is a .cae file already; `caecodec decode` gives its picture back"
+    others = [] if job.target == STDIO else [o for o in owners[os.path.realpath(job.target)] if o != job.source]
+    others = [other for other in others if not other.endswith(SUFFIX)]
+    if not others:
+        return ""
+    return f"{' and '.join(others)} would be written to {job.target} as well; rename one, or do it alone with -o"

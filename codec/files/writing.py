@@ -10,9 +10,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from caecodec.errors import FileSystemError
+from caecodec.errors import FileSystemError, Remedy
 
 STDIO = "-"
+_OVERWRITTEN = Remedy("overwrite=True replaces it", "-f overwrites it")
 
 
 def read_bytes(source: str) -> bytes:
@@ -139,10 +140,10 @@ def _publish(temporary: Path, path: Path, overwrite: bool) -> None:
     try:
         os.link(temporary, path)  # unlike rename it never replaces what appeared meanwhile
     except FileExistsError as exc:
-        raise FileSystemError(f"{path} exists; -f overwrites it") from exc
+        raise FileSystemError(f"{path} exists", _OVERWRITTEN) from exc
     except OSError as exc:  # a file system without hard links
         if path.exists():
-            raise FileSystemError(f"{path} exists; -f overwrites it") from exc
+            raise FileSystemError(f"{path} exists", _OVERWRITTEN) from exc
         os.replace(temporary, path)
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Pixels = NDArray[np.uint8]
+from caecodec.pictures.picture import Pixels
 
 CELL = 16  # pixels to a position of y in photo models, in a row or a column
 TINY_CELL = 8  # in `tiny` models

@@ -1,4 +1,4 @@
-"""Pillow <-> planar 8-bit arrays: modes, alpha, colour profiles, metadata, bit depth. The only importer of Pillow."""
+"""A picture as the codec sees it: 8-bit arrays and what lies beside them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from caecodec.errors import InputImageError
 from caecodec.limits import DEFAULT_LIMITS, Limits
+
+Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,11 +22,12 @@ WITHOUT_METADATA = Remedy("keep_metadata=False drops metadata", "--strip drops m
 _HEIF = tuple(b"ftyp" + brand for brand in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"))
 EXIF_PREFIX = b"Exif\0\0"
 ORIENTATION = 0x0112
+_DEEP_GRAY = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 _pillow_state = threading.RLock()
 
 
 @contextmanager
-def _own_limits() -> Iterator[None]:
+def own_limits() -> Iterator[None]:
     """Our Limits replace Pillow's global bound, which only its module variable can lift."""
     with _pillow_state, warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -38,7 +39,7 @@ def _own_limits() -> Iterator[None]:
 
 
 @contextmanager
-def _decoding() -> Iterator[None]:
+def decoding() -> Iterator[None]:
     """Pillow's decoders raise nearly anything on a damaged file, struct.error among it: all of it is the picture's."""
     try:
         with _pillow_state, warnings.catch_warnings():  # the filters are the process's, not the thread's
@@ -60,7 +61,7 @@ def open_picture(
     Raises InputImageError, LimitError; OSError of the file system passes through.
     """
     stream = io.BytesIO(source) if isinstance(source, bytes) else source
-    with _decoding(), _own_limits():
+    with decoding(), own_limits():
         try:
             image = Image.open(stream)
         except UnidentifiedImageError:
@@ -95,7 +96,7 @@ def _read_heif_too() -> None:
 
 def from_image(image: Image.Image, limits: Limits = DEFAULT_LIMITS, *, keep_metadata: bool = True) -> Picture:
     """A Pillow image of any mode -> Picture. Raises InputImageError, LimitError."""
-    with _decoding():
+    with decoding():
         return _from_image(image, limits, keep_metadata)
 
 
@@ -108,8 +109,8 @@ def _from_image(image: Image.Image, limits: Limits, keep_metadata: bool) -> Pict
         notes.append(f"only the first of {image.n_frames} frames is kept")  # type: ignore[attr-defined]
     if image.format == "TIFF" and image.getexif().get(ORIENTATION, 1) != 1:
         notes.append("Pillow has turned the TIFF by its orientation")
-    if _deep(image):
-        notes.append("16 bits per channel become 8")
+    if bits := _deep(image):
+        notes.append(f"{bits} bits per channel become 8")
     # Pillow has no 16-bit gray with alpha and loads it as colour
     gray_as_rgba = any(tile[3] == "LA;16B" for tile in getattr(image, "tile", []))
     image.load()  # before metadata: in PNG some of it may follow the pixels
@@ -119,7 +120,7 @@ def _from_image(image: Image.Image, limits: Limits, keep_metadata: bool) -> Pict
     mode = image.mode
     if mode == "CMYK":
         image, icc = _from_cmyk(image, icc), b""
-    elif mode in ("I", "I;16", "I;16B", "I;16L", "I;16N"):
+    elif mode in _DEEP_GRAY:
         image = _from_deep_gray(image)
     elif mode == "F":
         raise InputImageError("floating-point pixels are not supported; convert to 8 bits first")
@@ -129,7 +130,7 @@ def _from_image(image: Image.Image, limits: Limits, keep_metadata: bool) -> Pict
     if image.mode != target:
         image = image.convert(target)
     array = np.asarray(image)
-    if icc and not gray and _is_srgb(bytes(icc)):
+    if keep_metadata and not gray and 0 < len(icc) <= limits.metadata_bytes and _is_srgb(bytes(icc)):
         icc = b""
     metadata = {"exif": exif, "icc": bytes(icc), "xmp": xmp if isinstance(xmp, bytes) else str(xmp).encode()}
     for name, value in metadata.items():
@@ -146,11 +147,14 @@ def _from_image(image: Image.Image, limits: Limits, keep_metadata: bool) -> Pict
     return Picture(array, None, **metadata, notes=tuple(notes))
 
 
-def _deep(image: Image.Image) -> bool:
-    """Whether the file stores more than 8 bits a channel (Pillow reads 16-bit RGB as 8 without a word)."""
-    if image.mode in ("I", "I;16", "I;16B", "I;16L", "I;16N"):
-        return not _holds_bytes(image)
-    return any(";16" in str(tile[3]) for tile in getattr(image, "tile", []))
+def _deep(image: Image.Image) -> int:
+    """Bits a channel of the file where they are more than 8 (Pillow reads 16-bit RGB as 8 without a word), else 0."""
+    if image.mode in _DEEP_GRAY:
+        return 0 if _holds_bytes(image) else 16
+    if any(";16" in str(tile[3]) for tile in getattr(image, "tile", [])):
+        return 16
+    stored = image.info.get("bit_depth", 8)  # of HEIC
+    return stored if isinstance(stored, int) and stored > 8 else 0
 
 
 def _exif(image: Image.Image) -> bytes:

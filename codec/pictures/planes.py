@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from caecodec.errors import CorruptFileError, InputImageError
-from caecodec.pictures.pillow import _decoding, _own_limits
+from caecodec.pictures.pillow import decoding, own_limits
 from caecodec.pictures.saving import WEBP_MAX_SIDE
 
 
@@ -32,7 +32,7 @@ def decompress(data: bytes, width: int, height: int, gray: bool, what: str) -> N
     """The inverse; raises CorruptFileError, naming `what`, unless it is WebP or PNG of exactly this size and kind."""
     modes = {"PNG": "L", "WEBP": "RGB"} if gray else {"WEBP": "RGB"}
     try:
-        with _decoding(), _own_limits(), Image.open(io.BytesIO(data), formats=tuple(modes)) as image:
+        with decoding(), own_limits(), Image.open(io.BytesIO(data), formats=tuple(modes)) as image:
             if getattr(image, "n_frames", 1) != 1 or image.mode != modes[str(image.format)]:
                 raise CorruptFileError(f"{what} is not one 8-bit {'gray' if gray else 'colour'} picture")
             if image.size != (width, height):

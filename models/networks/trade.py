@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caecodec.pictures import ssimulacra2
-from caecodec.pictures.picture import mse
+from caecodec.pictures.picture import Pixels, mse
 from caecodec.tune import Tune
 
 Float = NDArray[np.float32]
-Pixels = NDArray[np.uint8]
 
 EYE_SHARE = 0.7  # of what an error is worth, that which SSIMULACRA2 says; the rest is squared error
 _CALMEST, _BUSIEST = 0.2, 4.0  # how far a cell may be from the usual strength

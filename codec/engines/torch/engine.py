@@ -18,10 +18,10 @@ from caecodec.engines.torch.device import PRECISIONS, fast_bfloat16, pick_device
 from caecodec.entropy.fixed_point import QUALITIES
 from caecodec.errors import ModelError, UsageError
 from caecodec.models.networks.layers import channels_last
+from caecodec.pictures.picture import Pixels
 from caecodec.zoo.file import Model
 
 Float = NDArray[np.float32]
-Pixels = NDArray[np.uint8]
 Network = TypeVar("Network", bound=nn.Module)
 
 

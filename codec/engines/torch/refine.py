@@ -159,7 +159,7 @@ class Rounds:
         """Choose the symbols of targets y (1, N, h, w), h and w even, and z, both after their gains.
 
         worth (1, N, 1, 1): bits that an error of one step^2 costs. strength (1, 1, h, w): as in
-        `caecodec.latents.photo`. Returns y_hat; a leaf of its shape whose gradient is how anything made of
+        `caecodec.entropy.rounding`. Returns y_hat; a leaf of its shape whose gradient is how anything made of
         y_hat and bits grows with each value, but for the bits of its own symbol; bits of all.
         """
 
@@ -198,7 +198,7 @@ class Rounds:
         return y_hat, moved, bits
 
     def _choose(self, residual: Tensor, index: Tensor, weight: Tensor, strength: Tensor) -> Tensor:
-        """What `caecodec.latents.photo.quantise` does, on tensors (4, cells, N/4)."""
+        """What `caecodec.entropy.rounding.quantise` does, on tensors (4, cells, N/4)."""
         symbol = torch.floor(residual + 0.5)
         at = symbol.flatten().nonzero()[:, 0]  # few, mostly
         some, r, where = symbol.flatten()[at], residual.flatten()[at], index.flatten()[at]

@@ -63,8 +63,10 @@ def _calm() -> None:
     done = threading.Event()
 
     def wait() -> None:
-        torch.ones(1 << 20).exp_()  # on all threads: a pool of this thread's own
-        done.set()
+        try:
+            torch.ones(1 << 20).exp_()  # on all threads: a pool of this thread's own
+        finally:
+            done.set()
         threading.Event().wait()
 
     threading.Thread(target=wait, name="caecodec-calm", daemon=True).start()
