@@ -31,7 +31,7 @@ def picture_from(
     if hasattr(image, "__array__") or hasattr(image, "__array_interface__"):
         return from_array(np.asarray(image), limits)
     try:
-        data = bytes_of(image)  # type: ignore[arg-type]
+        data = bytes_of(image)
     except TypeError as exc:
         raise InputImageError(f"not a picture: {exc}") from exc
     return read_picture(data, limits, keep_metadata=keep_metadata)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from caecodec.codecs.codec import Codec, Latents, Pixels, Progress, check_quality, no_progress, picture_of, sections_of
+from caecodec.codecs.codec import Codec, Latents, Progress, check_quality, no_progress, picture_of, sections_of
 from caecodec.codecs.grouping import grouped
 from caecodec.engines import opening
 from caecodec.engines.protocol import Float
@@ -18,7 +18,7 @@ from caecodec.errors import CorruptFileError, InputImageError
 from caecodec.format.container import Container
 from caecodec.latents.autoencoder import FactorisedLatents
 from caecodec.pictures import cells
-from caecodec.pictures.picture import Picture
+from caecodec.pictures.picture import Picture, Pixels
 from caecodec.zoo.file import Model
 
 

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caecodec.codecs import tiling
-from caecodec.codecs.codec import Codec, Pixels, Progress, no_progress
+from caecodec.codecs.codec import Codec, Progress, no_progress
 from caecodec.entropy.checksum import checksum, confirm
 from caecodec.errors import CorruptFileError, UsageError
 from caecodec.format.container import CHECK_BYTES, LOSSLESS_ID, Container
 from caecodec.pictures import planes
 from caecodec.pictures.cells import CELL
-from caecodec.pictures.picture import Picture
+from caecodec.pictures.picture import Picture, Pixels
 from caecodec.zoo.file import Model, ModelInfo
 
 NAME = "lossless"

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caecodec.codecs import tiling
-from caecodec.codecs.codec import Codec, Latents, Pixels, Progress, no_progress
+from caecodec.codecs.codec import Codec, Latents, Progress, no_progress
 from caecodec.engines import opening
 from caecodec.engines.protocol import PhotoEngine
 from caecodec.entropy.arithmetic import NUMPY, Arithmetic
@@ -23,7 +23,7 @@ from caecodec.latents.photo import LatentCodec
 from caecodec.latents.photo_network import EntropyNetwork
 from caecodec.models.networks.trade import Trade, activity, trade
 from caecodec.pictures import cells
-from caecodec.pictures.picture import Picture
+from caecodec.pictures.picture import Picture, Pixels
 from caecodec.tune import Tune
 from caecodec.zoo.file import Model
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from caecodec.codecs.codec import Codec, Latents, Pixels, Progress, check_quality, no_progress, picture_of, sections_of
+from caecodec.codecs.codec import Codec, Latents, Progress, check_quality, no_progress, picture_of, sections_of
 from caecodec.codecs.grouping import grouped
 from caecodec.engines import opening
 from caecodec.engines.protocol import Float, TinyEngine
@@ -20,7 +20,7 @@ from caecodec.latents.tiny import ContextLatents
 from caecodec.latents.tiny_network import ContextNetwork
 from caecodec.pictures import cells
 from caecodec.pictures.cells import TINY_CELL
-from caecodec.pictures.picture import Picture
+from caecodec.pictures.picture import Picture, Pixels
 from caecodec.zoo.file import Model
 
 TINY_MAX_SIDE = 64

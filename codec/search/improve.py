@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 from caecodec.codecs import tiling
-from caecodec.codecs.codec import Codec, Pixels, Progress
+from caecodec.codecs.codec import Codec, Progress
 from caecodec.codecs.photo import Analysed, PhotoCodec
 from caecodec.engines.protocol import Refinement
 from caecodec.entropy.rounding import RDO_STRENGTH
 from caecodec.format.container import tile_grid
 from caecodec.pictures import cells
-from caecodec.pictures.picture import Picture
+from caecodec.pictures.picture import Picture, Pixels
 from caecodec.search.effort import Effort
 
 

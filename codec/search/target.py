@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from caecodec.codecs import lossless
-from caecodec.codecs.codec import Codec, Pixels, Progress, sections_of
+from caecodec.codecs.codec import Codec, Progress, sections_of
 from caecodec.errors import UsageError
 from caecodec.format import container
 from caecodec.pictures import ssimulacra2
-from caecodec.pictures.picture import Picture, mse
+from caecodec.pictures.picture import Picture, Pixels, mse
 from caecodec.pictures.pillow import WITHOUT_METADATA
 from caecodec.search import choice, improve
 from caecodec.search.effort import DEFAULT_EFFORT, Effort

@@ -18,7 +18,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from caecodec.codecs.codec import Pixels
 from caecodec.entropy.fixed_point import QUALITIES
 from caecodec.entropy.rounding import RDO_STRENGTH
 from caecodec.models.data.pictures import LOSSLESS_SUFFIXES, encoded_pictures, read
@@ -28,7 +27,7 @@ from caecodec.models.networks.levels import error_weight
 from caecodec.models.networks.photo import PhotoModel, Steps
 from caecodec.models.networks.rate_model import code
 from caecodec.models.networks.trade import activity
-from caecodec.pictures.picture import from_array
+from caecodec.pictures.picture import Pixels, from_array
 from caecodec.pictures.ssimulacra2 import score
 from caecodec.zoo.file import Model, ModelInfo
 

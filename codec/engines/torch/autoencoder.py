@@ -9,9 +9,10 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from caecodec.engines.torch.device import memory
-from caecodec.engines.torch.engine import Engine, Float, Pixels, array_of, load_network, pixels_of
+from caecodec.engines.torch.engine import Engine, Float, array_of, load_network, pixels_of
 from caecodec.models.networks.autoencoder import NETWORKS, AutoencoderConfig
 from caecodec.models.networks.layers import channels_last, conv1x1
+from caecodec.pictures.picture import Pixels
 from caecodec.zoo.file import Model
 
 

@@ -14,11 +14,12 @@ from torch.nn import functional as F
 from caecodec.engines.protocol import Refinement
 from caecodec.engines.torch import start
 from caecodec.engines.torch.device import memory
-from caecodec.engines.torch.engine import Engine, Float, Pixels, array_of, load_network, pixels_of
+from caecodec.engines.torch.engine import Engine, Float, array_of, load_network, pixels_of
 from caecodec.entropy.fixed_point import ONE
 from caecodec.entropy.tables import Tables
 from caecodec.models.networks.layers import depth_to_space, space_to_depth
 from caecodec.models.networks.photo import Analysis, HyperAnalysis, PhotoConfig, Synthesis
+from caecodec.pictures.picture import Pixels
 from caecodec.stages import stage
 from caecodec.zoo.file import Model
 

@@ -9,9 +9,10 @@ import torch
 from numpy.typing import NDArray
 
 from caecodec.engines.torch.device import memory
-from caecodec.engines.torch.engine import Engine, Float, Pixels, array_of, load_network, pixels_of
+from caecodec.engines.torch.engine import Engine, Float, array_of, load_network, pixels_of
 from caecodec.entropy.fixed_point import ONE
 from caecodec.models.networks.tiny import Analysis, Synthesis, TinyConfig
+from caecodec.pictures.picture import Pixels
 from caecodec.zoo.file import Model
 
 
