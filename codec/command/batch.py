@@ -112,7 +112,7 @@ class _Telling:
             return
         if done.skipped:
             if not self._quiet:
-                click.echo(f"{shown(name)}: exists, skipped", err=True)
+                click.echo(fitted("", name, ["exists, skipped"], sys.stderr), err=True)
             return
         facts = dict(done.facts)
         self._count += 1

@@ -16,7 +16,7 @@ from caecodec.files.writing import is_stream
 from caecodec.limits import Limits
 
 
-@click.command()
+@click.command(short_help="Decode .cae files to pictures.")
 @many_files_options
 @click.option("--format", "suffix", default=".png", show_default=True, help="Output suffix where -o does not say.")
 @machine_options

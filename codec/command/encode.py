@@ -66,7 +66,7 @@ def encode(
     \b
     caecodec encode img.png                      writes img.cae
     caecodec encode photos/ -r --output-dir out/ -q 60
-    caecodec encode img.png --effort 6           better quality for the same bytes; Ctrl-C takes the best so far
+    caecodec encode img.png --effort 6           better; Ctrl-C: the best so far
     caecodec encode - -o - < img.png > img.cae
     """
     if sum(t is not None for t in (target_size, target_bpp, target_psnr, target_ssimulacra2, quality)) > 1:

@@ -14,7 +14,7 @@ from caecodec.files.writing import is_stream, write_atomically
 from caecodec.limits import Limits
 
 
-@click.command()
+@click.command(short_help="Write y of pictures as arrays.")
 @click.argument("inputs", nargs=-1, required=True, metavar="PICTURE...")
 @click.option("-o", "--output", metavar="FILE.npz", required=True, help="Where to write the arrays.")
 @click.option("-r", "--recursive", is_flag=True, help="Take every picture in folders.")

@@ -15,7 +15,7 @@ from caecodec.limits import Limits
 _ONE_CORE_PIXELS = 1 << 20  # up to which one core is done with a file before a second would help
 
 
-@click.command()
+@click.command(short_help="Show what .cae files say of themselves.")
 @click.argument("inputs", nargs=-1, required=True, metavar="FILE...")
 @max_pixels_option
 @reporting_options
@@ -40,7 +40,7 @@ def info(inputs: tuple[str, ...], max_pixels: int, quiet: bool, as_json: bool) -
     each(inputs, one)
 
 
-@click.command()
+@click.command(short_help="Check that .cae files are whole.")
 @click.argument("inputs", nargs=-1, required=True, metavar="FILE...")
 @max_pixels_option
 @reporting_options

@@ -10,7 +10,7 @@ import click
 from caecodec.command.options import debug_option
 
 
-@click.command()
+@click.command(short_help="Train a model by a RECIPE.")
 @click.argument("recipe")
 @click.option("-o", "--output", "folder", type=click.Path(path_type=Path), help="Run folder.  [default: runs/NAME]")
 @click.option(
@@ -49,7 +49,7 @@ def train(recipe: str, folder: Path | None, data: tuple[str, ...], validation: t
     run.run_recipe(recipe, folder, data, validation, **options)
 
 
-@click.command()
+@click.command(short_help="Turn a CHECKPOINT into a model.")
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.option("-o", "--output", "folder", type=click.Path(path_type=Path), required=True, help="Folder for the model.")
 @click.option("--name", help="Name of the model.  [default: the recipe's]")

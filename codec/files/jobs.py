@@ -139,7 +139,7 @@ def _problem(job: Job, owners: Mapping[str, list[str]]) -> str:
     if job.source != STDIO and (own := owners.get(os.path.realpath(job.source))):
         if not job.source.endswith(SUFFIX):
             raise UsageError(f"the output of {own[0]} would replace the input {job.source}")
-        return f"{job.source} is a .cae file already; `caecodec decode` gives its picture back"
+        return "this is a .cae file already; `caecodec decode` gives its picture back"
     others = [] if job.target == STDIO else [o for o in owners[os.path.realpath(job.target)] if o != job.source]
     others = [other for other in others if not other.endswith(SUFFIX)]
     if not others:

@@ -24,6 +24,8 @@ def read_bytes(source: str) -> bytes:
                 raise FileSystemError("standard input is closed")
             return sys.stdin.buffer.read()
         return Path(source).read_bytes()
+    except IsADirectoryError as exc:
+        raise FileSystemError("this is a folder: name the files in it") from exc
     except OSError as exc:
         raise FileSystemError(_reason(exc)) from exc
 

@@ -37,7 +37,7 @@ def test_two_inputs_with_one_output_fail_alone(picture_file: Path) -> None:
 
 def test_a_cae_file_to_encode_is_said_to_be_one(cae_file: Path) -> None:
     before = contents(cae_file.parent)
-    assert "is a .cae file already; `caecodec decode`" in run("encode", cae_file).err
+    assert "img.cae: this is a .cae file already; `caecodec decode`" in run("encode", cae_file).err
     renamed = cae_file.rename(cae_file.with_suffix(".png"))
     assert f"{renamed}: this is a .cae file already; `caecodec decode`" in run("encode", renamed).err
     assert list(contents(cae_file.parent).values()) == list(before.values())

@@ -64,7 +64,7 @@ PIXELS = photograph(32, 48)
         (["decode", "good.cae", "--max-pixels", "383"], 6, "good.cae: 24x16 is 384 pixels, over the limit of 383"),
         (["encode", "missing.png"], 7, "missing.png: No such file or directory"),
         (["decode", "missing.cae"], 7, "missing.cae: No such file or directory"),
-        (["info", "."], 7, ".: Is a directory"),
+        (["info", "."], 7, ".: this is a folder: name the files in it"),
         (["encode", "img.png", "-o", "no/x.cae"], 7, "cannot write no/x.cae: No such file or directory"),
         (["encode", "img.png", "-o", "empty", "-f"], 7, "cannot write empty: "),
         (["encode", "img.png", "--output-dir", "bad.png"], 7, "cannot make the folder bad.png: "),
