@@ -16,6 +16,7 @@
     show         what README and newcomers see: the demo, the figure, the tables filled in: programs
     command      the commands `caecodec bench ...` and `caecodec compare`
 
-anchors/ holds curves of others and the manifest of words, results/ what was measured here. The harness stands on the
-public API of caecodec, but for what looks inside it: stages, small and experiments.
+anchors/ holds curves of others and the manifest of words, results/ what was measured here. Files are made and
+read by the public API of caecodec; what looks inside (stages, small, experiments, maps of bits) imports its rooms, and
+none of them imports the benchmark.
 """

@@ -31,6 +31,7 @@ from caecodec.bench.small.results import (
     SmallRow,
 )
 from caecodec.bench.small.search import Meter, at_psnr, operating, within_bytes
+from caecodec.codecs.codec import Codec
 from caecodec.codecs.opening import open_codec
 from caecodec.errors import UsageError
 from caecodec.models.data import datasets
@@ -169,9 +170,7 @@ def measure_small(
             progress(done, steps)
             learned = open_codec(name)
             drawn_file = training / f"{name}-drawn" / "weights.pt"
-            version = f"model {learned.model.info.id.hex()}"
-            if name in MODELS:
-                version += f", as drawn {_digest(drawn_file)}"
+            version = version_of(name, learned, drawn_file, earlier.codecs.get(name))
             if earlier.codecs.get(name) not in (None, version):  # another model of that name, on every set
                 earlier.rows = [row for row in earlier.rows if row.codec != name]
                 earlier.codecs[name] = version
@@ -186,6 +185,16 @@ def measure_small(
             keep(_with_rows(results, earlier))
     progress(steps, steps)
     return _with_rows(results, earlier)
+
+
+def version_of(name: str, learned: Codec, drawn_file: Path, earlier: str | None) -> str:
+    """What a model's rows depend on; where the run as drawn is not at hand, the one they were measured beside."""
+    model = f"model {learned.model.info.id.hex()}"
+    if name not in MODELS:
+        return model
+    if not drawn_file.is_file() and earlier is not None and earlier.startswith(f"{model}, as drawn "):
+        return earlier
+    return f"{model}, as drawn {_digest(drawn_file)}"
 
 
 def _digest(path: Path) -> str:

@@ -163,7 +163,7 @@ start.load()
 marks["import torch"] = time.time()
 from caecodec.codecs import opening, photo
 from caecodec.format import container
-from caecodec.pictures.saving import to_image
+from caecodec.pictures.saving import saved
 marks["import the rest"] = time.time()
 parsed = container.parse(open(sys.argv[1], "rb").read())
 coder = opening.open_codec(parsed.model_id)
@@ -171,7 +171,7 @@ coder.load()
 marks["weights and networks"] = time.time()
 picture = coder.decode(parsed)
 marks["first picture"] = time.time()
-to_image(picture).save(sys.argv[2])
+open(sys.argv[2], "wb").write(saved(picture, ".png"))
 marks["write PNG"] = time.time()
 coder.decode(parsed)
 print(json.dumps(marks | {"warm": time.time()}))

@@ -1,1 +1,1 @@
-"""Pictures as arrays: read from any format, saved to one, measured. The only importer of Pillow."""
+"""Pictures as arrays: read from any format, saved to one, measured. Where Pillow is used."""

@@ -18,6 +18,7 @@ from caecodec.bench.small.codecs import Batch
 from caecodec.bench.small.results import MODELS
 from caecodec.bench.small.run import PSNR_CAP, WITHOUT_TARGET, at_target, measure_codec, measure_drawn, spread, unit
 from caecodec.bench.small.search import MARGIN
+from caecodec.codecs.opening import open_codec
 from caecodec.errors import UsageError
 from caecodec.models.export.model_file import new_model
 from caecodec.models.training import losses
@@ -169,3 +170,17 @@ def test_another_model_of_a_name_is_measured_anew_on_every_set(
     monkeypatch.setattr(run, "measure_codec", lambda codec, *_: calls.append(codec.name))
     run.measure_small(planned, sets, tmp_path, earlier=again)
     assert not calls
+
+
+def test_rows_measured_beside_a_run_as_drawn_stay_when_its_weights_are_gone(tmp_path: Path) -> None:
+    learned = open_codec("mnist")
+    model = f"model {learned.model.info.id.hex()}"
+    gone, there = tmp_path / "gone.pt", tmp_path / "there.pt"
+    there.write_bytes(b"weights")
+    assert run.version_of("mnist", learned, gone, f"{model}, as drawn 12345678") == f"{model}, as drawn 12345678"
+    assert (
+        run.version_of("mnist", learned, gone, "model 00000000, as drawn 12345678") == f"{model}, as drawn not at hand"
+    )
+    assert run.version_of("mnist", learned, gone, None) == f"{model}, as drawn not at hand"
+    assert run.version_of("mnist", learned, there, f"{model}, as drawn 12345678") != f"{model}, as drawn 12345678"
+    assert run.version_of("tiny", learned, gone, None) == model
