@@ -35,21 +35,26 @@ def test_a_codec_is_made_by_loading_torch_so() -> None:
 
 
 FORKED = """
-import multiprocessing, sys
+import multiprocessing
 import numpy as np
-import caecodec
-pixels = np.zeros((64, 64, 3), np.uint8)
-pixels[:32] = 200
-data = caecodec.encode(pixels, 40, model="photo", effort=1)
+from caecodec.codecs.opening import open_codec
+from caecodec.pictures.picture import from_array
+from caecodec.search.choice import lossy
+
+pixels = np.random.default_rng(0).integers(0, 255, (256, 256, 3), np.uint8)  # enough for several threads
+
+def size():
+    return len(lossy(open_codec(), from_array(pixels), 40))
 
 def child(queue):
-    queue.put(len(caecodec.encode(pixels, 40, model="photo", effort=1)))
+    queue.put(size())
 
+expected = size()
 context = multiprocessing.get_context("fork")
 queue = context.Queue()
 process = context.Process(target=child, args=(queue,))
 process.start()
-assert queue.get(timeout=60) == len(data)
+assert queue.get(timeout=60) == expected
 process.join()
 print("same")
 """
