@@ -102,6 +102,15 @@ def test_without_validation_pictures_some_are_held_out_said_and_never_trained_on
     assert f"held out to validate on: {held_out}" in capsys.readouterr().err
 
 
+def test_a_half_copied_shard_does_not_end_a_run(
+    run: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "half.tar").write_bytes((run / "train" / "more.tar").read_bytes()[:5000])
+    recipe = recipe_without_data(run, tmp_path / "a.toml", steps=2)
+    assert run_recipe(recipe, tmp_path / "run", [str(folder)], device="cpu")["kind"] == "validation"
+    assert f"{folder / 'half.tar'}: cannot be read" in capsys.readouterr().err
+
+
 def test_a_resumed_run_holds_out_what_it_held_out_before(
     run: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -161,16 +170,17 @@ def test_training_begins_with_what_could_be_read_in_a_while(
     add = Pool.add
     monkeypatch.setattr(photo, "START_SECONDS", 0.0)
     monkeypatch.setattr(photo, "START_FEWEST", 2)
-    release = threading.Event()
+    release, waits_that_ended = threading.Event(), []
 
     def adding(pool: Pool, encoded: EncodedPicture, min_side: int) -> None:
         if len(pool) == 2:
-            release.wait(60)  # a disk that has stalled
+            waits_that_ended.append(release.wait(60))  # a disk that has stalled
         add(pool, encoded, min_side)
 
     monkeypatch.setattr(Pool, "add", adding)
     recipe = recipe_without_data(run, tmp_path / "a.toml", steps=2)
     assert run_recipe(recipe, tmp_path / "run", [str(folder)], device="cpu")["kind"] == "validation"
+    assert waits_that_ended == []  # all of the run was over while the disk stalled
     release.set()
 
 
