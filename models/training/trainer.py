@@ -25,7 +25,7 @@ from caecodec.models.training import checkpoint
 from caecodec.models.training.checkpoint import Run, Saving, State
 from caecodec.models.training.curve import draw_curve
 from caecodec.models.training.progress import Teller
-from caecodec.models.training.recipe import Recipe, TrainConfig
+from caecodec.models.training.recipe import PictureData, Recipe, TrainConfig
 from caecodec.models.training.soap import SOAP
 from caecodec.models.training.task import Forward, Place, Task
 
@@ -178,9 +178,11 @@ class Trainer:
         run = self.run
         run.folder.mkdir(parents=True, exist_ok=True)
         (run.folder / "recipe.toml").write_text(run.recipe.text, encoding="utf-8")
-        if held_out := getattr(run.recipe.data, "held_out", ()):
-            holdout.write(held_out, run.folder)
-            self.teller.say(holdout.told(held_out, run.folder))
+        data = run.recipe.data
+        if isinstance(data, PictureData) and data.held_out:
+            holdout.write(data.held_out, run.folder)
+            if not data.validation:
+                self.teller.say(holdout.told(data.held_out, run.folder))
 
     def _forward(self) -> Forward:
         """The model, compiled and on several processes where that is asked for."""

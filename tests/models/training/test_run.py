@@ -132,6 +132,53 @@ def test_pictures_named_with_validation_are_all_that_is_validated_on(run: Path, 
     assert not (tmp_path / "run" / "held-out.txt").exists()
 
 
+@pytest.mark.parametrize("option", ["start", "branch"])
+def test_a_run_that_starts_from_another_holds_out_what_that_one_did(
+    run: Path, folder: Path, tmp_path: Path, option: str
+) -> None:
+    recipe = recipe_without_data(run, tmp_path / "a.toml", steps=2)
+    run_recipe(recipe, tmp_path / "first", [str(folder)], device="cpu")
+    (held_out,) = (tmp_path / "first" / "held-out.txt").read_text().splitlines()
+    other = next(p.name for p in folder.iterdir() if p.name != held_out and opened(p).height >= 256)
+    (tmp_path / "first" / "held-out.txt").write_text(f"{other}\n")  # not what is chosen afresh
+    checkpoint = {option: tmp_path / "first" / "checkpoint.pt"}
+    run_recipe(recipe, tmp_path / "second", [str(folder)], device="cpu", **checkpoint)
+    assert (tmp_path / "second" / "held-out.txt").read_text() == f"{other}\n"
+
+
+def test_a_run_resumed_with_validation_pictures_still_never_trains_on_what_it_held_out(
+    run: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_recipe(recipe_without_data(run, tmp_path / "a.toml", steps=2), tmp_path / "run", [str(folder)], device="cpu")
+    held_out = (tmp_path / "run" / "held-out.txt").read_text()
+    trained: list[str] = []
+    add = Pool.add
+
+    def adding(pool: Pool, encoded: EncodedPicture, min_side: int) -> None:
+        trained.append(encoded.name)
+        add(pool, encoded, min_side)
+
+    monkeypatch.setattr(Pool, "add", adding)
+    capsys.readouterr()
+    longer, named = recipe_without_data(run, tmp_path / "a.toml", steps=3), [str(run / "val.png")]
+    run_recipe(longer, tmp_path / "run", [str(folder)], named, device="cpu", resume=True)
+    assert sorted([*trained, held_out.strip()]) == sorted(p.name for p in folder.iterdir())
+    assert (tmp_path / "run" / "held-out.txt").read_text() == held_out
+    assert "held out to validate on" not in capsys.readouterr().err
+
+
+def test_a_run_that_began_with_validation_pictures_is_not_resumed_without(
+    run: Path, folder: Path, tmp_path: Path
+) -> None:
+    recipe, named = recipe_without_data(run, tmp_path / "a.toml", steps=2), [str(run / "val.png")]
+    run_recipe(recipe, tmp_path / "run", [str(folder)], named, device="cpu")
+    longer = recipe_without_data(run, tmp_path / "a.toml", steps=3)
+    with pytest.raises(UsageError, match=r"run began with --validation .* give it again"):
+        run_recipe(longer, tmp_path / "run", [str(folder)], device="cpu", resume=True)
+    assert not (tmp_path / "run" / "held-out.txt").exists()
+    run_recipe(longer, tmp_path / "run", [str(folder)], named, device="cpu", resume=True)
+
+
 def test_a_single_picture_to_train_on_is_refused_before_anything_is_written(run: Path, tmp_path: Path) -> None:
     recipe = recipe_without_data(run, tmp_path / "a.toml", steps=2)
     with pytest.raises(UsageError, match=r"one picture only, and none is left to train on .*--validation"):
