@@ -198,6 +198,7 @@ def validation_crops(
     Raises FileNotFoundError where there is none, ValueError for a picture or a shard that cannot be read and OSError
     for a file that cannot be opened, or tells `warn` of them.
     """
+    paths = list(paths)
     crops = []
     for encoded in encoded_pictures(paths, wanted, warn):
         try:
@@ -212,7 +213,7 @@ def validation_crops(
             top, left = (height - crop) // 2, (width - crop) // 2
             crops.append(picture[top : top + crop, left : left + crop])
     if not crops:
-        raise FileNotFoundError(f"no validation picture of at least {crop}x{crop}")
+        raise FileNotFoundError(f"no validation picture of at least {crop}x{crop} in {', '.join(map(str, paths))}")
     return torch.stack(crops).permute(0, 3, 1, 2).to(device)
 
 

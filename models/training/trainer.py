@@ -29,9 +29,9 @@ from caecodec.models.training.recipe import PictureData, Recipe, TrainConfig
 from caecodec.models.training.soap import SOAP
 from caecodec.models.training.task import Forward, Place, Task
 
-SCHEDULES = ("whole", "constant", "decay")
 STEPS_PER_READING = 10  # of what a step shows: a GPU would wait for every number
 STEPS_PER_RECORD = 100
+STEPS_PER_CLOCK = 10  # by which several ranks agree on the time: each of them waits for the first
 
 
 def learning_rate_factor(progress: float, step: int, config: TrainConfig, schedule: str = "whole") -> float:
@@ -268,7 +268,7 @@ class Trainer:
         Several ranks share one clock: they must leave the loop after the same step, and equal gradients keep equal
         weights only under equal learning rates.
         """
-        if self._world > 1 and self.state.step % 10:
+        if self._world > 1 and self.state.step % STEPS_PER_CLOCK:
             return
         elapsed = time.monotonic() - self._clock
         if self._world > 1:
