@@ -250,3 +250,25 @@ def test_a_killed_process_has_left_what_resumes(run: Path, folder: Path, tmp_pat
     )
     resumed.resume()
     assert resumed.state.step >= kept
+
+
+@pytest.mark.long
+def test_two_processes_hold_out_the_same_pictures_and_resume(run: Path, folder: Path, tmp_path: Path) -> None:
+    def trained(steps: int, *more: str) -> int:
+        recipe = recipe_without_data(run, tmp_path / "a.toml", steps=steps)
+        launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+        train = ["-m", "caecodec", "train", recipe, "--data", str(folder), "--device", "cpu"]
+        done = subprocess.run(
+            [*launch, *train, "-o", str(tmp_path / "run"), *more], capture_output=True, text=True, timeout=300
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.count("held out to validate on") == 1  # the first process speaks
+        kept = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
+        assert kept["history"][-1]["processes"] == 2
+        return int(kept["step"])
+
+    assert trained(3) == 3
+    held_out = (tmp_path / "run" / "held-out.txt").read_text()
+    assert opened(folder / held_out.strip()).height >= 256
+    assert trained(5, "--resume") == 5
+    assert (tmp_path / "run" / "held-out.txt").read_text() == held_out
