@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
@@ -13,10 +14,11 @@ MOST = 40  # validation takes its time
 LISTED = "held-out.txt"  # in the run folder
 
 
-def choose(paths: Iterable[Path], smallest: int) -> tuple[str, ...]:
+def choose(paths: Iterable[Path], smallest: int, kept: Collection[str] = ()) -> tuple[str, ...]:
     """Names of a tenth of the pictures whose shorter side is at least `smallest`: one at least, MOST at most.
 
     They are those whose names have the smallest hashes: the same every time, and hardly others when some are added.
+    `kept`: names that stay held out; others join them only where none of these is there and large enough.
     Only headers are read. Raises FileNotFoundError, and ValueError where no picture is large enough or none would be
     left to train on.
     """
@@ -30,14 +32,17 @@ def choose(paths: Iterable[Path], smallest: int) -> tuple[str, ...]:
     fitting = sorted((name for name, side in sides.items() if side >= smallest), key=_hash)
     if not fitting:
         raise ValueError(f"no picture of at least {smallest}x{smallest} in {where} to hold out: {other}")
-    chosen = fitting[: max(1, min(MOST, len(fitting) // ONE_OF))]
-    if len(chosen) == len(sides):
-        raise ValueError(f"{where}: one picture only, and none is left to train on when it is held out: {other}")
+    chosen = set(kept)
+    if not chosen.intersection(fitting):
+        chosen |= set(fitting[: max(1, min(MOST, len(fitting) // ONE_OF))])
+    if chosen.issuperset(sides):
+        why = "one picture only" if len(sides) == 1 else "every picture was held out before"
+        raise ValueError(f"{where}: {why}, and none is left to train on when it is held out: {other}")
     return tuple(sorted(chosen))
 
 
 def _hash(name: str) -> bytes:
-    return hashlib.sha256(name.encode()).digest()
+    return hashlib.sha256(os.fsencode(name)).digest()
 
 
 def told(names: Collection[str], folder: Path) -> str:
@@ -48,11 +53,15 @@ def told(names: Collection[str], folder: Path) -> str:
 
 
 def write(names: Iterable[str], folder: Path) -> None:
-    """Keep the list with the run, which a resumed one holds out again."""
-    (folder / LISTED).write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+    """Keep the list with the run, which a resumed one, or one that starts from it, holds out again."""
+    with (folder / LISTED).open("w", encoding="utf-8", errors="surrogateescape", newline="\n") as stream:
+        stream.writelines(f"{name}\n" for name in names)
 
 
 def written(folder: Path) -> tuple[str, ...]:
     """What an earlier part of the run held out; nothing where it listed nothing."""
     path = folder / LISTED
-    return tuple(path.read_text(encoding="utf-8").splitlines()) if path.exists() else ()
+    if not path.exists():
+        return ()
+    with path.open(encoding="utf-8", errors="surrogateescape", newline="\n") as stream:
+        return tuple(line.removesuffix("\n") for line in stream)

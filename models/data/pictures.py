@@ -73,14 +73,28 @@ def opened(file: PictureFile, wanted: Wanted = everything) -> Iterator[tuple[str
             yield file.name, stream
 
 
-def encoded_pictures(paths: Iterable[Path], wanted: Wanted = everything) -> Iterator[EncodedPicture]:
-    """Pictures of folders, tar shards and single files. Raises FileNotFoundError for a path that is none of these."""
+def encoded_pictures(
+    paths: Iterable[Path], wanted: Wanted = everything, warn: Callable[[str], None] | None = None
+) -> Iterator[EncodedPicture]:
+    """Pictures of folders, tar shards and single files.
+
+    Raises FileNotFoundError for a path that is none of these; ValueError for a damaged shard and OSError for a file
+    that cannot be opened, or tells `warn` of them and goes on with the next.
+    """
     for path in paths:
         files = files_of([path])
         if not path.exists() or not (files or path.is_dir()):
             raise FileNotFoundError(f"{path}: no such folder, tar shard or picture")
         for file in files:
-            yield from (EncodedPicture(name, stream.read()) for name, stream in opened(file, wanted))
+            try:
+                yield from (EncodedPicture(name, stream.read()) for name, stream in opened(file, wanted))
+            except (tarfile.TarError, OSError) as exc:
+                if warn is not None:
+                    warn(f"left out: {file.path}: cannot be read ({exc})")
+                elif isinstance(exc, tarfile.TarError):
+                    raise ValueError(f"{file.path}: not a whole tar shard ({exc})") from exc
+                else:
+                    raise
 
 
 def read(picture: EncodedPicture, shrink: float = 1.0) -> Tensor:
@@ -181,10 +195,12 @@ def validation_crops(
 ) -> Tensor:
     """The centre crop of every wanted picture at least that large -> (P, 3, crop, crop) uint8.
 
-    Raises FileNotFoundError where there is none, ValueError for a picture that cannot be read, or tells `warn` of it.
+    Raises FileNotFoundError where there is none, ValueError for a picture or a shard that cannot be read and OSError
+    for a file that cannot be opened, or tells `warn` of them.
     """
+    paths = list(paths)
     crops = []
-    for encoded in encoded_pictures(paths, wanted):
+    for encoded in encoded_pictures(paths, wanted, warn):
         try:
             picture = read(encoded)
         except ValueError as exc:
@@ -197,7 +213,7 @@ def validation_crops(
             top, left = (height - crop) // 2, (width - crop) // 2
             crops.append(picture[top : top + crop, left : left + crop])
     if not crops:
-        raise FileNotFoundError(f"no validation picture of at least {crop}x{crop}")
+        raise FileNotFoundError(f"no validation picture of at least {crop}x{crop} in {', '.join(map(str, paths))}")
     return torch.stack(crops).permute(0, 3, 1, 2).to(device)
 
 

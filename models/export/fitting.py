@@ -153,6 +153,7 @@ def scores(
 
 def photographs(paths: Iterable[Path], most: int) -> list[Pixels]:
     """Centres of at most 768x512 of pictures, evenly chosen; what was stored lossily is shrunk, its traces with it."""
+    paths = list(paths)
     every = list(encoded_pictures(paths))
     found = []
     for encoded in every[:: max(1, -(-len(every) // most))]:
@@ -162,7 +163,7 @@ def photographs(paths: Iterable[Path], most: int) -> list[Pixels]:
         if min(h, w) >= _SMALLEST:
             found.append(np.ascontiguousarray(pixels[top : top + h, left : left + w]))
     if not found:
-        raise FileNotFoundError(f"no photograph of at least {_SMALLEST}x{_SMALLEST}")
+        raise FileNotFoundError(f"no photograph of at least {_SMALLEST}x{_SMALLEST} in {', '.join(map(str, paths))}")
     return found
 
 

@@ -79,7 +79,7 @@ def export(
     try:
         tensors, tables = (tensors_of(model), "") if fit is None else _fitted(model, fit)
     except FileNotFoundError as exc:
-        raise UsageError(f"{fit}: {exc}") from exc
+        raise UsageError(str(exc)) from exc
     except UsageError as exc:
         raise UsageError(f"{checkpoint}: {exc}") from exc
     name = name or str(recipe["name"])

@@ -78,13 +78,13 @@ class PhotoTask:
             where = ", ".join(config.train)
             raise ValueError(f"no training picture of at least {min_side}x{min_side} in {where}{less}")
         place.teller.doing("reading validation pictures")
-        if held_out:
+        if config.validation:
+            named = [Path(p) for p in config.validation]
+            self._validation = pictures.validation_crops(named, VALIDATION_CROP, place.device)
+        else:
             self._validation = pictures.validation_crops(
                 paths, VALIDATION_CROP, place.device, held_out.__contains__, warn
             )
-        else:
-            named = [Path(p) for p in config.validation]
-            self._validation = pictures.validation_crops(named, VALIDATION_CROP, place.device)
 
     def initialise(self, model: nn.Module) -> None:
         assert isinstance(model, PhotoModel)

@@ -26,7 +26,7 @@ class ModelConfig(Protocol):
 class PictureData:
     """Where photographs come from (folders, tar shards, files) and how they are drawn.
 
-    `held_out`: names of training pictures that are validated on, where no others are named.
+    `held_out`: names of pictures that are not trained on; they are validated on where `validation` names no others.
     """
 
     train: tuple[str, ...] = ()

@@ -49,7 +49,7 @@ def run_recipe(
         _require_sense(folder, resume, start, branch, schedule, decoder_only)
         with Teller(recipe.name, quiet=int(os.environ.get("RANK", 0)) != 0) as teller:
             teller.doing("looking for pictures")
-            recipe = replace(recipe, data=_with_validation(recipe.data, folder if resume else None))
+            recipe = replace(recipe, data=_with_validation(recipe.data, folder, resume, start or branch))
             trainer = Trainer(
                 recipe,
                 folder,
@@ -113,12 +113,21 @@ def _data_of(recipe: Recipe, train: Sequence[str], validation: Sequence[str], wi
     return replace(data, paths=tuple(named[name] for name in data.sets))
 
 
-def _with_validation(data: PictureData | SetData, resumed: Path | None) -> PictureData | SetData:
-    """Hold a part of the photographs out where none are named to validate on: in `resumed`, what that run held out.
+def _with_validation(
+    data: PictureData | SetData, folder: Path, resume: bool, parent: Path | None
+) -> PictureData | SetData:
+    """Hold a part of the photographs out where none are named to validate on.
 
-    Raises FileNotFoundError, ValueError.
+    What an earlier part of the run (`resume`) or the run of the checkpoint `parent` held out stays out of training in
+    any case. Raises FileNotFoundError, ValueError; UsageError where a resumed run may have trained on what it would
+    hold out.
     """
-    if not isinstance(data, PictureData) or data.validation:
+    if not isinstance(data, PictureData):
         return data
-    held_out = holdout.written(resumed) if resumed else ()
-    return replace(data, held_out=held_out or holdout.choose(map(Path, data.train), VALIDATION_CROP))
+    earlier = folder if resume else parent.parent if parent else None
+    held_out = holdout.written(earlier) if earlier else ()
+    if data.validation:
+        return replace(data, held_out=held_out)
+    if resume and not held_out:
+        raise UsageError(f"{folder} began with --validation and may have trained on any other picture: give it again")
+    return replace(data, held_out=holdout.choose(map(Path, data.train), VALIDATION_CROP, held_out))

@@ -25,13 +25,13 @@ from caecodec.models.training import checkpoint
 from caecodec.models.training.checkpoint import Run, Saving, State
 from caecodec.models.training.curve import draw_curve
 from caecodec.models.training.progress import Teller
-from caecodec.models.training.recipe import Recipe, TrainConfig
+from caecodec.models.training.recipe import PictureData, Recipe, TrainConfig
 from caecodec.models.training.soap import SOAP
 from caecodec.models.training.task import Forward, Place, Task
 
-SCHEDULES = ("whole", "constant", "decay")
 STEPS_PER_READING = 10  # of what a step shows: a GPU would wait for every number
 STEPS_PER_RECORD = 100
+STEPS_PER_CLOCK = 10  # by which several ranks agree on the time: each of them waits for the first
 
 
 def learning_rate_factor(progress: float, step: int, config: TrainConfig, schedule: str = "whole") -> float:
@@ -178,9 +178,11 @@ class Trainer:
         run = self.run
         run.folder.mkdir(parents=True, exist_ok=True)
         (run.folder / "recipe.toml").write_text(run.recipe.text, encoding="utf-8")
-        if held_out := getattr(run.recipe.data, "held_out", ()):
-            holdout.write(held_out, run.folder)
-            self.teller.say(holdout.told(held_out, run.folder))
+        data = run.recipe.data
+        if isinstance(data, PictureData) and data.held_out:
+            holdout.write(data.held_out, run.folder)
+            if not data.validation:
+                self.teller.say(holdout.told(data.held_out, run.folder))
 
     def _forward(self) -> Forward:
         """The model, compiled and on several processes where that is asked for."""
@@ -266,7 +268,7 @@ class Trainer:
         Several ranks share one clock: they must leave the loop after the same step, and equal gradients keep equal
         weights only under equal learning rates.
         """
-        if self._world > 1 and self.state.step % 10:
+        if self._world > 1 and self.state.step % STEPS_PER_CLOCK:
             return
         elapsed = time.monotonic() - self._clock
         if self._world > 1:

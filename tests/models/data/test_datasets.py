@@ -16,9 +16,7 @@ from small_sets import folders, noise, save
 from caecodec.models.data import datasets
 
 SMALL = Path(__file__).parents[4] / "shared" / "small"
-needs_small = pytest.mark.skipif(
-    not SMALL.is_dir(), reason="the data sets of tiny pictures are not beside the repository, in ../shared/small"
-)
+needs_small = pytest.mark.skipif(not SMALL.is_dir(), reason="the data sets of tiny pictures are not here")
 
 
 # ---- what is asked for

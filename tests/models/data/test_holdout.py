@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import tarfile
 from pathlib import Path
@@ -78,3 +79,27 @@ def test_what_is_held_out_is_said_and_kept_with_the_run(tmp_path: Path) -> None:
     assert holdout.written(tmp_path) == ()
     holdout.write(names, tmp_path)
     assert holdout.written(tmp_path) == names
+
+
+def test_what_was_held_out_stays_so_and_is_joined_by_others_only_where_none_of_it_is_there(tmp_path: Path) -> None:
+    folder_of(tmp_path, 30)
+    fresh = holdout.choose([tmp_path], 64)
+    kept = tuple(f"{i % 3}/{i:03}.png" for i in range(30) if f"{i % 3}/{i:03}.png" not in fresh)[:2]
+    assert holdout.choose([tmp_path], 64, (*kept, "gone.png")) == tuple(sorted((*kept, "gone.png")))
+    assert holdout.choose([tmp_path], 64, ("gone.png",)) == tuple(sorted((*fresh, "gone.png")))
+    with pytest.raises(ValueError, match=r"every picture was held out before, and none is left to train on"):
+        holdout.choose([tmp_path], 64, [p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.png")])
+
+
+def test_names_that_are_not_utf8_or_hold_odd_separators_are_held_out_like_others(tmp_path: Path) -> None:
+    names = tuple(sorted((os.fsdecode(b"caf\xe9.png"), "a\x85b.png", "c\u2028d.png", "e\rf.png")))
+    holdout.write(names, tmp_path)
+    assert holdout.written(tmp_path) == names
+    assert os.fsencode("".join(f"{name}\n" for name in names)) == (tmp_path / "held-out.txt").read_bytes()
+    pictures = tmp_path / "pictures"
+    for i in range(2):
+        try:
+            picture(pictures / f"{names[-1]}-{i}.png")
+        except OSError:
+            pytest.skip("this file system takes UTF-8 names only")
+    assert len(holdout.choose([pictures], 64)) == 1

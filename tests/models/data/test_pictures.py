@@ -67,3 +67,19 @@ def test_a_damaged_validation_picture_is_refused_or_left_out_with_a_warning(tmp_
     assert ["left out: b.png" in w for w in warnings] == [True]
     with pytest.raises(FileNotFoundError, match="no validation picture of at least 32x32"):
         pictures.validation_crops([tmp_path], 32, place, lambda name: name == "b.png", warnings.append)
+
+
+@pytest.mark.parametrize("damage", ["cut", "nothing", "text"])
+def test_a_damaged_shard_is_refused_or_left_out_with_a_warning(tmp_path: Path, damage: str) -> None:
+    Image.fromarray(photograph(40, 48)).save(tmp_path / "z.png")
+    with tarfile.open(tmp_path / "a.tar", "w") as shard:
+        shard.add(tmp_path / "z.png", "in.png")
+    whole = (tmp_path / "a.tar").read_bytes()
+    (tmp_path / "a.tar").write_bytes({"cut": whole[:1000], "nothing": b"", "text": b"no shard"}[damage])
+    place = torch.device("cpu")
+    with pytest.raises(ValueError, match=r"a\.tar: not a whole tar shard"):
+        pictures.validation_crops([tmp_path], 32, place)
+    warnings: list[str] = []
+    crops = pictures.validation_crops([tmp_path], 32, place, warn=warnings.append)
+    assert crops.shape == (1, 3, 32, 32)
+    assert [f"left out: {tmp_path / 'a.tar'}: cannot be read" in w for w in warnings] == [True]

@@ -69,3 +69,13 @@ def test_a_changed_tensor_is_refused(run: Path, tmp_path: Path) -> None:
     path.write_bytes(data)
     with pytest.raises(ModelError, match="do not hash"):
         find.load(str(path))
+
+
+@pytest.mark.parametrize(
+    ("name", "why"), [("nowhere", "no such folder"), ("empty", "no validation picture of at least")]
+)
+def test_a_folder_to_fit_to_is_named_once_where_it_will_not_do(run: Path, tmp_path: Path, name: str, why: str) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match=why) as error:
+        export(run / "run" / "weights.pt", tmp_path, fit=tmp_path / name)
+    assert str(error.value).count(str(tmp_path / name)) == 1

@@ -102,6 +102,15 @@ def test_without_validation_pictures_some_are_held_out_said_and_never_trained_on
     assert f"held out to validate on: {held_out}" in capsys.readouterr().err
 
 
+def test_a_half_copied_shard_does_not_end_a_run(
+    run: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "half.tar").write_bytes((run / "train" / "more.tar").read_bytes()[:5000])
+    recipe = recipe_without_data(run, tmp_path / "a.toml", steps=2)
+    assert run_recipe(recipe, tmp_path / "run", [str(folder)], device="cpu")["kind"] == "validation"
+    assert f"{folder / 'half.tar'}: cannot be read" in capsys.readouterr().err
+
+
 def test_a_resumed_run_holds_out_what_it_held_out_before(
     run: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -121,6 +130,53 @@ def test_pictures_named_with_validation_are_all_that_is_validated_on(run: Path, 
     recipe = recipe_without_data(run, tmp_path / "a.toml", steps=2)
     run_recipe(recipe, tmp_path / "run", [str(folder)], [str(folder / "0.png")], device="cpu")
     assert not (tmp_path / "run" / "held-out.txt").exists()
+
+
+@pytest.mark.parametrize("option", ["start", "branch"])
+def test_a_run_that_starts_from_another_holds_out_what_that_one_did(
+    run: Path, folder: Path, tmp_path: Path, option: str
+) -> None:
+    recipe = recipe_without_data(run, tmp_path / "a.toml", steps=2)
+    run_recipe(recipe, tmp_path / "first", [str(folder)], device="cpu")
+    (held_out,) = (tmp_path / "first" / "held-out.txt").read_text().splitlines()
+    other = next(p.name for p in folder.iterdir() if p.name != held_out and opened(p).height >= 256)
+    (tmp_path / "first" / "held-out.txt").write_text(f"{other}\n")  # not what is chosen afresh
+    checkpoint = {option: tmp_path / "first" / "checkpoint.pt"}
+    run_recipe(recipe, tmp_path / "second", [str(folder)], device="cpu", **checkpoint)
+    assert (tmp_path / "second" / "held-out.txt").read_text() == f"{other}\n"
+
+
+def test_a_run_resumed_with_validation_pictures_still_never_trains_on_what_it_held_out(
+    run: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_recipe(recipe_without_data(run, tmp_path / "a.toml", steps=2), tmp_path / "run", [str(folder)], device="cpu")
+    held_out = (tmp_path / "run" / "held-out.txt").read_text()
+    trained: list[str] = []
+    add = Pool.add
+
+    def adding(pool: Pool, encoded: EncodedPicture, min_side: int) -> None:
+        trained.append(encoded.name)
+        add(pool, encoded, min_side)
+
+    monkeypatch.setattr(Pool, "add", adding)
+    capsys.readouterr()
+    longer, named = recipe_without_data(run, tmp_path / "a.toml", steps=3), [str(run / "val.png")]
+    run_recipe(longer, tmp_path / "run", [str(folder)], named, device="cpu", resume=True)
+    assert sorted([*trained, held_out.strip()]) == sorted(p.name for p in folder.iterdir())
+    assert (tmp_path / "run" / "held-out.txt").read_text() == held_out
+    assert "held out to validate on" not in capsys.readouterr().err
+
+
+def test_a_run_that_began_with_validation_pictures_is_not_resumed_without(
+    run: Path, folder: Path, tmp_path: Path
+) -> None:
+    recipe, named = recipe_without_data(run, tmp_path / "a.toml", steps=2), [str(run / "val.png")]
+    run_recipe(recipe, tmp_path / "run", [str(folder)], named, device="cpu")
+    longer = recipe_without_data(run, tmp_path / "a.toml", steps=3)
+    with pytest.raises(UsageError, match=r"run began with --validation .* give it again"):
+        run_recipe(longer, tmp_path / "run", [str(folder)], device="cpu", resume=True)
+    assert not (tmp_path / "run" / "held-out.txt").exists()
+    run_recipe(longer, tmp_path / "run", [str(folder)], named, device="cpu", resume=True)
 
 
 def test_a_single_picture_to_train_on_is_refused_before_anything_is_written(run: Path, tmp_path: Path) -> None:
@@ -161,16 +217,17 @@ def test_training_begins_with_what_could_be_read_in_a_while(
     add = Pool.add
     monkeypatch.setattr(photo, "START_SECONDS", 0.0)
     monkeypatch.setattr(photo, "START_FEWEST", 2)
-    release = threading.Event()
+    release, waits_that_ended = threading.Event(), []
 
     def adding(pool: Pool, encoded: EncodedPicture, min_side: int) -> None:
         if len(pool) == 2:
-            release.wait(60)  # a disk that has stalled
+            waits_that_ended.append(release.wait(60))  # a disk that has stalled
         add(pool, encoded, min_side)
 
     monkeypatch.setattr(Pool, "add", adding)
     recipe = recipe_without_data(run, tmp_path / "a.toml", steps=2)
     assert run_recipe(recipe, tmp_path / "run", [str(folder)], device="cpu")["kind"] == "validation"
+    assert waits_that_ended == []  # all of the run was over while the disk stalled
     release.set()
 
 
@@ -193,3 +250,25 @@ def test_a_killed_process_has_left_what_resumes(run: Path, folder: Path, tmp_pat
     )
     resumed.resume()
     assert resumed.state.step >= kept
+
+
+@pytest.mark.long
+def test_two_processes_hold_out_the_same_pictures_and_resume(run: Path, folder: Path, tmp_path: Path) -> None:
+    def trained(steps: int, *more: str) -> int:
+        recipe = recipe_without_data(run, tmp_path / "a.toml", steps=steps)
+        launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+        train = ["-m", "caecodec", "train", recipe, "--data", str(folder), "--device", "cpu"]
+        done = subprocess.run(
+            [*launch, *train, "-o", str(tmp_path / "run"), *more], capture_output=True, text=True, timeout=300
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.count("held out to validate on") == 1  # the first process speaks
+        kept = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
+        assert kept["history"][-1]["processes"] == 2
+        return int(kept["step"])
+
+    assert trained(3) == 3
+    held_out = (tmp_path / "run" / "held-out.txt").read_text()
+    assert opened(folder / held_out.strip()).height >= 256
+    assert trained(5, "--resume") == 5
+    assert (tmp_path / "run" / "held-out.txt").read_text() == held_out
