@@ -20,7 +20,7 @@ from caecodec.errors import CorruptFileError, LimitError
 from caecodec.limits import DEFAULT_LIMITS, Limits
 
 MAGIC = b"\xca\xec\x0d"
-VERSION = 1
+VERSION = 2
 MODEL_ID_BYTES = 4
 LOSSLESS_ID = bytes(MODEL_ID_BYTES)  # in place of a model's: pixels as they are
 TILE = 1024  # pixels; tiles start at multiples of it

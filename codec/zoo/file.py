@@ -60,7 +60,7 @@ def read_info(path: Path) -> ModelInfo:
             header = stream.read(length)
             status = os.fstat(stream.fileno())
         metadata = json.loads(header)["__metadata__"]
-        if metadata["format"] != "caecodec-model 1":
+        if metadata["format"] != "caecodec-model 2":
             raise ModelError(f"{path}: model format {metadata['format']!r} needs a newer caecodec")
         return ModelInfo(
             name=metadata["name"],
