@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from caecodec.engines.numpy.photo import HyperAnalysis
 from caecodec.engines.numpy.networks import Analysis, Synthesis
+from caecodec.engines.numpy.photo import HyperAnalysis
 from caecodec.entropy.fixed_point import FRACTION_BITS, ONE, QUALITIES, SCALES
 from caecodec.entropy.order import STEPS
 from caecodec.latents.photo_network import EntropyNetwork
