@@ -239,8 +239,9 @@ static inline int has_room(const cae_encoder *e, size_t count) {
 static int write_word(cae_encoder *e, uint64_t low) {
     if (!has_room(e, 4))
         return CAE_ERROR_ARGUMENT;
-    for (int shift = 56; shift >= 32; shift -= 8)
-        e->bytes[e->size++] = (uint8_t)(low >> shift);
+    uint8_t word[4] = {(uint8_t)(low >> 56), (uint8_t)(low >> 48), (uint8_t)(low >> 40), (uint8_t)(low >> 32)};
+    memcpy(e->bytes + e->size, word, 4);
+    e->size += 4;
     return CAE_OK;
 }
 
@@ -295,21 +296,23 @@ static int encode_escape(cae_encoder *encoder, int32_t symbol, int32_t tail) {
 /* Symbols of one table, and then their escapes. */
 static int encode_run(cae_encoder *encoder, const cae_table *t, const int16_t *symbols, size_t count) {
     writing w = write_on(encoder);
-    uint32_t escape = 2 * (uint32_t)t->tail + 1;
+    const uint32_t *starts = t->start;
+    int32_t tail = t->tail;
+    uint32_t escape = 2 * (uint32_t)tail + 1;
     size_t escapes = 0;
     int error = CAE_OK;
     for (size_t i = 0; i < count && !error; i++) {
-        uint32_t entry = (uint32_t)(symbols[i] + t->tail); /* above all others where it is negative */
+        uint32_t entry = (uint32_t)(symbols[i] + tail); /* above all others where it is negative */
         if (entry >= escape) {
             entry = escape;
             escapes++;
         }
-        error = encode(&w, t->start[entry], t->start[entry + 1] - t->start[entry]);
+        error = encode(&w, starts[entry], starts[entry + 1] - starts[entry]);
     }
     write_until(&w);
     for (size_t i = 0; escapes && !error; i++)
-        if ((uint32_t)(symbols[i] + t->tail) >= escape) {
-            error = encode_escape(encoder, symbols[i], t->tail);
+        if ((uint32_t)(symbols[i] + tail) >= escape) {
+            error = encode_escape(encoder, symbols[i], tail);
             escapes--;
         }
     return error;
