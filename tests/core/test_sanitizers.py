@@ -1,4 +1,4 @@
-"""The tests of the core's inner parts once more, built so that reads outside and undefined behaviour end the process."""
+"""The tests of the core's inner parts, built so that reads outside and undefined behaviour end the process."""
 
 from __future__ import annotations
 
