@@ -6,34 +6,22 @@ import ctypes
 import functools
 import os
 import shlex
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pytest
+from core_library import CORE, compiler
 from numpy.typing import NDArray
 
 from caecodec.entropy.fixed_point import SCALES, Indices
 from caecodec.entropy.tables import Symbols
 
-OK, MEMORY, MODEL, STREAM, CHECK, ARGUMENT = range(6)  # errors of cae.h
-CORE = Path(__file__).parents[1] / "codec" / "core"
 PARTS = ("model_file.c", "tables.c", "range_coder.c", "rounding.c", "checksum.c")
 U8, I16, I32, I64, F16, F32 = range(6)
 
-Bytes = ctypes.c_char_p
 Size = ctypes.c_size_t
-
-
-def compiler() -> str:
-    """Name of a C compiler; skips the test where there is none."""
-    for name in (os.environ.get("CC", ""), "cc", "gcc", "clang"):
-        if name and shutil.which(name):
-            return name
-    pytest.skip("no C compiler: install gcc or clang, or name one in CC")
 
 
 def build(sources: Sequence[Path], out: Path, *flags: str) -> Path:

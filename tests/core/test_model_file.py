@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from core_parts import F16, F32, I16, I32, I64, MODEL, U8, CError, FileStruct, Size, library, pointer, sure
+from core_library import MODEL
+from core_parts import F16, F32, I16, I32, I64, U8, CError, FileStruct, Size, library, pointer, sure
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray

@@ -6,7 +6,8 @@ import itertools
 
 import numpy as np
 import pytest
-from core_parts import ARGUMENT, STREAM, CDecoder, CEncoder, CError, CTables
+from core_library import ARGUMENT, STREAM
+from core_parts import CDecoder, CEncoder, CError, CTables
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray

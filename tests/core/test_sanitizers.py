@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from core_parts import compiler
+from core_library import compiler
 
 HERE = Path(__file__).parent
 TESTED = ("checksum", "model_file", "range_coder", "rounding", "tables")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from core_parts import MODEL, CError, CTables
+from core_library import MODEL
+from core_parts import CError, CTables
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
