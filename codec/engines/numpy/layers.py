@@ -210,7 +210,8 @@ def unpool(x: Float, places: NDArray[Any]) -> Float:
 
 def double(x: Float) -> Float:
     """(h, w) -> (2h, 2w), each value four times."""
-    return x.repeat(2, axis=1).repeat(2, axis=2)
+    larger: Float = x.repeat(2, axis=1).repeat(2, axis=2)
+    return larger
 
 
 def sigmoid(x: Float) -> Float:
