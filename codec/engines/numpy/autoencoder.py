@@ -160,7 +160,7 @@ class NumpyAutoencoderEngine:
         flat = np.empty((len(pixels), self.places), np.uint8)
         with _quiet():
             for some in _parts(len(pixels)):
-                made, places = self.network.encode(pixels[some].astype(np.float32) / 255)
+                made, places = self.network.encode(pixels[some].astype(np.float32) / np.float32(255))
                 y[some] = self._turn(made)
                 if self._cells:
                     flat[some] = np.concatenate([p.reshape(len(p), -1) for p in places], axis=1)
@@ -168,7 +168,8 @@ class NumpyAutoencoderEngine:
 
     def row(self, name: str, quality: int) -> Float:
         """See `AutoencoderEngine`."""
-        return self._tables[name][quality - 1]
+        found: Float = self._tables[name][quality - 1]
+        return found
 
     def synthesise(self, symbols: NDArray[np.int32], places: NDArray[np.int32], quality: int) -> Pixels:
         """See `AutoencoderEngine`."""
