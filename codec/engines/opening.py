@@ -1,21 +1,57 @@
-"""Which engine computes: the one on torch, imported when it is first asked for.
+"""Which engine computes, imported when it is first asked for.
 
 A codec asks when pixels are first needed; latents alone (`verify`, `bit_allocation`) need none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import importlib.util
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from caecodec.engines.torch import start
 from caecodec.entropy.arithmetic import Arithmetic
-from caecodec.errors import CaecodecError, ModelError
+from caecodec.errors import CaecodecError, ModelError, UsageError
 from caecodec.zoo.file import Model, ModelInfo
 
 if TYPE_CHECKING:
     from caecodec.engines.protocol import AutoencoderEngine, PhotoEngine, TinyEngine
+
+
+ENGINES = ("auto", "native", "numpy", "torch")
+
+
+def chosen(engine: str, ready: Mapping[str, Callable[[], str]]) -> str:
+    """The engine asked for, or of 'auto' the first that is ready. Raises UsageError.
+
+    ready: the engines that a family has, best first, each with what says why it cannot run here, nothing if it can.
+    """
+    if engine not in ENGINES:
+        raise UsageError(f"unknown engine {engine!r}: choose {', '.join(ENGINES)}")
+    if engine != "auto" and engine not in ready:
+        raise UsageError(f"there is no engine {engine!r} for this model: choose auto, {', '.join(ready)}")
+    lacking = []
+    for name in ready if engine == "auto" else (engine,):
+        why_not = ready[name]()
+        if not why_not:
+            return name
+        lacking.append(f"engine {name!r} cannot run here: {why_not}")
+    raise UsageError("; ".join(lacking))
+
+
+def always() -> str:
+    """Of an engine that is ready everywhere."""
+    return ""
+
+
+def torch_lacks() -> str:
+    """Why the engine on torch is not ready; torch is not imported."""
+    try:
+        found = importlib.util.find_spec("torch") is not None
+    except ImportError:
+        found = False
+    return "" if found else "torch is not installed (caecodec[torch])"
 
 
 @contextmanager
@@ -55,8 +91,13 @@ def tiny(model: Model, device: str, precision: str) -> TinyEngine:
         return TorchTinyEngine(model, device, precision)
 
 
-def autoencoder(model: Model, device: str, precision: str) -> AutoencoderEngine:
-    """As `photo`."""
+def autoencoder(model: Model, device: str, precision: str, engine: str = "auto") -> AutoencoderEngine:
+    """As `photo`, on torch where it is installed."""
+    if chosen(engine, {"torch": torch_lacks, "numpy": always}) == "numpy":
+        from caecodec.engines.numpy.autoencoder import NumpyAutoencoderEngine
+
+        with whole(model.info):
+            return NumpyAutoencoderEngine(model, device, precision)
     start.load()
     from caecodec.engines.torch.autoencoder import TorchAutoencoderEngine
 
