@@ -16,7 +16,7 @@ from caecodec.errors import CaecodecError, ModelError, UsageError
 from caecodec.zoo.file import Model, ModelInfo
 
 if TYPE_CHECKING:
-    from caecodec.engines.protocol import AutoencoderEngine, PhotoEngine, TinyEngine
+    from caecodec.engines.protocol import AutoencoderEngine, PhotoEngine, PhotoLatents, TinyEngine, TinyLatents
 
 
 ENGINES = ("auto", "native", "numpy", "torch")
@@ -66,15 +66,55 @@ def whole(info: ModelInfo) -> Iterator[None]:
 
 
 def arithmetic() -> Arithmetic:
-    """Exact arithmetic on the threads of the engine: faster than numpy's, and not in its way."""
+    """Exact arithmetic on the threads of the engine on torch: faster than numpy's, and not in its way."""
     start.load()
     from caecodec.engines.torch.arithmetic import TorchArithmetic
 
     return TorchArithmetic()
 
 
-def photo(model: Model, device: str, precision: str) -> PhotoEngine:
-    """Raises UsageError for a device or a precision that is not there, ModelError."""
+def native_lacks() -> str:
+    """Why the engine on the core is not ready."""
+    from caecodec.engines.native import library
+
+    return library.why_not()
+
+
+def of_cells(device: str, precision: str, engine: str) -> str:
+    """Which engine codes families with cells: 'native', 'numpy' or 'torch'. Raises UsageError.
+
+    The first two are exact. Another device than a CPU, or a precision, is torch's alone.
+    """
+    if engine == "auto" and (device not in ("auto", "cpu") or precision != "auto"):
+        engine = "torch"
+    if engine in ("native", "numpy") and (device not in ("auto", "cpu") or precision != "auto"):
+        raise UsageError(f"engine {engine!r} runs on the CPU, in integers: a device or a precision is torch's")
+    return chosen(engine, {"native": native_lacks, "numpy": always, "torch": torch_lacks})
+
+
+def photo(model: Model, device: str, precision: str, engine: str = "auto") -> PhotoEngine:
+    """Raises UsageError for an engine, a device or a precision that is not there, ModelError."""
+    name = of_cells(device, precision, engine)
+    if name == "torch":
+        return _on_torch(model, device, precision)
+
+    def with_gradients() -> PhotoEngine:
+        lacking = torch_lacks()
+        if lacking:
+            raise UsageError(f"effort 3 and above needs gradients, and {lacking}")
+        return _on_torch(model, device, precision)
+
+    with whole(model.info):
+        if name == "native":
+            from caecodec.engines.native.photo import NativePhotoEngine
+
+            return NativePhotoEngine(model, with_gradients)
+        from caecodec.engines.numpy.photo import NumpyPhotoEngine
+
+        return NumpyPhotoEngine(model, with_gradients)
+
+
+def _on_torch(model: Model, device: str, precision: str) -> PhotoEngine:
     start.load()
     from caecodec.engines.torch.photo import TorchPhotoEngine
 
@@ -82,13 +122,37 @@ def photo(model: Model, device: str, precision: str) -> PhotoEngine:
         return TorchPhotoEngine(model, device, precision)
 
 
-def tiny(model: Model, device: str, precision: str) -> TinyEngine:
+def tiny(model: Model, device: str, precision: str, engine: str = "auto") -> TinyEngine:
     """As `photo`."""
-    start.load()
-    from caecodec.engines.torch.tiny import TorchTinyEngine
+    name = of_cells(device, precision, engine)
+    if name == "torch":
+        start.load()
+        from caecodec.engines.torch.tiny import TorchTinyEngine
 
-    with whole(model.info), start.undisturbed():
-        return TorchTinyEngine(model, device, precision)
+        with whole(model.info), start.undisturbed():
+            return TorchTinyEngine(model, device, precision)
+    with whole(model.info):
+        if name == "native":
+            from caecodec.engines.native.tiny import NativeTinyEngine
+
+            return NativeTinyEngine(model)
+        from caecodec.engines.numpy.tiny import NumpyTinyEngine
+
+        return NumpyTinyEngine(model)
+
+
+def photo_latents(model: Model) -> PhotoLatents:
+    """Latents <-> bytes by the core. Raises ModelError, LimitError; UsageError where there is no core."""
+    from caecodec.engines.native.photo import NativePhotoLatents
+
+    return NativePhotoLatents(model)
+
+
+def tiny_latents(model: Model) -> TinyLatents:
+    """As `photo_latents`."""
+    from caecodec.engines.native.tiny import NativeTinyLatents
+
+    return NativeTinyLatents(model)
 
 
 def autoencoder(model: Model, device: str, precision: str, engine: str = "auto") -> AutoencoderEngine:

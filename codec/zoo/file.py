@@ -48,6 +48,7 @@ class Model:
 
     info: ModelInfo
     tensors: Mapping[str, NDArray[np.generic]]
+    data: bytes | mmap.mmap | None = field(default=None, compare=False)  # the file that they are views of
 
 
 def read_info(path: Path) -> ModelInfo:
@@ -58,7 +59,7 @@ def read_info(path: Path) -> ModelInfo:
             found = header.read(stream, status.st_size)
         metadata = found.metadata
         if metadata["format"] != "caecodec-model 2":
-            raise ModelError(f"{path}: model format {metadata['format']!r} needs a newer caecodec")
+            raise ModelError(f"{path}: model format {metadata['format']!r} is not one of this caecodec")
         return ModelInfo(
             name=metadata["name"],
             id=bytes.fromhex(metadata["id"]),
@@ -83,7 +84,7 @@ def load_verified(info: ModelInfo) -> Model:
     from caecodec.zoo.identity import model_id
 
     try:
-        tensors = _tensors(info.path)
+        tensors, data = _tensors(info.path)
         found = model_id(tensors)
     except OSError as exc:
         raise ModelError(f"{info.path}: {exc.strerror}") from exc
@@ -91,22 +92,23 @@ def load_verified(info: ModelInfo) -> Model:
         raise ModelError(f"{info.path}: {exc}") from exc
     if found != info.id:
         raise ModelError(f"{info.path}: its tensors do not hash to its id {info.id.hex()}: the file is damaged")
-    return Model(info, tensors)
+    return Model(info, tensors, data)
 
 
-def _tensors(path: Path) -> dict[str, NDArray[np.generic]]:
-    """Read-only views of the file's memory. Raises ValueError, OSError."""
+def _tensors(path: Path) -> tuple[dict[str, NDArray[np.generic]], bytes | mmap.mmap]:
+    """Read-only views of the file's memory, and that. Raises ValueError, OSError."""
     import numpy as np
 
     with path.open("rb") as stream:
         places = header.read(stream, os.fstat(stream.fileno()).st_size).tensors
         data = _mapped(stream)
     kinds = {kind: np.dtype(f"<{kind[0].lower()}{size}") for kind, size in header.BYTES.items()}
-    return {
+    found = {
         name: np.frombuffer(data, kinds[place.kind], place.count, place.start).reshape(place.shape)
         for name, place in places.items()
         if place.count
     } | {name: np.zeros(place.shape, kinds[place.kind]) for name, place in places.items() if not place.count}
+    return found, data
 
 
 def _mapped(stream: BinaryIO) -> bytes | mmap.mmap:

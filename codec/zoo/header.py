@@ -10,7 +10,11 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _LENGTH_BYTES = 8
 _MAX_BYTES = 1 << 24
@@ -101,3 +105,18 @@ def _place(name: str, entry: object, data: int) -> Place:
 
 def _naturals(value: object) -> bool:
     return isinstance(value, list) and all(type(v) is int and v >= 0 for v in value)
+
+
+def packed(tensors: Mapping[str, NDArray[np.generic]], metadata: Mapping[str, str]) -> bytes:
+    """The bytes of a file."""
+    entries: dict[str, object] = {"__metadata__": dict(metadata)}
+    parts, start = [], 0
+    for name, tensor in tensors.items():
+        data = tensor.astype(tensor.dtype.newbyteorder("<"), order="C", copy=False).tobytes()
+        kind = f"{tensor.dtype.kind.upper()}{8 * tensor.dtype.itemsize}"
+        entries[name] = {"dtype": kind, "shape": list(tensor.shape), "data_offsets": [start, start + len(data)]}
+        parts.append(data)
+        start += len(data)
+    text = json.dumps(entries, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % _LENGTH_BYTES)  # so that data are aligned
+    return len(text).to_bytes(_LENGTH_BYTES, "little") + text + b"".join(parts)

@@ -33,7 +33,7 @@ Ranges = Mapping[str, Float]  # name of an activation -> largest magnitude of ea
 
 HEADROOM = 2.0  # over the largest that was met
 STREAM_BITS = 6  # that a stream has below what layers read of it at its widest
-# Of the largest channel: what a channel is taken for at least. A channel that is hardly ever loud would else get so fine a
+# Of the largest channel: what a channel is taken for at least. One that is hardly ever loud would else get so fine a
 # step that the room its weights take is missing in all others: y was 0.018 steps off at 0.02 and is 0.003 at 0.25.
 QUIETEST = 0.25
 MOST_SHIFT = 30

@@ -6,6 +6,7 @@ It is opened when it is first asked for. A plain install where nothing could be 
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
 import sys
 import threading
@@ -143,10 +144,11 @@ class _Pool:
 class CoreModel:
     """A model in the library's form, closed with this. `handle`: for its functions. Raises ModelError, LimitError."""
 
-    def __init__(self, core: Core, data: bytes) -> None:
+    def __init__(self, core: Core, data: bytes | mmap.mmap) -> None:
         """data: of the whole file; nothing of it is kept."""
         self.core, self.handle, self.shape = core, c_void_p(), Shape()
-        core.call("cae_model_open", data, len(data), ctypes.byref(self.handle))
+        whole = np.frombuffer(data, np.uint8)
+        core.call("cae_model_open", whole.ctypes.data, len(whole), ctypes.byref(self.handle))
         self._end = weakref.finalize(self, core.functions.cae_model_close, self.handle)
         self._end.atexit = False
         core.functions.cae_model_shape(self.handle, ctypes.byref(self.shape))
