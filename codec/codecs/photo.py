@@ -65,7 +65,7 @@ class PhotoCodec(Codec):
 
     @property
     def latents(self) -> PhotoLatents:
-        """Latents <-> bytes, the same whatever computes them: the core, or beside torch its threads once it is there."""
+        """Latents <-> bytes, the same whatever computes them: the core, numpy, or torch where its engine is there."""
         if self._by == "native":
             return self._native
         return self._beside_torch if self._by == "torch" and "engine" in self.__dict__ else self._on_numpy
