@@ -102,3 +102,17 @@ def test_the_command_lists_models_and_checks_files_without_torch(cae_file: Path)
 def test_without_the_range_coder_only_coding_fails_and_says_so() -> None:
     done = without("constriction", LAZY)
     assert (done.stdout, done.stderr) == ("done\n", "")
+
+
+def test_what_needs_torch_says_which_extra_brings_it(tmp_path: Path) -> None:
+    for arguments in (
+        ["train", "photo", "--data", tmp_path, "-o", tmp_path / "run"],
+        ["export", "x.pt", "-o", tmp_path],
+    ):
+        done = without("torch,safetensors", COMMAND, *arguments)
+        assert done.returncode == 2
+        assert done.stderr.count("\n") == 1
+        assert "pip install 'caecodec[" in done.stderr
+    called = without("torch", "from caecodec.engines.torch import start\nstart.load()")
+    assert "UsageError" in called.stderr
+    assert "pip install 'caecodec[torch]'" in called.stderr
