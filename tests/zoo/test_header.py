@@ -20,7 +20,7 @@ from caecodec.zoo import find, header
 from caecodec.zoo.file import load_verified, read_info
 from caecodec.zoo.identity import model_id
 
-METADATA = {"format": "caecodec-model 1", "name": "x", "id": "00000000", "family": "photo", "description": ""}
+METADATA = {"format": "caecodec-model 2", "name": "x", "id": "00000000", "family": "photo", "description": ""}
 METADATA |= {"config": "{}", "training": "{}", "summary": "{}"}
 
 
