@@ -150,7 +150,7 @@ class Model:
     def _given(self, arrays: tuple[NDArray[np.float32] | None, ...]) -> Unrounded:
         return Unrounded(*(_pointer(array) for array in arrays))
 
-    def encode(  # noqa: PLR0913
+    def encode(
         self,
         y: NDArray[np.float32],
         z: NDArray[np.float32] | None,

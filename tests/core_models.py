@@ -123,7 +123,7 @@ class Maker:
         self.tensors["g_a.unit"] = self.rng.uniform(1e-5, 1e-4, n).astype(np.float32)
 
 
-def photo(  # noqa: PLR0913
+def photo(
     seed: int,
     n: int,
     z: int,
@@ -171,7 +171,7 @@ def photo(  # noqa: PLR0913
     return make.tensors
 
 
-def tiny(  # noqa: PLR0913
+def tiny(
     seed: int,
     groups: tuple[int, ...],
     splits: tuple[int, ...],

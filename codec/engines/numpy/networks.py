@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from caecodec.entropy.arithmetic import NUMPY, Array
 from caecodec.entropy.fixed_point import (
     ACTIVATION,
+    MODULATION_BITS,
     OUTPUT,
     QUALITIES,
     SAMPLE,
+    SAMPLE_BITS,
     STREAM,
     Block,
     Layer,
@@ -27,8 +29,6 @@ from caecodec.entropy.fixed_point import (
 from caecodec.errors import ModelError
 from caecodec.pictures.picture import Pixels
 
-SAMPLE_BITS = 12  # fraction bits of samples before they are rounded
-MODULATION_BITS = 7
 FEATURE_MAX = float((1 << 17) - 1)  # before modulation
 _MODULATION_MAX = float((1 << 13) - 1)
 
