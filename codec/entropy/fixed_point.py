@@ -131,7 +131,7 @@ class Multiplier:
     table: Integers
     shift: Integers
 
-    def __call__(self, x: Array, limit: float, channels: slice = slice(None)) -> Array:
+    def __call__(self, x: NDArray[np.floating | np.integer], limit: float, channels: slice = slice(None)) -> Array:
         """x (..., C) integers -> x times the factors of some channels, rounded and clamped to +-limit."""
         return times(x, self.table[channels], self.shift[channels], limit)
 

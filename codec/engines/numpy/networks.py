@@ -124,7 +124,7 @@ class Analysis:
 
     def __call__(self, pixels: Pixels) -> Array:
         """Samples (cell*h, cell*w, 3) -> y (h, w, N) in its units."""
-        x = 2.0 * pixels - 255
+        x: Array = 2.0 * pixels.astype(np.float64) - SAMPLE
         r = self._stem(space_to_depth(x, self.cell // 2))
         for block in self._blocks:
             r = block(r)
