@@ -307,7 +307,7 @@ class Model:
     def depth(self, prefix: str) -> int:
         """The number of blocks PREFIX.0, PREFIX.1, ..."""
         count = 0
-        while f"{prefix}.{count}.expand.weight" in self.tensors:
+        while f"{prefix}.{count}.expand.shift" in self.tensors:
             count += 1
         return count
 
@@ -335,7 +335,11 @@ def load_model(path: Path) -> Model:
     kind = json.loads(metadata["config"])["kind"] if family == "autoencoder" else ""
     model = Model(tensors, found, family, kind, [int(t) for t in tensors["table.tail"].values])
     rest = tuple(map(int, tensors["table.frequencies"].values))
+    if len(model.tails) != 64 or len(rest) != sum(2 * tail + 2 for tail in model.tails):
+        raise RejectedError("the frequency tables do not fit their tails")
     for tail in model.tails:
+        if not 0 <= tail <= 32767:
+            raise RejectedError("the tail of a frequency table")
         table, rest = rest[: 2 * tail + 2], rest[2 * tail + 2 :]
         if min(table) < 1 or sum(table) != 1 << 24:
             raise RejectedError("a frequency table")
