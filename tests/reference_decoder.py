@@ -285,6 +285,7 @@ class Model:
     kind: str = ""  # of an autoencoder
     tails: list[int] = field(default_factory=list)
     tables: list[tuple[int, ...]] = field(default_factory=list)
+    layers: dict[str, Layer] = field(default_factory=dict)  # those that were asked for
 
     def tensor(self, name: str) -> Tensor:
         if name not in self.tensors:
@@ -292,10 +293,13 @@ class Model:
         return self.tensors[name]
 
     def layer(self, name: str) -> Layer:
+        if name in self.layers:
+            return self.layers[name]
         weight, bias = self.tensor(f"{name}.weight"), self.tensor(f"{name}.bias")
         narrow = self.tensors[f"{name}.narrow"].integers()[0] if f"{name}.narrow" in self.tensors else 0
         columns = [tuple(map(int, weight.values[o :: weight.shape[1]])) for o in range(weight.shape[1])]
-        return Layer(columns, bias.integers(), self.tensor(f"{name}.shift").integers()[0], narrow)
+        self.layers[name] = Layer(columns, bias.integers(), self.tensor(f"{name}.shift").integers()[0], narrow)
+        return self.layers[name]
 
     def row(self, table: str, quality: int) -> tuple[int, ...]:
         """A row of a `quality.*` table."""
