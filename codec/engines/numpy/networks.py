@@ -68,7 +68,7 @@ class Synthesis:
             ("g_s.linear", self._linear, (self.n, 4 * head)),
             *(("g_s.blocks", block.mix_in, (width, width)) for block in self._blocks),
         )
-        if self._head.narrow is None or self._head.largest() + self._linear.largest() >= OUTPUT:
+        if self._head.narrow is None or self._head.largest_output() + self._linear.largest_output() >= OUTPUT:
             raise ModelError("the layers g_s.head and g_s.linear are malformed")
 
     @property
@@ -113,7 +113,7 @@ class Analysis:
             ("g_a.down", self._down, (9 * width, self.n)),
             *(("g_a.blocks", block.mix_in, (width, width)) for block in self._blocks),
         )
-        sums = self._down.largest() + self._linear.largest(SAMPLE)
+        sums = self._down.largest_output() + self._linear.largest_output(SAMPLE)
         if self._down.narrow is None or self.unit.shape != (self.n,) or sums >= OUTPUT:
             raise ModelError("the layers g_a.down and g_a.linear are malformed")
 
