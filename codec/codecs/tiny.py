@@ -12,7 +12,7 @@ import numpy as np
 from caecodec.codecs.codec import Codec, Latents, Progress, check_quality, no_progress, picture_of, sections_of
 from caecodec.codecs.grouping import grouped
 from caecodec.engines import opening
-from caecodec.engines.protocol import Float, TinyEngine
+from caecodec.engines.protocol import Float, TinyEngine, TinyLatents
 from caecodec.entropy.tables import Tables
 from caecodec.errors import CorruptFileError, InputImageError
 from caecodec.format.container import Container
