@@ -1,9 +1,8 @@
 """What the integer networks are computed with: exact sums of integers carried in float64, on numpy or on torch.
 
 Both give the same bits: no sum can leave what float64 holds exactly (`fixed_point`), so order does not matter. numpy
-needs nothing else. torch is faster, and its threads are those of the float networks: with two pools of threads on the
-same cores, the one that has just finished keeps a core busy waiting while the other needs it. On two cores g_s ran at a
-sixth of its speed beside numpy's.
+needs nothing else. torch is faster, and its threads are those of its float networks: with two pools of threads on the
+same cores, the one that has just finished keeps a core busy waiting while the other needs it.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Integers = NDArray[np.int64]
 
 
 class Arithmetic:
@@ -47,11 +47,23 @@ class Arithmetic:
         """x + more, clamped to +-limit; a new array."""
         return np.clip(x + more, -limit, limit)
 
-    def scale(self, x: Array, table: Array, limit: float) -> Array:
-        """floor(x * table + 1/2) clamped to +-limit: x (..., C) with free strides, table (C,); a new array."""
-        out = x * table
+    def halve(self, x: Array, times: int, limit: float) -> Array:
+        """x / 2^times, rounded half up and clamped to +-limit: x (..., C) with free strides; a new array."""
+        out = x * 2.0**-times
         out += 0.5
         return self.settle(out, -limit, limit)
+
+
+def times(x: Array, table: Integers, shift: Integers, limit: float) -> Array:
+    """(x * table + 2^(shift - 1)) >> shift, clamped to +-limit: x (..., C) integers, table and shift (C,).
+
+    In 64-bit integers: products leave what float64 holds exactly.
+    """
+    acc = x.astype(np.int64)
+    acc *= table
+    acc += np.int64(1) << (shift - 1)
+    acc >>= shift
+    return np.clip(acc, -int(limit), int(limit), out=acc).astype(np.float64)
 
 
 NUMPY = Arithmetic()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from caecodec.entropy.arithmetic import Array
 from caecodec.entropy.checksum import checksum, confirm
-from caecodec.entropy.fixed_point import ONE, SATURATION, Indices, multiply
+from caecodec.entropy.fixed_point import ACTIVATION, ONE, Indices
 from caecodec.entropy.order import PHASES, STEPS, group_at
 from caecodec.entropy.rounding import RDO_STRENGTH, Strength, Unrounded
 from caecodec.entropy.tables import Tables
@@ -153,7 +153,7 @@ class LatentCodec:
                 y_hat[part.place] = here
                 if step + 1 < STEPS:
                     mine = known[part.phase][: extent[0], : extent[1], step * quarter : (step + 1) * quarter]
-                    mine[:] = multiply(here, tables.to_u[part.channels], SATURATION, net.arithmetic)
+                    mine[:] = tables.to_u(here, ACTIVATION, part.channels)
         return y_hat.astype(np.int32)
 
     def _walk_z(self, shape: tuple[int, ...], tables: Quality, code: SymbolCoder, given: _Given | None) -> Array:

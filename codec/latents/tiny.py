@@ -1,6 +1,6 @@
 """Latents of the `tiny` family <-> bytes. Many pictures of one size at once.
 
-Arithmetic as in `caecodec.entropy.fixed_point`: fixed point with 10 fraction bits in float64, every sum proven exact.
+Arithmetic as in `caecodec.entropy.fixed_point`, exact.
 Arrays are (P, height, width, channels). y_hat is symbol * 2^10 + mean.
 """
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from caecodec.entropy.arithmetic import Array
 from caecodec.entropy.checksum import checksum, confirm
-from caecodec.entropy.fixed_point import ONE, SATURATION, Indices, multiply
+from caecodec.entropy.fixed_point import ACTIVATION, ONE, Indices
 from caecodec.entropy.range_coder import Decoder, encode_many
 from caecodec.entropy.rounding import Unrounded, quantise
 from caecodec.entropy.tables import Symbols, Tables
@@ -113,6 +113,6 @@ class ContextLatents:
                 length = extent[1] * extent[2] * size
                 part = coded[:, start : start + length].reshape(extent)
                 y_hat[place] = part
-                known[place] = multiply(part, tables.to_u[step.channels], SATURATION)
+                known[place] = tables.to_u(part, ACTIVATION, step.channels)
                 start += length
         return y_hat.astype(np.int32)

@@ -6,25 +6,27 @@ Arithmetic as in `caecodec.entropy.fixed_point`. Arrays are (P, height, width, c
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from caecodec.entropy.arithmetic import Array
+from caecodec.entropy.arithmetic import NUMPY, Array
 from caecodec.entropy.fixed_point import (
-    EXACT,
+    ACTIVATION,
     MEAN_MAX,
+    MOST_NARROW,
     ONE,
     QUALITIES,
-    SATURATION,
     SCALES,
-    TABLE_BITS,
-    VALUE_MAX,
+    STREAM,
+    TABLE,
     Indices,
     Layer,
-    multiply,
+    Multiplier,
+    Multipliers,
+    Tensors,
+    integer,
+    table,
 )
 from caecodec.entropy.order import PHASES
 from caecodec.errors import ModelError
@@ -51,8 +53,8 @@ class Step:
 class Quality:
     """The tables of one quality."""
 
-    to_u: Array  # (N,) y_hat -> the context's domain, multiple of 2^-16
-    to_y: Array  # (N,) the context's mean -> y, multiple of 2^-16
+    to_u: Multiplier  # (N,) y_hat -> the context's domain
+    to_y: Multiplier  # (N,) the context's mean -> y
     index: Array  # (N,) added to scale indices, 10 fraction bits
     bias: Array  # (C,) of the adaptors, for colour or gray
 
@@ -60,15 +62,15 @@ class Quality:
 class ContextNetwork:
     """Means and scale indices, in integers, from what is known. Built from `int.*` and `quality.*` tensors."""
 
-    def __init__(self, tensors: Mapping[str, NDArray[np.generic]]) -> None:
-        """Raises ModelError where a tensor is missing or malformed, or a sum could leave 53 bits."""
+    def __init__(self, tensors: Tensors) -> None:
+        """Raises ModelError where a tensor is missing or malformed, or a sum could leave 32 bits."""
         try:
             groups = np.asarray(tensors["steps.groups"]).astype(int).tolist()
             splits = np.asarray(tensors["steps.splits"]).astype(int).tolist()
-            self._tables = {key[8:]: np.asarray(t) for key, t in tensors.items() if key.startswith("quality.")}
             self.mix, self.expand, self.project = (
                 Layer.of(tensors, f"int.context.{name}") for name in ("mix", "expand", "project")
             )
+            self._narrow = integer(tensors, "int.context.narrow", MOST_NARROW)
             if not groups or len(groups) != len(splits) or min(groups) < 1 or not set(splits) <= {1, 2, 4}:
                 raise ModelError("the steps of the context network are malformed")
             self.n = sum(groups)
@@ -80,55 +82,49 @@ class ContextNetwork:
                     layers = (Layer.of(tensors, name.format(part)) for part in ("adaptors", "heads"))
                     self.steps.append(Step(slice(start, start + size), PHASES[first : first + 4 // split], *layers))
                 start += size
-            self._check()
+            width = self._check()
+            self._to_u, self._to_y = (Multipliers.of(tensors, f"quality.{key}", self.n) for key in ("to_u", "to_y"))
+            self._index = table(tensors, "quality.index", (QUALITIES, self.n), TABLE)
+            self._bias = table(tensors, "quality.bias", (2, QUALITIES, width), TABLE)
         except KeyError as exc:
             raise ModelError(f"the model lacks {exc}") from exc
 
-    def _check(self) -> None:
-        width = len(self.mix.weight) // 9
-        widths = {"to_u": (QUALITIES, self.n), "to_y": (QUALITIES, self.n), "index": (QUALITIES, self.n)}
-        for key, shape in {**widths, "bias": (2, QUALITIES, width)}.items():
-            if self._tables[key].shape != shape or not np.issubdtype(self._tables[key].dtype, np.integer):
-                raise ModelError(f"table {key} of the context network is malformed")
-        hidden = self.mix.weight.shape[1]
-        if len(self.expand.weight) != hidden or self.project.weight.shape != (self.expand.weight.shape[1], hidden):
+    def _check(self) -> int:
+        """Raise ModelError unless the layers fit each other; the adaptors' width."""
+        width, hidden = len(self.mix.weight) // 9, self.mix.weight.shape[1]
+        wide = self.expand.weight.shape[1]
+        shared = self.expand.weight.shape == (hidden, wide) and self.project.weight.shape == (wide, hidden)
+        if len(self.mix.weight) != 9 * width or not shared or self.expand.narrow is None:
             raise ModelError("the shared layers of the context network do not fit each other")
         for number, step in enumerate(self.steps):
             size = step.channels.stop - step.channels.start
             if step.adaptor.weight.shape != (self.n, width) or step.head.weight.shape != (hidden, 2 * size):
                 raise ModelError(f"step {number} of the context network is malformed")
-            step.adaptor.prove(f"adaptors.{number}", SATURATION)
-            step.head.prove(f"heads.{number}", SATURATION)
-        for name in ("mix", "expand", "project"):
-            getattr(self, name).prove(name, SATURATION)
-        for key, largest in (("to_u", VALUE_MAX), ("to_y", SATURATION), ("bias", 1.0), ("index", 1.0)):
-            if np.abs(self._tables[key].astype(np.float64)).max() * largest * 2 >= EXACT:
-                raise ModelError(f"table {key} of the context network could leave 53 bits: it cannot be exact")
+        return width
 
     def quality(self, quality: int, gray: bool) -> Quality:
         """Tables of quality 1..100."""
-        row = {key: t[quality - 1].astype(np.float64) for key, t in self._tables.items() if t.ndim == 2}
-        unit = 2.0**-TABLE_BITS
-        bias = self._tables["bias"][int(gray), quality - 1].astype(np.float64)
-        return Quality(row["to_u"] * unit, row["to_y"] * unit, row["index"], bias)
+        index, bias = self._index[quality - 1], self._bias[int(gray), quality - 1]
+        return Quality(
+            self._to_u.at(quality), self._to_y.at(quality), index.astype(np.float64), bias.astype(np.float64)
+        )
 
     def parameters(self, step: Step, known: Array, q: Quality) -> tuple[Array, Indices]:
         """known (P, h, w, N), zero where unknown -> mean, scale index: (P, cells, channels) by phase."""
         p, h, w, _ = known.shape
-        x = step.near(known[..., : step.channels.stop])  # all that is known
+        x = step.near(known[..., : step.channels.stop], -np.inf, np.inf)  # all that is known
         x += q.bias
         padded = np.zeros((p, h + 2, w + 2, x.shape[-1]))
-        np.clip(x, 0, SATURATION, out=padded[:, 1:-1, 1:-1])
+        np.clip(x, 0, ACTIVATION, out=padded[:, 1:-1, 1:-1])
         rows = []
         for i, j in step.phases:
             taps = [padded[:, i + a : h + a : 2, j + b : w + b : 2] for a in range(3) for b in range(3)]
             near = np.concatenate(taps, axis=-1)
             rows.append(near.reshape(p, near.shape[1] * near.shape[2], near.shape[3]))
-        x = self.mix(np.concatenate(rows, axis=1), relu=True)
-        x += self.project(self.expand(x, relu=True))
-        np.clip(x, -SATURATION, SATURATION, out=x)
-        out = step.head(x)
+        r = self.mix(np.concatenate(rows, axis=1), 0.0, STREAM)
+        r = NUMPY.add(r, self.project(self.expand(self.expand.read(r), 0.0, ACTIVATION)), STREAM)
+        out = step.head(NUMPY.halve(r, self._narrow, ACTIVATION), -np.inf, np.inf)
         size = out.shape[-1] // 2
-        mean = multiply(out[..., :size], q.to_y[step.channels], MEAN_MAX)
+        mean = q.to_y(out[..., :size], MEAN_MAX, step.channels)
         index = np.floor((out[..., size:] + q.index[step.channels]) * (1 / ONE) + 0.5)
         return mean, np.clip(index, 0, SCALES - 1).astype(np.uint8)

@@ -1,0 +1,86 @@
+/* Which kernel sets this machine runs. */
+#include "cae.h"
+#include "kernels.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__x86_64__)
+
+#include <cpuid.h>
+
+enum { OSXSAVE = 1 << 27, AVX2 = 1 << 5, AVX512F = 1 << 16, AVX512BW = 1 << 30, AVX512VNNI = 1 << 11 };
+enum { STATE_AVX = 0x06, STATE_AVX512 = 0xe6 }; /* registers that the operating system keeps */
+
+static unsigned kept_registers(void) {
+    unsigned a, b, c, d;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & OSXSAVE))
+        return 0;
+    __asm__("xgetbv" : "=a"(a), "=d"(d) : "c"(0));
+    return a;
+}
+
+static int runs(const cae_kernel_set *set) {
+    unsigned a, b = 0, c = 0, d, state = kept_registers();
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d))
+        return set == &cae_kernels_portable;
+    if (set == &cae_kernels_avx2)
+        return (state & STATE_AVX) == STATE_AVX && b & AVX2;
+    int avx512 = (state & STATE_AVX512) == STATE_AVX512 && b & AVX512F && b & AVX512BW;
+    if (set == &cae_kernels_avx512)
+        return avx512;
+    if (set == &cae_kernels_avx512vnni)
+        return avx512 && c & AVX512VNNI;
+    return 1;
+}
+
+static const cae_kernel_set *const sets[] = {
+    &cae_kernels_avx512vnni,
+    &cae_kernels_avx512,
+    &cae_kernels_avx2,
+    &cae_kernels_portable,
+};
+
+#else
+
+static int runs(const cae_kernel_set *set) {
+    (void)set;
+    return 1;
+}
+
+static const cae_kernel_set *const sets[] = {
+#if defined(__aarch64__)
+    &cae_kernels_neon,
+#elif defined(__wasm_simd128__)
+    &cae_kernels_wasm,
+#endif
+    &cae_kernels_portable,
+};
+
+#endif
+
+enum { SETS = sizeof sets / sizeof *sets };
+
+const cae_kernel_set *cae_kernels_named(const char *name) {
+    for (int i = 0; i < SETS; i++) {
+        if (strcmp(sets[i]->name, name) == 0 && runs(sets[i]))
+            return sets[i];
+    }
+    return NULL;
+}
+
+const cae_kernel_set *cae_chosen_kernels(void) {
+    static const cae_kernel_set *_Atomic chosen; /* threads that come here together find the same */
+    const cae_kernel_set *set = atomic_load(&chosen);
+    if (!set) {
+        const char *name = getenv("CAECODEC_KERNELS");
+        set = name ? cae_kernels_named(name) : NULL;
+        for (int i = 0; !set; i++) {
+            if (runs(sets[i]))
+                set = sets[i];
+        }
+        atomic_store(&chosen, set);
+    }
+    return set;
+}

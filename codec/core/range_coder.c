@@ -1,0 +1,307 @@
+#include "range_coder.h"
+
+#include <string.h>
+
+#include "cae.h"
+
+enum { PARTS = 4, GAMMA_MAX_BITS = 16, HALF = 1 << (CAE_PRECISION - 1) };
+
+/* A batch in the order of its scale indices. Positions are cut into four parts with counters of their own, which then run
+ * side by side: most indices of a picture are the same few, and one counter would wait for itself. */
+typedef struct {
+    size_t quarter;
+    uint32_t begin[CAE_SCALES + 1];   /* of each index, in sorted order */
+    uint32_t at[PARTS][CAE_SCALES]; /* of each index in each part */
+} order;
+
+static void order_of(order *o, const uint8_t *index, size_t count) {
+    memset(o->at, 0, sizeof o->at);
+    size_t quarter = o->quarter = count / PARTS;
+    for (size_t i = 0; i < quarter; i++)
+        for (size_t p = 0; p < PARTS; p++)
+            o->at[p][index[p * quarter + i]]++;
+    for (size_t i = PARTS * quarter; i < count; i++)
+        o->at[PARTS - 1][index[i]]++;
+    uint32_t total = 0;
+    for (int k = 0; k < CAE_SCALES; k++) {
+        o->begin[k] = total;
+        for (int p = 0; p < PARTS; p++) {
+            uint32_t here = o->at[p][k];
+            o->at[p][k] = total;
+            total += here;
+        }
+    }
+    o->begin[CAE_SCALES] = total;
+}
+
+static void sort(order *o, const uint8_t *index, size_t count, const int16_t *given, int16_t *sorted) {
+    size_t quarter = o->quarter;
+    for (size_t i = 0; i < quarter; i++)
+        for (size_t p = 0; p < PARTS; p++)
+            sorted[o->at[p][index[p * quarter + i]]++] = given[p * quarter + i];
+    for (size_t i = PARTS * quarter; i < count; i++)
+        sorted[o->at[PARTS - 1][index[i]]++] = given[i];
+}
+
+static void sort_back(order *o, const uint8_t *index, size_t count, const int16_t *sorted, int16_t *out) {
+    size_t quarter = o->quarter;
+    for (size_t i = 0; i < quarter; i++)
+        for (size_t p = 0; p < PARTS; p++)
+            out[p * quarter + i] = sorted[o->at[p][index[p * quarter + i]]++];
+    for (size_t i = PARTS * quarter; i < count; i++)
+        out[i] = sorted[o->at[PARTS - 1][index[i]]++];
+}
+
+/* The next four bytes of the stream, zeros past its end. */
+static uint32_t next_word(cae_decoder *d) {
+    uint32_t word = 0;
+    if (d->end - d->next >= 4) {
+        word = (uint32_t)d->next[0] << 24 | (uint32_t)d->next[1] << 16 | (uint32_t)d->next[2] << 8 | d->next[3];
+        d->next += 4;
+        return word;
+    }
+    for (int i = 0; i < 4; i++)
+        word = word << 8 | (d->next < d->end ? *d->next++ : 0);
+    return word;
+}
+
+void cae_decoder_start(cae_decoder *decoder, const uint8_t *stream, size_t size) {
+    *decoder = (cae_decoder){.range = UINT64_MAX, .next = stream, .end = stream + size};
+    decoder->distance = (uint64_t)next_word(decoder) << 32;
+    decoder->distance |= next_word(decoder);
+}
+
+static inline void refill(cae_decoder *d) {
+    if (d->range >> 32 == 0) {
+        d->distance = d->distance << 32 | next_word(d);
+        d->range <<= 32;
+    }
+}
+
+/* The entry that holds `number`, below 2^24. */
+static inline uint32_t entry_of(const cae_table *t, uint32_t number) {
+    uint32_t top = number >> (CAE_PRECISION - CAE_GUESS_BITS);
+    uint32_t low = t->guess[top], high = t->guess[top + 1];
+    while (high - low > 8) { /* a table of many narrow entries must not cost more than a few steps */
+        uint32_t middle = (low + high + 1) / 2;
+        if (t->start[middle] <= number)
+            low = middle;
+        else
+            high = middle - 1;
+    }
+    while (t->start[low + 1] <= number)
+        low++;
+    return low;
+}
+
+/* The next entry, or -1. */
+static inline int32_t decode_entry(cae_decoder *d, const cae_table *t) {
+    uint64_t scale = d->range >> CAE_PRECISION, number = d->distance / scale;
+    if (number >> CAE_PRECISION)
+        return -1;
+    uint32_t entry = entry_of(t, (uint32_t)number), start = t->start[entry];
+    d->distance -= scale * start;
+    d->range = scale * (t->start[entry + 1] - start);
+    refill(d);
+    return (int32_t)entry;
+}
+
+/* As `decode_entry`: asks for the most frequent entry first, which takes no division. */
+static inline int32_t decode_peaked(cae_decoder *d, const cae_table *t, uint32_t start, uint32_t frequency) {
+    uint64_t scale = d->range >> CAE_PRECISION;
+    uint64_t distance = d->distance - scale * start, range = scale * frequency;
+    if (distance >= range) /* above it, or below and wrapped around */
+        return decode_entry(d, t);
+    d->distance = distance;
+    d->range = range;
+    refill(d);
+    return (int32_t)t->mode;
+}
+
+/* Symbols of one table; an escape is tail + 1. Returns how many of them there are, or -1. */
+static int64_t decode_run(cae_decoder *decoder, const cae_table *t, int16_t *out, size_t count) {
+    cae_decoder d = *decoder; /* in registers */
+    int32_t tail = t->tail, escape = 2 * tail + 1, entry;
+    uint32_t start = t->start[t->mode], frequency = t->start[t->mode + 1] - start;
+    int64_t escapes = 0;
+    if (frequency >= HALF / 2)
+        for (size_t i = 0; i < count; i++) {
+            if ((entry = decode_peaked(&d, t, start, frequency)) < 0)
+                return -1;
+            escapes += entry == escape;
+            out[i] = (int16_t)(entry - tail);
+        }
+    else
+        for (size_t i = 0; i < count; i++) {
+            if ((entry = decode_entry(&d, t)) < 0)
+                return -1;
+            escapes += entry == escape;
+            out[i] = (int16_t)(entry - tail);
+        }
+    *decoder = d;
+    return escapes;
+}
+
+/* 0, 1 or -1. */
+static int decode_bit(cae_decoder *d) {
+    uint64_t half = (d->range >> CAE_PRECISION) << (CAE_PRECISION - 1);
+    int bit = d->distance >= half;
+    if (bit)
+        d->distance -= half;
+    if (d->distance >= half)
+        return -1;
+    d->range = half;
+    refill(d);
+    return bit;
+}
+
+/* The symbol of an escape, or 0. */
+static int32_t decode_escape(cae_decoder *d, int32_t tail) {
+    int length = 1, bit;
+    while ((bit = decode_bit(d)) == 0)
+        if (++length > GAMMA_MAX_BITS)
+            return 0;
+    if (bit < 0)
+        return 0;
+    int32_t excess = 1;
+    while (--length) {
+        if ((bit = decode_bit(d)) < 0)
+            return 0;
+        excess = excess << 1 | bit;
+    }
+    if (tail + excess > CAE_SYMBOL_MAX || (bit = decode_bit(d)) < 0)
+        return 0;
+    return bit ? -(tail + excess) : tail + excess;
+}
+
+int cae_decoder_batch(cae_decoder *decoder, const cae_tables *tables, const uint8_t *index, size_t count,
+                      int16_t *symbols, int16_t *work) {
+    order o;
+    order_of(&o, index, count);
+    for (int k = 0; k < CAE_SCALES; k++) {
+        const cae_table *t = &tables->table[k];
+        int16_t *run = work + o.begin[k], mark = (int16_t)(t->tail + 1);
+        int64_t escapes = decode_run(decoder, t, run, o.begin[k + 1] - o.begin[k]);
+        if (escapes < 0)
+            return CAE_ERROR_STREAM;
+        for (; escapes; run++) {
+            if (*run != mark)
+                continue;
+            escapes--;
+            int32_t symbol = decode_escape(decoder, t->tail);
+            if (symbol == 0)
+                return CAE_ERROR_STREAM;
+            *run = (int16_t)symbol;
+        }
+    }
+    sort_back(&o, index, count, work, symbols);
+    return CAE_OK;
+}
+
+void cae_encoder_start(cae_encoder *encoder, uint8_t *bytes, size_t capacity) {
+    *encoder = (cae_encoder){.range = UINT64_MAX, .bytes = bytes, .capacity = capacity};
+}
+
+static void carry(cae_encoder *e) {
+    size_t at = e->size; /* what has been written is a fraction below 1: this ends before its first byte */
+    while (++e->bytes[--at] == 0)
+        ;
+}
+
+/* Room for `count` bytes. */
+static inline int has_room(const cae_encoder *e, size_t count) {
+    return e->capacity - e->size >= count;
+}
+
+static inline int encode(cae_encoder *e, uint32_t start, uint32_t frequency) {
+    uint64_t scale = e->range >> CAE_PRECISION, low = e->low + scale * start;
+    if (low < e->low)
+        carry(e);
+    e->low = low;
+    e->range = scale * frequency;
+    if (e->range >> 32)
+        return CAE_OK;
+    if (!has_room(e, 4))
+        return CAE_ERROR_ARGUMENT;
+    for (int shift = 56; shift >= 32; shift -= 8)
+        e->bytes[e->size++] = (uint8_t)(low >> shift);
+    e->low = low << 32;
+    e->range <<= 32;
+    return CAE_OK;
+}
+
+static int encode_bit(cae_encoder *e, int bit) {
+    return encode(e, bit ? HALF : 0, HALF);
+}
+
+static int encode_escape(cae_encoder *e, int32_t symbol, int32_t tail) {
+    int32_t excess = (symbol < 0 ? -symbol : symbol) - tail;
+    if (excess + tail > CAE_SYMBOL_MAX)
+        return CAE_ERROR_ARGUMENT;
+    int length = 32 - __builtin_clz((unsigned)excess), error = CAE_OK;
+    for (int i = 1; i < length && !error; i++)
+        error = encode_bit(e, 0);
+    for (int i = length - 1; i >= 0 && !error; i--)
+        error = encode_bit(e, excess >> i & 1);
+    return error ? error : encode_bit(e, symbol < 0);
+}
+
+/* Symbols of one table, and then their escapes. */
+static int encode_run(cae_encoder *encoder, const cae_table *t, const int16_t *symbols, size_t count) {
+    cae_encoder e = *encoder; /* in registers */
+    uint32_t escape = 2 * (uint32_t)t->tail + 1;
+    size_t escapes = 0;
+    int error = CAE_OK;
+    for (size_t i = 0; i < count && !error; i++) {
+        uint32_t entry = (uint32_t)(symbols[i] + t->tail); /* above all others where it is negative */
+        if (entry >= escape) {
+            entry = escape;
+            escapes++;
+        }
+        error = encode(&e, t->start[entry], t->start[entry + 1] - t->start[entry]);
+    }
+    for (size_t i = 0; escapes && !error; i++)
+        if ((uint32_t)(symbols[i] + t->tail) >= escape) {
+            error = encode_escape(&e, symbols[i], t->tail);
+            escapes--;
+        }
+    *encoder = e;
+    return error;
+}
+
+int cae_encoder_batch(cae_encoder *encoder, const cae_tables *tables, const uint8_t *index, size_t count,
+                      const int16_t *symbols, int16_t *work) {
+    order o;
+    order_of(&o, index, count);
+    sort(&o, index, count, symbols, work);
+    int error = CAE_OK;
+    for (int k = 0; k < CAE_SCALES && !error; k++)
+        error = encode_run(encoder, &tables->table[k], work + o.begin[k], o.begin[k + 1] - o.begin[k]);
+    return error;
+}
+
+/* Any number from `low` up to and without `low + range` ends the stream: the one that ends in most zero bytes. */
+int cae_encoder_finish(cae_encoder *e, size_t *size) {
+    uint64_t last = e->low + e->range - 1, number = last;
+    if (last < e->low) { /* 2^64 lies inside: a carry, and nothing but zeros after it */
+        carry(e);
+        number = 0;
+    } else if (e->low == 0) {
+        number = 0;
+    } else {
+        for (int zeros = 56; zeros > 0; zeros -= 8)
+            if (last >> zeros << zeros >= e->low) {
+                number = last >> zeros << zeros;
+                break;
+            }
+    }
+    for (; number; number <<= 8) {
+        if (!has_room(e, 1))
+            return CAE_ERROR_ARGUMENT;
+        e->bytes[e->size++] = (uint8_t)(number >> 56);
+    }
+    while (e->size && e->bytes[e->size - 1] == 0)
+        e->size--;
+    *size = e->size;
+    return CAE_OK;
+}

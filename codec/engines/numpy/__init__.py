@@ -1,0 +1,1 @@
+"""Engines on numpy: always there, and the referee of all others."""
