@@ -1,7 +1,8 @@
 /* The few functions of C's library that the core calls, for WebAssembly. One thread. MIT licence. */
 
-#include <math.h>
+#include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -131,20 +132,79 @@ int strncmp(const char *a, const char *b, size_t most) {
 
 int strcmp(const char *a, const char *b) { return strncmp(a, b, SIZE_MAX); }
 
-/* -- numbers ----------------------------------------------------------------------------------------------------------*/
-
-double log2(double x) {
-    uint64_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    int exponent = (int)(bits >> 52) - 1023;
-    bits = (bits & 0x000fffffffffffff) | 0x3ff0000000000000;
-    double m;
-    memcpy(&m, &bits, sizeof m);
-    if (m > 1.4142135623730951) {
-        m *= 0.5;
-        exponent++;
+char *strchr(const char *text, int letter) {
+    for (;; text++) {
+        if (*text == (char)letter) return (char *)text;
+        if (!*text) return NULL;
     }
-    double t = (m - 1) / (m + 1), tt = t * t, sum = 0; /* ln m = 2 atanh t, |t| < 0.172 */
-    for (int k = 23; k >= 1; k -= 2) sum = sum * tt + 1.0 / k;
-    return exponent + 2.8853900817779268 * t * sum; /* 2 / ln 2 */
+}
+
+/* -- texts: %s and %d alone -------------------------------------------------------------------------------------------*/
+
+int snprintf(char *to, size_t size, const char *format, ...) {
+    va_list rest;
+    va_start(rest, format);
+    size_t length = 0;
+    for (; *format; format++) {
+        char digits[12], *text = digits + sizeof digits - 1;
+        *text = 0;
+        if (*format != '%') {
+            *--text = *format;
+        } else if (*++format == 's') {
+            text = va_arg(rest, char *);
+        } else {
+            int value = va_arg(rest, int);
+            unsigned left = value < 0 ? 0u - (unsigned)value : (unsigned)value;
+            do *--text = (char)('0' + left % 10);
+            while (left /= 10);
+            if (value < 0) *--text = '-';
+        }
+        for (; *text; text++, length++)
+            if (length + 1 < size) to[length] = *text;
+    }
+    if (size) to[length < size ? length : size - 1] = 0;
+    va_end(rest);
+    return (int)length;
+}
+
+/* -- order ------------------------------------------------------------------------------------------------------------*/
+
+static void swap(char *a, char *b, size_t size) {
+    for (; size; size--) {
+        char kept = *a;
+        *a++ = *b;
+        *b++ = kept;
+    }
+}
+
+/* Heapsort: no input makes it slow. */
+void qsort(void *array, size_t count, size_t size, int (*compare)(const void *, const void *)) {
+    char *a = array;
+    for (size_t start = count / 2, end = count; end > 1;) {
+        if (start) {
+            start--;
+        } else {
+            swap(a, a + --end * size, size);
+        }
+        for (size_t root = start, child; (child = 2 * root + 1) < end; root = child) {
+            if (child + 1 < end && compare(a + child * size, a + (child + 1) * size) < 0) child++;
+            if (compare(a + root * size, a + child * size) >= 0) break;
+            swap(a + root * size, a + child * size, size);
+        }
+    }
+}
+
+void *bsearch(const void *key, const void *array, size_t count, size_t size, int (*compare)(const void *, const void *)) {
+    const char *low = array;
+    while (count) {
+        const char *middle = low + count / 2 * size;
+        int order = compare(key, middle);
+        if (!order) return (void *)middle;
+        if (order > 0) {
+            low = middle + size;
+            count--;
+        }
+        count /= 2;
+    }
+    return NULL;
 }

@@ -8,4 +8,5 @@ int memcmp(const void *a, const void *b, size_t size);
 size_t strlen(const char *text);
 int strcmp(const char *a, const char *b);
 int strncmp(const char *a, const char *b, size_t most);
+char *strchr(const char *text, int letter);
 #endif
