@@ -182,7 +182,8 @@ function start() {
   }
   document.addEventListener("paste", (event) => first(event.clipboardData?.files));
 
-  let resting = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let resting;
   byId("quality").addEventListener("input", () => {
     byId("quality-shown").textContent = field("quality").value;
     clearTimeout(resting);
