@@ -8,7 +8,7 @@
 #define SET wasm
 #define SIDE_BY_SIDE 1
 #define DEPTHWISE_PAIRS 1
-enum { LANES = 4, ROWS = 6 }; /* x86 has 16 registers: 12 sums, two vectors of weights, one of inputs */
+enum { LANES = 4, ROWS = 4 }; /* more, and the sums of a tile leave the 16 registers that x86 has */
 
 typedef v128_t vec, pairs;
 
