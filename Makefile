@@ -1,9 +1,9 @@
 # make demo: see it work. make check: what a change must pass. make test: its tests alone.
-# make test-all: the long campaigns too.
+# make test-all: the long campaigns too. make web: the codec for browsers, web/dist (needs clang and lld).
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo check lint test test-all clean
+.PHONY: demo check lint test test-all web clean
 .DEFAULT_GOAL := test
 
 .venv/run: pyproject.toml constraints.txt codec/__init__.py  # which holds the version
@@ -39,5 +39,8 @@ test: .venv/dev
 test-all: .venv/dev
 	$(PYTEST)
 
+web:
+	$(PYTHON) web/build.py
+
 clean:
-	rm -rf .venv .demo build dist *.egg-info
+	rm -rf .venv .demo build dist web/dist web/node_modules *.egg-info

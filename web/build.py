@@ -1,11 +1,13 @@
-"""Builds what web/ ships into web/dist: the core as WebAssembly, models in two parts, and the page and the service worker as
-single files. `python web/build.py`; needs clang and lld, standard library only otherwise.
+"""Builds what web/ ships into web/dist: the core as WebAssembly, models in two parts, the page and the service worker
+each as one file. Needs clang and lld, and of Python the standard library only.
 
-`--pin` writes models.js as well, the hashes that models must have: after a model has been replaced.
+`--pin` writes models.js as well, the hashes that models must have: after a model has been replaced. `--to FOLDER`
+builds elsewhere.
 """
 
 from __future__ import annotations
 
+import argparse
 import base64
 import gzip
 import hashlib
@@ -14,13 +16,11 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 WEB = Path(__file__).resolve().parent
-DIST = WEB / "dist"
 CORE = WEB.parent / "codec" / "core"
 WEIGHTS = WEB.parent / "models" / "weights"
 MODELS = ("photo", "tiny")
@@ -28,17 +28,27 @@ DECODING = ("table.", "quality.", "int.", "g_s.")  # of tensors' names; a decode
 PARTS = ("decoder", "encoder")
 SIZES = {"U8": 1, "I16": 2, "I32": 4, "I64": 8, "F16": 2, "F32": 4}
 
+TARGET = ("--target=wasm32", "-msimd128", "-mbulk-memory", "-mnontrapping-fptoint")
 FLAGS = (
-    "--target=wasm32 -std=c11 -O3 -msimd128 -mbulk-memory -mnontrapping-fptoint -DNDEBUG -ffreestanding -fbuiltin"
-    " -nostdlib -nostdlibinc -fvisibility=hidden -Wall -Wextra -Werror"
-    " -Wl,--no-entry,--export-dynamic,--strip-all,--gc-sections,-z,stack-size=262144,--max-memory=4294967296"
-).split()
+    "-std=c11",
+    "-O3",
+    "-DNDEBUG",
+    "-ffreestanding",
+    "-fbuiltin",
+    "-fvisibility=hidden",
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+)
+LINKER = ("--no-entry", "--export-dynamic", "--strip-all", "--gc-sections", "-z", "stack-size=262144")
+LIBRARY = ("-nostdlib", "-nostdlibinc", "-isystem", str(WEB / "libc"))
 
 
 def compile_core(target: Path) -> None:
     """All of codec/core and the functions of C's library that it calls -> one module without imports."""
     sources = [*sorted(CORE.glob("*.c")), WEB / "libc" / "libc.c"]
-    command = ["clang", *FLAGS, "-isystem", str(WEB / "libc"), "-I", str(CORE), *map(str, sources), "-o", str(target)]
+    linker = "-Wl," + ",".join((*LINKER, "--max-memory=4294967296"))
+    command = ["clang", *TARGET, *FLAGS, *LIBRARY, "-I", str(CORE), *map(str, sources), linker, "-o", str(target)]
     subprocess.run(command, check=True)
 
 
@@ -52,8 +62,8 @@ class Tensor:
 
     @property
     def split(self) -> bytes:
-        """First the lowest byte of all numbers, then the next: gzip finds more in it. `unpack` in model.js undoes it."""
-        size = SIZES[self.dtype]
+        """First the lowest byte of all numbers, then the next: gzip finds more in it; model.js undoes it."""
+        size = SIZES[self.dtype] if SIZES[self.dtype] in (2, 4) else 1
         return b"".join(self.data[byte::size] for byte in range(size))
 
 
@@ -96,18 +106,11 @@ class Model:
 
 def pins(models: Mapping[str, Model]) -> str:
     """models.js."""
-    listed = [
-        {
-            "name": name,
-            "id": model.metadata["id"],
-            **{part: hashlib.sha256(model.write(model.part(part))).hexdigest() for part in PARTS},
-        }
-        for name, model in models.items()
-    ]
-    lines = [
-        f'  {{ name: "{one["name"]}", id: "{one["id"]}",\n    decoder: "{one["decoder"]}",\n    encoder: "{one["encoder"]}" }},\n'
-        for one in listed
-    ]
+    lines = []
+    for name, model in models.items():
+        hashes = {part: hashlib.sha256(model.write(model.part(part))).hexdigest() for part in PARTS}
+        lines.append(f'  {{ name: "{name}", id: "{model.metadata["id"]}",\n')
+        lines.append(f'    decoder: "{hashes["decoder"]}",\n    encoder: "{hashes["encoder"]}" }},\n')
     return (
         "// Written by web/build.py from models/weights; a test holds it.\n\n"
         '/** @type {import("./model.js").Listed[]} */\n'
@@ -120,9 +123,10 @@ REEXPORT = re.compile(r'^export \{ ([^}]*) \} from "\./(\w[\w.-]*)\.js";\n', re.
 EXPORT = re.compile(r"^export ((?:async )?function|const|class) (\w+)", re.M)
 
 
-def bundle(entry: str, instead: Mapping[str, str] = {}) -> str:  # noqa: B006 (never changed)
-    """A module of web/ and all it imports as one script, each in a function of its own. instead: other files for some."""
+def bundle(entry: str, instead: Mapping[str, str] | None = None) -> str:
+    """A module of web/ and all it imports as one script, each in a function of its own. instead: file -> another."""
     done: dict[str, str] = {}
+    replaced = instead or {}
 
     def variable(name: str) -> str:
         return "$" + re.sub(r"\W", "_", name)
@@ -130,7 +134,7 @@ def bundle(entry: str, instead: Mapping[str, str] = {}) -> str:  # noqa: B006 (n
     def add(name: str) -> None:
         if name in done:
             return
-        source = (WEB / instead.get(f"{name}.js", f"{name}.js")).read_text("utf-8")
+        source = (WEB / replaced.get(f"{name}.js", f"{name}.js")).read_text("utf-8")
         exported = [found[2] for found in EXPORT.finditer(source)]
         for found in (*IMPORT.finditer(source), *REEXPORT.finditer(source)):
             add(found[2])
@@ -145,9 +149,9 @@ def bundle(entry: str, instead: Mapping[str, str] = {}) -> str:  # noqa: B006 (n
     return '"use strict";\n' + "".join(done.values())
 
 
-def single_page() -> str:
+def single_page(dist: Path) -> str:
     """index.html with all it needs inside: it opens from disk and asks no server for anything."""
-    names = ["caecodec.wasm", *(path.name for part in PARTS for path in sorted(DIST.glob(f"photo-*.{part}")))]
+    names = ["caecodec.wasm", *(path.name for part in PARTS for path in sorted(dist.glob(f"photo-*.{part}")))]
     page = (WEB / "index.html").read_text("utf-8")
 
     def block(kind: str, name: str, text: str) -> str:
@@ -156,7 +160,7 @@ def single_page() -> str:
     def script(text: str) -> str:
         return text.replace("</script", r"<\/script")
 
-    files = [block("application/octet-stream", n, base64.b64encode((DIST / n).read_bytes()).decode()) for n in names]
+    files = [block("application/octet-stream", n, base64.b64encode((dist / n).read_bytes()).decode()) for n in names]
     code = bundle("page", {"connect.js": "connect.single.js"})
     scripts = [
         *files,
@@ -171,20 +175,26 @@ def single_page() -> str:
 
 
 def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pin", action="store_true")
+    parser.add_argument("--to", type=Path, default=WEB / "dist", metavar="FOLDER")
+    options = parser.parse_args()
+    dist: Path = options.to
     models = {name: Model.read(WEIGHTS / f"{name}.safetensors") for name in MODELS}
-    if "--pin" in sys.argv[1:]:
+    if options.pin:
         (WEB / "models.js").write_text(pins(models), "utf-8")
-    shutil.rmtree(DIST, ignore_errors=True)
-    DIST.mkdir()
-    compile_core(DIST / "caecodec.wasm")
+    shutil.rmtree(dist, ignore_errors=True)
+    dist.mkdir(parents=True)
+    compile_core(dist / "caecodec.wasm")
     for name, model in models.items():
         for part in PARTS:
             shipped = gzip.compress(model.write(model.part(part), split=True), 9, mtime=0)
-            (DIST / f"{name}-{model.metadata['id']}.{part}").write_bytes(shipped)
-    (DIST / "service-worker.js").write_text(bundle("service-worker"), "utf-8")
-    (DIST / "caecodec.html").write_text(single_page(), "utf-8")
-    for path in sorted(DIST.iterdir()):
-        print(f"{path.stat().st_size:>10,}  web/dist/{path.name}")
+            (dist / f"{name}-{model.metadata['id']}.{part}").write_bytes(shipped)
+    (dist / "service-worker.js").write_text(bundle("service-worker"), "utf-8")
+    (dist / "caecodec.html").write_text(single_page(dist), "utf-8")
+    for path in sorted(dist.iterdir()):
+        print(f"{path.stat().st_size:>10,}  {path.name}")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import { Core } from "./core.js";
 import { CaeError } from "./errors.js";
-import { checkPart, joinedModel, readTensors, unpack } from "./model.js";
+import { checkedPart, joinedModel, readTensors, unpack } from "./model.js";
 import { MODELS } from "./models.js";
 
 /** @typedef {import("./codec.js").Model} Model */
@@ -49,9 +49,7 @@ export class Shelf {
     }
     return this.#once(`${part} of ${id}`, async () => {
       const name = `${listed.name}-${id}.${part}`;
-      const file = await unpack(await this.fetchFile(name, listed[part].slice(0, 8)));
-      await checkPart(file, listed[part], name);
-      return file;
+      return checkedPart(await unpack(await this.fetchFile(name, listed[part].slice(0, 8))), listed[part], name);
     });
   }
 
@@ -82,9 +80,12 @@ export const fetching = (base) => async (name, version) => {
   const kept = await cache?.match(url);
   const response = kept ?? (await fetch(url).catch(() => null));
   if (!response?.ok) throw new CaeError("model", `${url.pathname} cannot be fetched (${response?.status ?? "no network"})`);
-  if (cache && !kept) {
-    const same = (await cache.keys(url, { ignoreSearch: true })).map((older) => cache.delete(older));
-    await Promise.all([...same, cache.put(url, response.clone()).catch(() => {})]); // a full disk is no reason to fail
-  }
+  if (cache && !kept) keep(cache, url, response.clone()).catch(() => {}); // a full disk is no reason to fail
   return new Uint8Array(await response.arrayBuffer());
 };
+
+/** In place of other versions. @param {Cache} cache @param {URL} url @param {Response} response */
+async function keep(cache, url, response) {
+  for (const older of await cache.keys(url, { ignoreSearch: true })) await cache.delete(older);
+  await cache.put(url, response);
+}
