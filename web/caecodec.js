@@ -54,7 +54,7 @@ export async function encode(image, { quality = 75, progress } = {}) {
 }
 
 /**
- * The part of encoding that all qualities share, nine tenths of it.
+ * The part of encoding that all qualities share.
  * @param {ImageData} image @param {{ progress?: Progress }} [options]
  * @returns {Promise<{ encode: (quality: number) => Promise<ArrayBuffer>, close: () => void }>} close frees its memory
  */

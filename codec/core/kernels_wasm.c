@@ -1,14 +1,15 @@
-/* WebAssembly's vectors of 128 bits. */
+/* 128-bit vectors of WebAssembly. */
 #if defined(__wasm_simd128__)
 
-#include <wasm_simd128.h>
-
 #include "arithmetic.h"
+
+#include <string.h>
+#include <wasm_simd128.h>
 
 #define SET wasm
 #define SIDE_BY_SIDE 1
 #define DEPTHWISE_PAIRS 1
-enum { LANES = 4, ROWS = 4 }; /* more, and the sums of a tile leave the 16 registers that x86 has */
+enum { LANES = 4, ROWS = 4 };
 
 typedef v128_t vec, pairs;
 

@@ -142,18 +142,16 @@ static int take_tensor(text *t, const uint8_t *data, size_t size, cae_tensor *ou
     out->type = TYPES[type].type;
     out->data = data + offsets[0];
     out->size = (size_t)(offsets[1] - offsets[0]);
-    /* the number of bytes so far is at most `size`, or the tensor does not fit: no product can overflow */
-    uint64_t bytes = (uint64_t)TYPES[type].size;
     int empty = 0;
-    for (int i = 0; i < out->dims; i++) {
-        if (out->shape[i] == 0)
-            empty = 1;
-        else if (bytes > size / (uint64_t)out->shape[i])
+    for (int i = 0; i < out->dims; i++)
+        empty |= out->shape[i] == 0;
+    uint64_t bytes = empty ? 0 : (uint64_t)TYPES[type].size;
+    for (int i = 0; i < out->dims && !empty; i++) {
+        if (bytes > size / (uint64_t)out->shape[i]) /* it does not fit: and no product can overflow */
             return 0;
-        else
-            bytes *= (uint64_t)out->shape[i];
+        bytes *= (uint64_t)out->shape[i];
     }
-    return out->size == (empty ? 0 : bytes);
+    return out->size == bytes;
 }
 
 /* {"key": "value", ..}, of which `file` keeps two. */

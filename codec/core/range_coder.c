@@ -4,7 +4,12 @@
 
 #include "cae.h"
 
-enum { PARTS = 4, GAMMA_MAX_BITS = 16, HALF = 1 << (CAE_PRECISION - 1) };
+enum {
+    PARTS = 4,
+    GAMMA_MAX_BITS = 16,
+    HALF = 1 << (CAE_PRECISION - 1),
+    PEAKED = HALF / 2, /* from this frequency on, the most frequent entry is worth a guess */
+};
 
 /* A batch in the order of its scale indices. Positions are cut into four parts with counters of their own, which then run
  * side by side: most indices of a picture are the same few, and one counter would wait for itself. */
@@ -71,10 +76,25 @@ void cae_decoder_start(cae_decoder *decoder, const uint8_t *stream, size_t size)
     decoder->distance |= next_word(decoder);
 }
 
-static inline void refill(cae_decoder *d) {
-    if (d->range >> 32 == 0) {
-        d->distance = d->distance << 32 | next_word(d);
-        d->range <<= 32;
+/* What changes with every symbol, which has to stay in registers: its address is given to inlined functions alone. */
+typedef struct {
+    uint64_t range, distance;
+    cae_decoder *rest;
+} reading;
+
+static inline reading read_on(cae_decoder *decoder) {
+    return (reading){decoder->range, decoder->distance, decoder};
+}
+
+static inline void read_until(const reading *r) {
+    r->rest->range = r->range;
+    r->rest->distance = r->distance;
+}
+
+static inline void refill(reading *r) {
+    if (r->range >> 32 == 0) {
+        r->distance = r->distance << 32 | next_word(r->rest);
+        r->range <<= 32;
     }
 }
 
@@ -95,82 +115,84 @@ static inline uint32_t entry_of(const cae_table *t, uint32_t number) {
 }
 
 /* The next entry, or -1. */
-static inline int32_t decode_entry(cae_decoder *d, const cae_table *t) {
-    uint64_t scale = d->range >> CAE_PRECISION, number = d->distance / scale;
+static inline int32_t decode_entry(reading *r, const cae_table *t) {
+    uint64_t scale = r->range >> CAE_PRECISION, number = r->distance / scale;
     if (number >> CAE_PRECISION)
         return -1;
     uint32_t entry = entry_of(t, (uint32_t)number), start = t->start[entry];
-    d->distance -= scale * start;
-    d->range = scale * (t->start[entry + 1] - start);
-    refill(d);
+    r->distance -= scale * start;
+    r->range = scale * (t->start[entry + 1] - start);
+    refill(r);
     return (int32_t)entry;
 }
 
 /* As `decode_entry`: asks for the most frequent entry first, which takes no division. */
-static inline int32_t decode_peaked(cae_decoder *d, const cae_table *t, uint32_t start, uint32_t frequency) {
-    uint64_t scale = d->range >> CAE_PRECISION;
-    uint64_t distance = d->distance - scale * start, range = scale * frequency;
+static inline int32_t decode_peaked(reading *r, const cae_table *t, uint32_t start, uint32_t frequency) {
+    uint64_t scale = r->range >> CAE_PRECISION;
+    uint64_t distance = r->distance - scale * start, range = scale * frequency;
     if (distance >= range) /* above it, or below and wrapped around */
-        return decode_entry(d, t);
-    d->distance = distance;
-    d->range = range;
-    refill(d);
+        return decode_entry(r, t);
+    r->distance = distance;
+    r->range = range;
+    refill(r);
     return (int32_t)t->mode;
 }
 
 /* Symbols of one table; an escape is tail + 1. Returns how many of them there are, or -1. */
 static int64_t decode_run(cae_decoder *decoder, const cae_table *t, int16_t *out, size_t count) {
-    cae_decoder d = *decoder; /* in registers */
+    reading r = read_on(decoder);
     int32_t tail = t->tail, escape = 2 * tail + 1, entry;
     uint32_t start = t->start[t->mode], frequency = t->start[t->mode + 1] - start;
     int64_t escapes = 0;
-    if (frequency >= HALF / 2)
+    if (frequency >= PEAKED)
         for (size_t i = 0; i < count; i++) {
-            if ((entry = decode_peaked(&d, t, start, frequency)) < 0)
+            if ((entry = decode_peaked(&r, t, start, frequency)) < 0)
                 return -1;
             escapes += entry == escape;
             out[i] = (int16_t)(entry - tail);
         }
     else
         for (size_t i = 0; i < count; i++) {
-            if ((entry = decode_entry(&d, t)) < 0)
+            if ((entry = decode_entry(&r, t)) < 0)
                 return -1;
             escapes += entry == escape;
             out[i] = (int16_t)(entry - tail);
         }
-    *decoder = d;
+    read_until(&r);
     return escapes;
 }
 
 /* 0, 1 or -1. */
-static int decode_bit(cae_decoder *d) {
-    uint64_t half = (d->range >> CAE_PRECISION) << (CAE_PRECISION - 1);
-    int bit = d->distance >= half;
+static int decode_bit(reading *r) {
+    uint64_t half = (r->range >> CAE_PRECISION) * HALF;
+    int bit = r->distance >= half;
     if (bit)
-        d->distance -= half;
-    if (d->distance >= half)
+        r->distance -= half;
+    if (r->distance >= half)
         return -1;
-    d->range = half;
-    refill(d);
+    r->range = half;
+    refill(r);
     return bit;
 }
 
 /* The symbol of an escape, or 0. */
-static int32_t decode_escape(cae_decoder *d, int32_t tail) {
+static int32_t decode_escape(cae_decoder *decoder, int32_t tail) {
+    reading r = read_on(decoder);
     int length = 1, bit;
-    while ((bit = decode_bit(d)) == 0)
+    while ((bit = decode_bit(&r)) == 0)
         if (++length > GAMMA_MAX_BITS)
             return 0;
     if (bit < 0)
         return 0;
     int32_t excess = 1;
     while (--length) {
-        if ((bit = decode_bit(d)) < 0)
+        if ((bit = decode_bit(&r)) < 0)
             return 0;
         excess = excess << 1 | bit;
     }
-    if (tail + excess > CAE_SYMBOL_MAX || (bit = decode_bit(d)) < 0)
+    if (tail + excess > CAE_SYMBOL_MAX || (bit = decode_bit(&r)) < 0)
         return 0;
+    read_until(&r);
     return bit ? -(tail + excess) : tail + excess;
 }
 
@@ -213,59 +235,86 @@ static inline int has_room(const cae_encoder *e, size_t count) {
     return e->capacity - e->size >= count;
 }
 
-static inline int encode(cae_encoder *e, uint32_t start, uint32_t frequency) {
-    uint64_t scale = e->range >> CAE_PRECISION, low = e->low + scale * start;
-    if (low < e->low)
-        carry(e);
-    e->low = low;
-    e->range = scale * frequency;
-    if (e->range >> 32)
-        return CAE_OK;
+/* The upper 32 bits of `low`. */
+static int write_word(cae_encoder *e, uint64_t low) {
     if (!has_room(e, 4))
         return CAE_ERROR_ARGUMENT;
-    for (int shift = 56; shift >= 32; shift -= 8)
-        e->bytes[e->size++] = (uint8_t)(low >> shift);
-    e->low = low << 32;
-    e->range <<= 32;
+    uint8_t word[4] = {(uint8_t)(low >> 56), (uint8_t)(low >> 48), (uint8_t)(low >> 40), (uint8_t)(low >> 32)};
+    memcpy(e->bytes + e->size, word, 4);
+    e->size += 4;
     return CAE_OK;
 }
 
-static int encode_bit(cae_encoder *e, int bit) {
-    return encode(e, bit ? HALF : 0, HALF);
+/* As `reading`. */
+typedef struct {
+    uint64_t low, range;
+    cae_encoder *rest;
+} writing;
+
+static inline writing write_on(cae_encoder *encoder) {
+    return (writing){encoder->low, encoder->range, encoder};
 }
 
-static int encode_escape(cae_encoder *e, int32_t symbol, int32_t tail) {
+static inline void write_until(const writing *w) {
+    w->rest->low = w->low;
+    w->rest->range = w->range;
+}
+
+static inline int encode(writing *w, uint32_t start, uint32_t frequency) {
+    uint64_t scale = w->range >> CAE_PRECISION, low = w->low + scale * start;
+    if (low < w->low)
+        carry(w->rest);
+    w->low = low;
+    w->range = scale * frequency;
+    if (w->range >> 32)
+        return CAE_OK;
+    w->low <<= 32;
+    w->range <<= 32;
+    return write_word(w->rest, low);
+}
+
+static inline int encode_bit(writing *w, int bit) {
+    return encode(w, bit ? HALF : 0, HALF);
+}
+
+static int encode_escape(cae_encoder *encoder, int32_t symbol, int32_t tail) {
+    writing w = write_on(encoder);
     int32_t excess = (symbol < 0 ? -symbol : symbol) - tail;
     if (excess + tail > CAE_SYMBOL_MAX)
         return CAE_ERROR_ARGUMENT;
     int length = 32 - __builtin_clz((unsigned)excess), error = CAE_OK;
     for (int i = 1; i < length && !error; i++)
-        error = encode_bit(e, 0);
+        error = encode_bit(&w, 0);
     for (int i = length - 1; i >= 0 && !error; i--)
-        error = encode_bit(e, excess >> i & 1);
-    return error ? error : encode_bit(e, symbol < 0);
+        error = encode_bit(&w, excess >> i & 1);
+    if (!error)
+        error = encode_bit(&w, symbol < 0);
+    write_until(&w);
+    return error;
 }
 
 /* Symbols of one table, and then their escapes. */
 static int encode_run(cae_encoder *encoder, const cae_table *t, const int16_t *symbols, size_t count) {
-    cae_encoder e = *encoder; /* in registers */
-    uint32_t escape = 2 * (uint32_t)t->tail + 1;
+    writing w = write_on(encoder);
+    const uint32_t *starts = t->start;
+    int32_t tail = t->tail;
+    uint32_t escape = 2 * (uint32_t)tail + 1;
     size_t escapes = 0;
     int error = CAE_OK;
     for (size_t i = 0; i < count && !error; i++) {
-        uint32_t entry = (uint32_t)(symbols[i] + t->tail); /* above all others where it is negative */
+        uint32_t entry = (uint32_t)(symbols[i] + tail); /* above all others where it is negative */
         if (entry >= escape) {
             entry = escape;
             escapes++;
         }
-        error = encode(&e, t->start[entry], t->start[entry + 1] - t->start[entry]);
+        error = encode(&w, starts[entry], starts[entry + 1] - starts[entry]);
     }
+    write_until(&w);
     for (size_t i = 0; escapes && !error; i++)
-        if ((uint32_t)(symbols[i] + t->tail) >= escape) {
-            error = encode_escape(&e, symbols[i], t->tail);
+        if ((uint32_t)(symbols[i] + tail) >= escape) {
+            error = encode_escape(encoder, symbols[i], tail);
             escapes--;
         }
-    *encoder = e;
     return error;
 }
 

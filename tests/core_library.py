@@ -1,0 +1,188 @@
+"""The native core, built for tests and called through ctypes: the functions of cae.h, for kernels of one's choice."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import shlex
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+OK, MEMORY, MODEL, STREAM, CHECK, ARGUMENT = range(6)  # errors of cae.h
+CORE = Path(__file__).parents[1] / "codec" / "core"
+KERNELS = ("portable", "avx2", "avx512", "avx512vnni", "neon", "wasm")
+
+
+def compiler() -> str:
+    """Name of a C compiler; skips the test where there is none."""
+    for name in (os.environ.get("CC", ""), "cc", "gcc", "clang"):
+        if name and shutil.which(name):
+            return name
+    pytest.skip("no C compiler: install gcc or clang, or name one in CC")
+
+
+class Unrounded(ctypes.Structure):
+    _fields_ = tuple((name, ctypes.c_void_p) for name in ("y", "z", "weight", "strength"))
+
+
+class Shape(ctypes.Structure):
+    _fields_ = tuple((name, ctypes.c_int) for name in ("family", "cell", "n", "z", "halo_in", "halo_out"))
+
+
+@functools.cache
+def library() -> ctypes.CDLL:
+    """Compiled with warnings as errors. CAECODEC_TEST_CFLAGS: more flags, such as sanitizers."""
+    more = shlex.split(os.environ.get("CAECODEC_TEST_CFLAGS", ""))
+    with tempfile.TemporaryDirectory() as folder:
+        objects = []
+        running = []
+        for source in sorted(CORE.glob("*.c")):  # side by side: one of them takes as long as all others
+            objects.append(f"{folder}/{source.stem}.o")
+            command = [compiler(), "-std=gnu11", "-O3", "-fPIC", "-Wall", "-Wextra", "-Werror", *more]
+            running.append(subprocess.Popen([*command, "-c", str(source), "-o", objects[-1]], stderr=subprocess.PIPE))
+        for process in running:
+            _, errors = process.communicate()
+            assert process.returncode == 0, errors.decode()
+        out = f"{folder}/core.so"
+        subprocess.run([compiler(), "-shared", *more, *objects, "-o", out, "-lpthread"], check=True)
+        found = ctypes.CDLL(out)
+    found.cae_kernels_named.restype = found.cae_chosen_kernels.restype = ctypes.c_void_p
+    found.cae_error_text.restype = found.cae_kernels.restype = ctypes.c_char_p
+    found.cae_stream_bound.restype = ctypes.c_size_t
+    return found
+
+
+def kernels() -> list[str]:
+    """The sets that this machine has."""
+    return [name for name in KERNELS if library().cae_kernels_named(name.encode())]
+
+
+class CoreError(Exception):
+    """A function of the core returned one of the errors of cae.h."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(library().cae_error_text(number).decode())
+        self.number = number
+
+
+def _sure(error: int) -> None:
+    if error:
+        raise CoreError(error)
+
+
+def _pointer(array: NDArray[np.generic] | None) -> ctypes.c_void_p | None:
+    if array is None:
+        return None
+    assert array.flags.c_contiguous
+    return ctypes.c_void_p(array.ctypes.data)
+
+
+class Pool:
+    """Threads."""
+
+    def __init__(self, count: int) -> None:
+        self.pointer = ctypes.c_void_p()
+        _sure(library().cae_threads_new(count, ctypes.byref(self.pointer)))
+
+    def __del__(self) -> None:
+        library().cae_threads_free(self.pointer)
+
+
+class Model:
+    """A model of the core. Arrays as in cae.h; shapes (rows, columns) are in cells."""
+
+    def __init__(self, data: bytes, name: str = "", threads: int = 1) -> None:
+        self._model = ctypes.c_void_p()
+        core = library()
+        chosen = core.cae_kernels_named(name.encode()) if name else core.cae_chosen_kernels()
+        size = ctypes.c_size_t(len(data))
+        _sure(core.cae_model_open_for(ctypes.c_void_p(chosen), data, size, ctypes.byref(self._model)))
+        self.shape = Shape()
+        core.cae_model_shape(self._model, ctypes.byref(self.shape))
+        self._threads = Pool(threads) if threads > 1 else None
+        self._pool = self._threads.pointer if self._threads else None
+
+    def __del__(self) -> None:
+        library().cae_model_close(self._model)
+
+    def _y_hat(self, shape: tuple[int, int]) -> NDArray[np.int32]:
+        return np.empty((*shape, self.shape.n), np.int32)
+
+    def decode(self, data: bytes, shape: tuple[int, int], quality: int, gray: bool = False) -> NDArray[np.int32]:
+        y_hat = self._y_hat(shape)
+        size = ctypes.c_size_t(len(data))
+        args = (self._model, self._pool, quality, int(gray), *shape, data, size, _pointer(y_hat))
+        _sure(library().cae_decode_latents(*args))
+        return y_hat
+
+    def measure(
+        self, data: bytes, shape: tuple[int, int], quality: int, gray: bool = False
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        y_hat, of_y = self._y_hat(shape), np.empty(shape, np.float32)
+        of_z = np.empty((-(-shape[0] // 4), -(-shape[1] // 4)), np.float32)
+        size = ctypes.c_size_t(len(data))
+        args = (self._model, self._pool, quality, int(gray), *shape, data, size)
+        _sure(library().cae_measure_latents(*args, _pointer(y_hat), _pointer(of_y), _pointer(of_z)))
+        return of_y, of_z
+
+    def _given(self, arrays: tuple[NDArray[np.float32] | None, ...]) -> Unrounded:
+        return Unrounded(*(_pointer(array) for array in arrays))
+
+    def encode(  # noqa: PLR0913
+        self,
+        y: NDArray[np.float32],
+        z: NDArray[np.float32] | None,
+        quality: int,
+        weight: NDArray[np.float32] | None = None,
+        strength: NDArray[np.float32] | None = None,
+        gray: bool = False,
+        capacity: int | None = None,
+    ) -> tuple[bytes, NDArray[np.int32]]:
+        given, shape = self._given((y, z, weight, strength)), y.shape[:2]
+        y_hat = self._y_hat(shape)
+        room = library().cae_stream_bound(self._model, *shape) if capacity is None else capacity
+        stream, size = np.empty(room, np.uint8), ctypes.c_size_t(room)
+        args = (self._model, self._pool, quality, int(gray), *shape, ctypes.byref(given), _pointer(stream))
+        _sure(library().cae_encode_latents(*args, ctypes.byref(size), _pointer(y_hat)))
+        return stream[: size.value].tobytes(), y_hat
+
+    def cost(
+        self,
+        y: NDArray[np.float32],
+        z: NDArray[np.float32] | None,
+        quality: int,
+        weight: NDArray[np.float32] | None = None,
+        strength: NDArray[np.float32] | None = None,
+        gray: bool = False,
+    ) -> tuple[float, NDArray[np.int32]]:
+        given, shape = self._given((y, z, weight, strength)), y.shape[:2]
+        y_hat, bits = self._y_hat(shape), ctypes.c_double()
+        args = (self._model, self._pool, quality, int(gray), *shape, ctypes.byref(given), ctypes.byref(bits))
+        _sure(library().cae_cost_latents(*args, _pointer(y_hat)))
+        return bits.value, y_hat
+
+    def synthesise(self, y_hat: NDArray[np.int32], quality: int) -> NDArray[np.uint8]:
+        rows, columns, _ = y_hat.shape
+        samples = np.empty((rows * self.shape.cell, columns * self.shape.cell, 3), np.uint8)
+        args = (self._model, self._pool, quality, rows, columns, _pointer(y_hat), _pointer(samples))
+        _sure(library().cae_synthesise(*args))
+        return samples
+
+    def analyse(
+        self, samples: NDArray[np.uint8], inner: tuple[slice, slice]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        rows, columns = (side // self.shape.cell for side in samples.shape[:2])
+        top, left = (part.start for part in inner)
+        h, w = (part.stop - part.start for part in inner)
+        y = np.empty((h, w, self.shape.n), np.float32)
+        z = np.empty((-(-h // 4), -(-w // 4), self.shape.z), np.float32)
+        args = (self._model, self._pool, rows, columns, _pointer(samples), top, left, h, w, _pointer(y), _pointer(z))
+        _sure(library().cae_analyse(*args))
+        return y, z
