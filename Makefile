@@ -1,12 +1,12 @@
 # make demo: see it work. make check: what a change must pass. make test: its tests alone.
-# make test-all: the long campaigns too. make web: the codec for browsers, web/dist (needs clang and lld).
+# make test-all: the long campaigns too. make wheels: what a release uploads. make web: the codec for browsers.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo check lint test test-all web clean
+.PHONY: demo check lint test test-all web wheels clean
 .DEFAULT_GOAL := test
 
-.venv/run: pyproject.toml constraints.txt codec/__init__.py  # which holds the version
+.venv/run: pyproject.toml setup.py constraints.txt codec/__init__.py $(wildcard codec/core/*.[ch])  # version, core
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e .
 	touch $@
@@ -39,8 +39,21 @@ test: .venv/dev
 test-all: .venv/dev
 	$(PYTEST)
 
+# web/dist: needs clang and lld
 web:
 	$(PYTHON) web/build.py
 
+# a wheel for every platform of setup.py, by zig, and the pure one; each is compiled from scratch
+TARGETS := linux-x86_64 linux-aarch64 musl-x86_64 musl-aarch64 macos-x86_64 macos-arm64 windows-x86_64 windows-arm64
+
+wheels: .venv/dev
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt ziglang
+	rm -rf build dist
+	for target in $(TARGETS) any; do \
+		CC="$(abspath $(BIN))/python -m ziglang cc" CAECODEC_TARGET=$$target \
+			$(BIN)/python -m pip wheel -q --disable-pip-version-check --no-deps --no-build-isolation -w dist . || exit 1; \
+	done
+	ls -l dist
+
 clean:
-	rm -rf .venv .demo build dist web/dist web/node_modules *.egg-info
+	rm -rf .venv .demo build dist web/dist web/node_modules *.egg-info codec/engines/native/_core.*

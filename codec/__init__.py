@@ -73,6 +73,7 @@ def encode(
     keep_metadata: bool = True,
     device: str = "auto",
     precision: str = "auto",
+    engine: str = "auto",
     limits: Limits = DEFAULT_LIMITS,
 ) -> bytes:
     """A picture -> the bytes of a .cae file.
@@ -98,14 +99,19 @@ def encode(
     from caecodec.codecs.opening import open_codec
     from caecodec.search import choice, target
 
-    codec = open_codec(model, device, precision)
+    codec = open_codec(model, device, precision, engine)
     if any(value is not None for value in targets):
         return target.encode_to_target(codec, picture, target.Target(*targets), no_progress, asked).data
     return choice.encode(codec, picture, DEFAULT_QUALITY if quality is None else quality, effort=asked)
 
 
 def decode(
-    data: Source, *, device: str = "auto", precision: str = "auto", limits: Limits = DEFAULT_LIMITS
+    data: Source,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    engine: str = "auto",
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Image.Image:
     """A .cae file -> a PIL image of mode L, LA, RGB or RGBA.
 
@@ -115,11 +121,11 @@ def decode(
     from caecodec.format import container
 
     whole = bytes_of(data)
-    container.parse(whole, limits)  # a bad file is refused before torch is imported
+    container.parse(whole, limits)  # a bad file is refused before codecs are imported
     from caecodec.codecs import opening
     from caecodec.pictures import saving
 
-    return saving.to_image(opening.decode(whole, device, precision, limits))
+    return saving.to_image(opening.decode(whole, device, precision, engine, limits))
 
 
 def info(data: Source, limits: Limits = DEFAULT_LIMITS) -> Info:

@@ -51,6 +51,7 @@ FAMILIES: Mapping[str, Family] = {
         data="training.recipe:SetData",
         task="training.small:SmallTask",
         tensors="export.tiny:tensors_of",
+        fitted="export.tiny:fitted",
     ),
 }
 

@@ -27,6 +27,7 @@ class Decoding:
     suffix: str = ".png"
     device: str = "auto"
     precision: str = "auto"
+    engine: str = "auto"
     limits: Limits = DEFAULT_LIMITS
 
 
@@ -46,7 +47,7 @@ def decoded(jobs: Iterable[Job], how: Decoding, watcher: Watcher | None = None) 
         start = time.perf_counter()
         from caecodec.codecs.opening import open_codec
 
-        codec = open_codec(model_id, how.device, how.precision)
+        codec = open_codec(model_id, how.device, how.precision, how.engine)
         codec.load()
         loading += time.perf_counter() - start
         return codec

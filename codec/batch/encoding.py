@@ -37,6 +37,7 @@ class Encoding:
     model: str | None = None
     device: str = "auto"
     precision: str = "auto"
+    engine: str = "auto"
     keep_metadata: bool = True
     limits: Limits = DEFAULT_LIMITS
 
@@ -57,7 +58,7 @@ def encoded(jobs: Iterable[Job], how: Encoding, watcher: Watcher | None = None) 
         from caecodec.codecs.opening import open_codec
 
         try:
-            codec = open_codec(how.model, how.device, how.precision)
+            codec = open_codec(how.model, how.device, how.precision, how.engine)
             codec.load()
         except Exception as exc:
             yield Outcome(job, exc)

@@ -26,9 +26,10 @@ class Gathering:
         model: str | None = None,
         device: str = "auto",
         precision: str = "auto",
+        engine: str = "auto",
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
-        self._asked = model, device, precision
+        self._asked = model, device, precision, engine
         self._limits = limits
         self._waiting: list[Picture] = []
         self.names: list[str] = []

@@ -27,10 +27,10 @@ class AutoencoderCodec(Codec):
 
     batch = 256
 
-    def __init__(self, model: Model, device: str = "auto", precision: str = "auto") -> None:
+    def __init__(self, model: Model, device: str = "auto", precision: str = "auto", engine: str = "auto") -> None:
         # made at once: the shape of y is that of the network
         self.model = model
-        self.engine = opening.autoencoder(model, device, precision)
+        self.engine = opening.autoencoder(model, device, precision, engine)
         channels, rows, columns = self.engine.latent
         self.latents = FactorisedLatents(model.tensors, rows * columns, channels, self.engine.places)
 

@@ -20,34 +20,37 @@ from caecodec.zoo.file import ModelInfo
 
 
 @functools.lru_cache(maxsize=2)
-def _open(info: ModelInfo, device: str, precision: str) -> Codec:
+def _open(info: ModelInfo, device: str, precision: str, engine: str) -> Codec:
     model = find.load(str(info.path))
     name = model.info.family
     if name not in FAMILIES:
         raise ModelError(f"{info.path}: model family {name!r} needs a newer caecodec")
     made = getattr(importlib.import_module(f"caecodec.codecs.{name}"), FAMILIES[name].codec)
     with whole(info):
-        codec: Codec = made(model, device, precision)
+        codec: Codec = made(model, device, precision, engine)
     return codec
 
 
-def open_codec(model: str | bytes | None = None, device: str = "auto", precision: str = "auto") -> Codec:
+def open_codec(
+    model: str | bytes | None = None, device: str = "auto", precision: str = "auto", engine: str = "auto"
+) -> Codec:
     """The codec of a model by name, id or path, kept for the next call; 'lossless' has no model. Raises ModelError."""
     if model in (NAME, LOSSLESS_ID):
         return LosslessCodec()
-    return _open(find.find(model), device, precision)
+    return _open(find.find(model), device, precision, engine)
 
 
 def decode(
     data: bytes,
     device: str = "auto",
     precision: str = "auto",
+    engine: str = "auto",
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress = no_progress,
 ) -> Picture:
     """The bytes of a .cae file -> Picture."""
     parsed = container.parse(data, limits)
-    return open_codec(parsed.model_id, device, precision).decode(parsed, progress)
+    return open_codec(parsed.model_id, device, precision, engine).decode(parsed, progress)
 
 
 def verify(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Container:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from caecodec.codecs import tiling
 from caecodec.codecs.codec import Codec, Latents, Progress, no_progress
 from caecodec.engines import opening
-from caecodec.engines.protocol import PhotoEngine
+from caecodec.engines.protocol import PhotoEngine, PhotoLatents
 from caecodec.entropy.arithmetic import NUMPY, Arithmetic
 from caecodec.entropy.rounding import RDO_STRENGTH, Strength
 from caecodec.entropy.tables import Tables
@@ -45,31 +45,46 @@ class Analysed:
 class PhotoCodec(Codec):
     """Pictures of any size, in tiles."""
 
-    def __init__(self, model: Model, device: str = "auto", precision: str = "auto") -> None:
+    def __init__(self, model: Model, device: str = "auto", precision: str = "auto", engine: str = "auto") -> None:
         """The engine is made when pixels are first needed; what its device lacks is said then."""
         self.model = model
-        self._device, self._precision = device, precision
-        self.tables = Tables.of(model.tensors["table.frequencies"], model.tensors["table.tail"])
+        self._asked = device, precision, engine
 
     @functools.cached_property
     def engine(self) -> PhotoEngine:
         """Pixels <-> latents."""
-        return opening.photo(self.model, self._device, self._precision)
+        return opening.photo(self.model, *self._asked)
+
+    @functools.cached_property
+    def tables(self) -> Tables:
+        """What symbols cost, for those who choose them here."""
+        return Tables.of(self.model.tensors["table.frequencies"], self.model.tensors["table.tail"])
 
     def load(self) -> None:
         _ = self.engine, self.latents
 
     @property
-    def latents(self) -> LatentCodec:
-        """Latents <-> bytes, the same whatever computes them: beside an engine on its threads, numpy without one."""
-        return self._beside_engine if "engine" in self.__dict__ else self._on_numpy
+    def latents(self) -> PhotoLatents:
+        """Latents <-> bytes, the same whatever computes them: the core, numpy, or torch where its engine is there."""
+        if self._by == "native":
+            return self._native
+        return self._beside_torch if self._by == "torch" and "engine" in self.__dict__ else self._on_numpy
+
+    @functools.cached_property
+    def _by(self) -> str:
+        return opening.of_cells(*self._asked)
+
+    @functools.cached_property
+    def _native(self) -> PhotoLatents:
+        with opening.whole(self.model.info):
+            return opening.photo_latents(self.model)
 
     @functools.cached_property
     def _on_numpy(self) -> LatentCodec:
         return self._latents_on(NUMPY)
 
     @functools.cached_property
-    def _beside_engine(self) -> LatentCodec:
+    def _beside_torch(self) -> LatentCodec:
         return self._latents_on(opening.arithmetic())
 
     def _latents_on(self, arithmetic: Arithmetic) -> LatentCodec:

@@ -12,7 +12,7 @@ import numpy as np
 from caecodec.codecs.codec import Codec, Latents, Progress, check_quality, no_progress, picture_of, sections_of
 from caecodec.codecs.grouping import grouped
 from caecodec.engines import opening
-from caecodec.engines.protocol import Float, TinyEngine
+from caecodec.engines.protocol import Float, TinyEngine, TinyLatents
 from caecodec.entropy.tables import Tables
 from caecodec.errors import CorruptFileError, InputImageError
 from caecodec.format.container import Container
@@ -37,16 +37,20 @@ class TinyCodec(Codec):
 
     batch = 256
 
-    def __init__(self, model: Model, device: str = "auto", precision: str = "auto") -> None:
+    def __init__(self, model: Model, device: str = "auto", precision: str = "auto", engine: str = "auto") -> None:
         self.model = model
-        self._device, self._precision = device, precision
-        tables = Tables.of(model.tensors["table.frequencies"], model.tensors["table.tail"])
-        self.latents = ContextLatents(ContextNetwork(model.tensors), tables)
+        self._asked = device, precision, engine
+        self.latents: TinyLatents
+        if opening.of_cells(*self._asked) == "native":
+            self.latents = opening.tiny_latents(model)
+        else:
+            tables = Tables.of(model.tensors["table.frequencies"], model.tensors["table.tail"])
+            self.latents = ContextLatents(ContextNetwork(model.tensors), tables)
 
     @functools.cached_property
     def engine(self) -> TinyEngine:
         """Pixels <-> latents, made when pixels are first needed."""
-        return opening.tiny(self.model, self._device, self._precision)
+        return opening.tiny(self.model, *self._asked)
 
     def load(self) -> None:
         _ = self.engine

@@ -21,7 +21,9 @@ from caecodec.limits import Limits
 @click.option("--format", "suffix", default=".png", show_default=True, help="Output suffix where -o does not say.")
 @machine_options
 @reporting_options
-def decode(inputs: tuple[str, ...], suffix: str, device: str, precision: str, max_pixels: int, **batch: Any) -> None:
+def decode(
+    inputs: tuple[str, ...], suffix: str, device: str, precision: str, engine: str, max_pixels: int, **batch: Any
+) -> None:
     """Decode .cae files to pictures (.png, or what the output's suffix says)."""
     suffix = suffix if suffix.startswith(".") else f".{suffix}"
     output = batch["output"]
@@ -33,7 +35,9 @@ def decode(inputs: tuple[str, ...], suffix: str, device: str, precision: str, ma
     def make(jobs: Sequence[Job]) -> Iterator[Outcome]:
         from caecodec.batch.decoding import Decoding, decoded
 
-        return decoded(jobs, Decoding(kind, device, precision, Limits(pixels=max_pixels)), Teller(quiet=batch["quiet"]))
+        return decoded(
+            jobs, Decoding(kind, device, precision, engine, Limits(pixels=max_pixels)), Teller(quiet=batch["quiet"])
+        )
 
     def parts(facts: dict[str, Any]) -> list[str]:
         return [f"{facts['width']}x{facts['height']}", f"{facts['bytes']} bytes", f"{facts['seconds']:.2f} s"]

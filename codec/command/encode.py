@@ -58,6 +58,7 @@ def encode(
     model: str | None,
     device: str,
     precision: str,
+    engine: str,
     max_pixels: int,
     **batch: Any,
 ) -> None:
@@ -92,6 +93,7 @@ def encode(
             model=model,
             device=device,
             precision=precision,
+            engine=engine,
             keep_metadata=not strip,
             limits=Limits(pixels=max_pixels),
         )

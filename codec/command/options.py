@@ -47,6 +47,7 @@ max_pixels_option = click.option(
     "--max-pixels", type=click.IntRange(min=1), default=DEFAULT_LIMITS.pixels, help="Refuse larger pictures."
 )
 machine_options = _joined(
+    click.option("--engine", default="auto", show_default=True, help="auto, native, numpy or torch."),
     click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda."),
     click.option("--precision", default="auto", show_default=True, help="auto, float32 or bfloat16."),
     max_pixels_option,

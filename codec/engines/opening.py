@@ -1,21 +1,57 @@
-"""Which engine computes: the one on torch, imported when it is first asked for.
+"""Which engine computes, imported when it is first asked for.
 
 A codec asks when pixels are first needed; latents alone (`verify`, `bit_allocation`) need none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import importlib.util
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from caecodec.engines.torch import start
 from caecodec.entropy.arithmetic import Arithmetic
-from caecodec.errors import CaecodecError, ModelError
+from caecodec.errors import CaecodecError, ModelError, UsageError
 from caecodec.zoo.file import Model, ModelInfo
 
 if TYPE_CHECKING:
-    from caecodec.engines.protocol import AutoencoderEngine, PhotoEngine, TinyEngine
+    from caecodec.engines.protocol import AutoencoderEngine, PhotoEngine, PhotoLatents, TinyEngine, TinyLatents
+
+
+ENGINES = ("auto", "native", "numpy", "torch")
+
+
+def chosen(engine: str, ready: Mapping[str, Callable[[], str]]) -> str:
+    """The engine asked for, or of 'auto' the first that is ready. Raises UsageError.
+
+    ready: the engines that a family has, best first, each with what says why it cannot run here, nothing if it can.
+    """
+    if engine not in ENGINES:
+        raise UsageError(f"unknown engine {engine!r}: choose {', '.join(ENGINES)}")
+    if engine != "auto" and engine not in ready:
+        raise UsageError(f"there is no engine {engine!r} for this model: choose auto, {', '.join(ready)}")
+    lacking = []
+    for name in ready if engine == "auto" else (engine,):
+        why_not = ready[name]()
+        if not why_not:
+            return name
+        lacking.append(f"engine {name!r} cannot run here: {why_not}")
+    raise UsageError("; ".join(lacking))
+
+
+def always() -> str:
+    """Of an engine that is ready everywhere."""
+    return ""
+
+
+def torch_lacks() -> str:
+    """Why the engine on torch is not ready; torch is not imported."""
+    try:
+        found = importlib.util.find_spec("torch") is not None
+    except ImportError:
+        found = False
+    return "" if found else "torch is not installed (caecodec[torch])"
 
 
 @contextmanager
@@ -30,15 +66,55 @@ def whole(info: ModelInfo) -> Iterator[None]:
 
 
 def arithmetic() -> Arithmetic:
-    """Exact arithmetic on the threads of the engine: faster than numpy's, and not in its way."""
+    """Exact arithmetic on the threads of the engine on torch: faster than numpy's, and not in its way."""
     start.load()
     from caecodec.engines.torch.arithmetic import TorchArithmetic
 
     return TorchArithmetic()
 
 
-def photo(model: Model, device: str, precision: str) -> PhotoEngine:
-    """Raises UsageError for a device or a precision that is not there, ModelError."""
+def native_lacks() -> str:
+    """Why the engine on the core is not ready."""
+    from caecodec.engines.native import library
+
+    return library.why_not()
+
+
+def of_cells(device: str, precision: str, engine: str) -> str:
+    """Which engine codes families with cells: 'native', 'numpy' or 'torch'. Raises UsageError.
+
+    The first two are exact. Another device than a CPU, or a precision, is torch's alone.
+    """
+    if engine == "auto" and (device not in ("auto", "cpu") or precision != "auto"):
+        engine = "torch"
+    if engine in ("native", "numpy") and (device not in ("auto", "cpu") or precision != "auto"):
+        raise UsageError(f"engine {engine!r} runs on the CPU, in integers: a device or a precision is torch's")
+    return chosen(engine, {"native": native_lacks, "numpy": always, "torch": torch_lacks})
+
+
+def photo(model: Model, device: str, precision: str, engine: str = "auto") -> PhotoEngine:
+    """Raises UsageError for an engine, a device or a precision that is not there, ModelError."""
+    name = of_cells(device, precision, engine)
+    if name == "torch":
+        return _on_torch(model, device, precision)
+
+    def with_gradients() -> PhotoEngine:
+        lacking = torch_lacks()
+        if lacking:
+            raise UsageError(f"effort 3 and above needs gradients, and {lacking}")
+        return _on_torch(model, device, precision)
+
+    with whole(model.info):
+        if name == "native":
+            from caecodec.engines.native.photo import NativePhotoEngine
+
+            return NativePhotoEngine(model, with_gradients)
+        from caecodec.engines.numpy.photo import NumpyPhotoEngine
+
+        return NumpyPhotoEngine(model, with_gradients)
+
+
+def _on_torch(model: Model, device: str, precision: str) -> PhotoEngine:
     start.load()
     from caecodec.engines.torch.photo import TorchPhotoEngine
 
@@ -46,17 +122,46 @@ def photo(model: Model, device: str, precision: str) -> PhotoEngine:
         return TorchPhotoEngine(model, device, precision)
 
 
-def tiny(model: Model, device: str, precision: str) -> TinyEngine:
+def tiny(model: Model, device: str, precision: str, engine: str = "auto") -> TinyEngine:
     """As `photo`."""
-    start.load()
-    from caecodec.engines.torch.tiny import TorchTinyEngine
+    name = of_cells(device, precision, engine)
+    if name == "torch":
+        start.load()
+        from caecodec.engines.torch.tiny import TorchTinyEngine
 
-    with whole(model.info), start.undisturbed():
-        return TorchTinyEngine(model, device, precision)
+        with whole(model.info), start.undisturbed():
+            return TorchTinyEngine(model, device, precision)
+    with whole(model.info):
+        if name == "native":
+            from caecodec.engines.native.tiny import NativeTinyEngine
+
+            return NativeTinyEngine(model)
+        from caecodec.engines.numpy.tiny import NumpyTinyEngine
+
+        return NumpyTinyEngine(model)
 
 
-def autoencoder(model: Model, device: str, precision: str) -> AutoencoderEngine:
-    """As `photo`."""
+def photo_latents(model: Model) -> PhotoLatents:
+    """Latents <-> bytes by the core. Raises ModelError, LimitError; UsageError where there is no core."""
+    from caecodec.engines.native.photo import NativePhotoLatents
+
+    return NativePhotoLatents(model)
+
+
+def tiny_latents(model: Model) -> TinyLatents:
+    """As `photo_latents`."""
+    from caecodec.engines.native.tiny import NativeTinyLatents
+
+    return NativeTinyLatents(model)
+
+
+def autoencoder(model: Model, device: str, precision: str, engine: str = "auto") -> AutoencoderEngine:
+    """As `photo`, on torch where it is installed."""
+    if chosen(engine, {"torch": torch_lacks, "numpy": always}) == "numpy":
+        from caecodec.engines.numpy.autoencoder import NumpyAutoencoderEngine
+
+        with whole(model.info):
+            return NumpyAutoencoderEngine(model, device, precision)
     start.load()
     from caecodec.engines.torch.autoencoder import TorchAutoencoderEngine
 

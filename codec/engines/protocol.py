@@ -6,14 +6,14 @@ before any quality; what a decoder is given are symbols or y_hat in fixed point 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from caecodec.entropy.rounding import Strength
+from caecodec.entropy.rounding import RDO_STRENGTH, Strength
 from caecodec.entropy.tables import Tables
 from caecodec.models.networks.trade import Trade
 from caecodec.pictures.picture import Pixels
@@ -66,6 +66,26 @@ class PhotoEngine(Protocol):
         """
 
 
+class PhotoLatents(Protocol):
+    """Latents <-> bytes of a photo model: see `caecodec.latents.photo.LatentCodec`."""
+
+    def encode(
+        self, y: Float, z: Float, quality: int, weight: Float | None = None, strength: Strength = RDO_STRENGTH
+    ) -> tuple[bytes, Symbols]:
+        """y (h, w, N) and z (ceil(h/4), ceil(w/4), Z), after their gains -> stream, y_hat (h, w, N)."""
+
+    def cost(
+        self, y: Float, z: Float, quality: int, weight: Float | None = None, strength: Strength = RDO_STRENGTH
+    ) -> tuple[float, Symbols]:
+        """About the bytes that `encode` would write, and y_hat."""
+
+    def decode(self, data: bytes, shape: tuple[int, int], quality: int) -> Symbols:
+        """Stream, (h, w) in cells -> y_hat (h, w, N). Raises CorruptFileError."""
+
+    def bits(self, data: bytes, shape: tuple[int, int], quality: int) -> tuple[Float, Float]:
+        """Stream, (h, w) in cells -> bits of y (h, w), bits of z (ceil(h/4), ceil(w/4)). Raises as `decode`."""
+
+
 class TinyEngine(Protocol):
     """g_a and g_s of a `tiny` model. Cells are 8x8 pixels."""
 
@@ -77,6 +97,19 @@ class TinyEngine(Protocol):
 
     def synthesise(self, y_hat: Symbols, quality: int) -> Pixels:
         """y_hat (P, h, w, N) in fixed point -> pixels (P, 8h, 8w, 3)."""
+
+
+class TinyLatents(Protocol):
+    """Latents <-> bytes of a `tiny` model: see `caecodec.latents.tiny.ContextLatents`."""
+
+    def encode(self, y: Float, quality: int, gray: bool, weight: Float | None = None) -> tuple[list[bytes], Symbols]:
+        """y (P, h, w, N) after its gain -> a stream for each picture, y_hat (P, h, w, N)."""
+
+    def cost(self, y: Float, quality: int, gray: bool, weight: Float | None = None) -> tuple[float, Symbols]:
+        """About the bytes that `encode` would write of all pictures together, and y_hat."""
+
+    def decode(self, streams: Sequence[bytes], shape: tuple[int, int], quality: int, gray: bool) -> Symbols:
+        """Streams of P pictures, (h, w) in cells -> y_hat (P, h, w, N). Raises CorruptFileError."""
 
 
 class AutoencoderEngine(Protocol):

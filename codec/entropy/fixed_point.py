@@ -204,7 +204,7 @@ def space_to_depth(x: Array, side: int = 2) -> Array:
 
 
 def neighbourhoods(x: Array, stride: int = 1) -> Array:
-    """(h, w, C) -> (ceil(h/stride), ceil(w/stride), 9C): each cell's 3x3, taps in raster order, zeros beyond the edge."""
+    """(h, w, C) -> (h/stride, w/stride, 9C), rounded up: each 3x3, taps in raster order, zeros beyond the edge."""
     h, w, _ = x.shape
     padded = np.pad(x, ((1, 1), (1, 1), (0, 0)))
     taps = [padded[i : i + h : stride, j : j + w : stride] for i in range(3) for j in range(3)]

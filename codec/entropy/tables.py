@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import constriction
 import numpy as np
 from numpy.typing import NDArray
 
+from caecodec.entropy.coder import Models
 from caecodec.entropy.fixed_point import PRECISION, SCALES, Indices
 from caecodec.errors import ModelError
 
@@ -23,7 +23,7 @@ Symbols = NDArray[np.int32]
 class Tables:
     """One frequency table per scale index; `tail[i]` is T, the largest symbol table i holds."""
 
-    models: tuple[object, ...]
+    models: Models
     tail: NDArray[np.int32]
     bits: NDArray[np.float64]  # (64, widest): cost of each entry, the escape last, then padding
 
@@ -41,10 +41,9 @@ class Tables:
             start += len(table)
             if t < 0 or table.min() < 1 or table.sum() != 1 << PRECISION:
                 raise ModelError("a frequency table does not sum to 2^24")
-            # float64 holds these integers exactly
-            models.append(constriction.stream.model.Categorical((table - 1).astype(np.float64), perfect=False))
+            models.append(table)
             bits[i, : len(table)] = PRECISION - np.log2(table)
-        return cls(tuple(models), tails, bits)
+        return cls(Models(models), tails, bits)
 
     def cost(self, symbols: Symbols, indices: Indices) -> float:
         """Bits that `symbols` (any shape) take; a stream is longer by a byte at most, and 2e-5 bytes a symbol."""

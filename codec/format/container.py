@@ -20,7 +20,7 @@ from caecodec.errors import CorruptFileError, LimitError
 from caecodec.limits import DEFAULT_LIMITS, Limits
 
 MAGIC = b"\xca\xec\x0d"
-VERSION = 1
+VERSION = 2
 MODEL_ID_BYTES = 4
 LOSSLESS_ID = bytes(MODEL_ID_BYTES)  # in place of a model's: pixels as they are
 TILE = 1024  # pixels; tiles start at multiples of it
@@ -104,7 +104,8 @@ def parse(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Container:
         raise CorruptFileError(f"truncated: {len(data)} bytes are too few for a .cae file")
     version, flags, quality = data[3:6]
     if version != VERSION:
-        raise CorruptFileError(f"format version {version}; this caecodec reads version {VERSION}: install a newer one")
+        known = f"format version {version}; this caecodec reads version {VERSION}"
+        raise CorruptFileError(f"{known}: install a newer one" if version > VERSION else f"{known}, the first released")
     found = int.from_bytes(data[-4:], "little")
     if zlib.crc32(memoryview(data)[:-4]) != found:
         raise CorruptFileError("the checksum does not match: the file is damaged or truncated; fetch it again")

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
-import json
+import mmap
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from caecodec.errors import ModelError
+from caecodec.zoo import header
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-_MAX_HEADER_BYTES = 1 << 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,20 +48,18 @@ class Model:
 
     info: ModelInfo
     tensors: Mapping[str, NDArray[np.generic]]
+    data: bytes | mmap.mmap | None = field(default=None, compare=False)  # the file that they are views of
 
 
 def read_info(path: Path) -> ModelInfo:
     """Header of one weights file. Raises ModelError where it is not one of ours."""
     try:
         with path.open("rb") as stream:
-            length = int.from_bytes(stream.read(8), "little")
-            if not 2 <= length <= _MAX_HEADER_BYTES:
-                raise ModelError(f"{path}: not a safetensors file")
-            header = stream.read(length)
             status = os.fstat(stream.fileno())
-        metadata = json.loads(header)["__metadata__"]
-        if metadata["format"] != "caecodec-model 1":
-            raise ModelError(f"{path}: model format {metadata['format']!r} needs a newer caecodec")
+            found = header.read(stream, status.st_size)
+        metadata = found.metadata
+        if metadata["format"] != "caecodec-model 2":
+            raise ModelError(f"{path}: model format {metadata['format']!r} is not one of this caecodec")
         return ModelInfo(
             name=metadata["name"],
             id=bytes.fromhex(metadata["id"]),
@@ -69,10 +67,10 @@ def read_info(path: Path) -> ModelInfo:
             description=metadata["description"],
             path=path,
             size_bytes=status.st_size,
-            version=f"{status.st_mtime_ns}-{hashlib.sha256(header).hexdigest()}",
-            config=json.loads(metadata["config"]),
-            training=json.loads(metadata["training"]),
-            summary=json.loads(metadata["summary"]),
+            version=f"{status.st_mtime_ns}-{hashlib.sha256(found.text).hexdigest()}",
+            config=header.parsed(metadata["config"]),  # type: ignore[arg-type]
+            training=header.parsed(metadata["training"]),  # type: ignore[arg-type]
+            summary=header.parsed(metadata["summary"]),  # type: ignore[arg-type]
         )
     except OSError as exc:
         raise ModelError(f"{path}: {exc.strerror}") from exc
@@ -83,15 +81,40 @@ def read_info(path: Path) -> ModelInfo:
 @functools.lru_cache(maxsize=4)
 def load_verified(info: ModelInfo) -> Model:
     """The tensors of a model file, verified against its id. Raises ModelError. The last few are kept in memory."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
     from caecodec.zoo.identity import model_id
 
     try:
-        tensors = load_file(info.path)
-    except (SafetensorError, OSError) as exc:
+        tensors, data = _tensors(info.path)
+        found = model_id(tensors)
+    except OSError as exc:
+        raise ModelError(f"{info.path}: {exc.strerror}") from exc
+    except ValueError as exc:
         raise ModelError(f"{info.path}: {exc}") from exc
-    if model_id(tensors) != info.id:
+    if found != info.id:
         raise ModelError(f"{info.path}: its tensors do not hash to its id {info.id.hex()}: the file is damaged")
-    return Model(info, tensors)
+    return Model(info, tensors, data)
+
+
+def _tensors(path: Path) -> tuple[dict[str, NDArray[np.generic]], bytes | mmap.mmap]:
+    """Read-only views of the file's memory, and that. Raises ValueError, OSError."""
+    import numpy as np
+
+    with path.open("rb") as stream:
+        places = header.read(stream, os.fstat(stream.fileno()).st_size).tensors
+        data = _mapped(stream)
+    kinds = {kind: np.dtype(f"<{kind[0].lower()}{size}") for kind, size in header.BYTES.items()}
+    found = {
+        name: np.frombuffer(data, kinds[place.kind], place.count, place.start).reshape(place.shape)
+        for name, place in places.items()
+        if place.count
+    } | {name: np.zeros(place.shape, kinds[place.kind]) for name, place in places.items() if not place.count}
+    return found, data
+
+
+def _mapped(stream: BinaryIO) -> bytes | mmap.mmap:
+    """The whole file. Mapped where that locks nothing: 40 ms rather than 49 until 11 MB are hashed, cold."""
+    if os.name != "nt":
+        with contextlib.suppress(OSError, ValueError):
+            return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+    stream.seek(0)
+    return stream.read()

@@ -21,5 +21,6 @@ def model_id(tensors: Mapping[str, NDArray[np.generic]]) -> bytes:
         tensor = tensors[name]
         kind = f"{tensor.dtype.kind.upper()}{8 * tensor.dtype.itemsize}"
         digest.update(f"{name} {kind} {','.join(map(str, tensor.shape))}\n".encode())
-        digest.update(np.ascontiguousarray(tensor, tensor.dtype.newbyteorder("<")).tobytes())
+        data = np.ascontiguousarray(tensor, tensor.dtype.newbyteorder("<"))
+        digest.update(data.reshape(-1).view(np.uint8).data)  # the bytes themselves, not a copy
     return digest.digest()[:ID_BYTES]

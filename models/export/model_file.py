@@ -90,7 +90,7 @@ def export(
         "hours": round(sum(part["hours"] for part in history) or record["elapsed"] / 3600, 3),
     }
     metadata = {
-        "format": "caecodec-model 1",
+        "format": "caecodec-model 2",
         "family": str(recipe["model"]["family"]),
         "name": name,
         "description": str(recipe["description"]),

@@ -7,55 +7,155 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from caecodec.entropy.fixed_point import FRACTION_BITS, QUALITIES, SCALES, TABLE_BITS
+from caecodec.engines.numpy.networks import Analysis, Synthesis
+from caecodec.engines.numpy.photo import HyperAnalysis
+from caecodec.entropy.fixed_point import FRACTION_BITS, ONE, QUALITIES, SCALES
 from caecodec.entropy.order import STEPS
 from caecodec.latents.photo_network import EntropyNetwork
 from caecodec.models.data.pictures import validation_crops
 from caecodec.models.export import fitting
 from caecodec.models.export.exactness import fitted_tables
 from caecodec.models.export.fitting import Worth
-from caecodec.models.export.integers import Tensors, as_numpy, fixed, gaussian_tables, integer_layer
+from caecodec.models.export.heads import Head, integer_heads
+from caecodec.models.export.integers import (
+    HEADROOM,
+    Float,
+    Ranges,
+    Stream,
+    Tensors,
+    as_numpy,
+    bias_of,
+    fixed,
+    gaussian_tables,
+    integer_block,
+    integer_layer,
+    loud,
+    matrix,
+    multiplier,
+    readers_of,
+    step_of,
+)
+from caecodec.models.export.ranges import Watch, stand_ins
+from caecodec.models.export.transforms import LATENT_BITS, analysis, synthesis
 from caecodec.models.networks import layers
 from caecodec.models.networks.levels import error_weight, even_levels
 from caecodec.models.networks.photo import PhotoModel
 from caecodec.models.networks.rate_model import SCALE_STEP
+from caecodec.pictures.cells import CELL
+
+_WATCHED = (0.0, 0.25, 0.5, 0.75, 1.0)  # levels at which ranges are met
 
 
-def tensors_of(model: PhotoModel, levels: NDArray[np.float64] | None = None, worth: Worth | None = None) -> Tensors:
-    """All tensors of the weights file. Raises ModelError where the integer network cannot be proven exact.
+def tensors_of(
+    model: PhotoModel,
+    levels: NDArray[np.float64] | None = None,
+    worth: Worth | None = None,
+    ranges: Ranges | None = None,
+) -> Tensors:
+    """All tensors of the weights file. Raises ModelError where the integers cannot be proven exact.
 
     levels: of qualities 1..100; evenly spaced without. worth: of errors to an eye; without it nothing is known of eyes.
+    ranges: how large activations get (`ranges_of`); those of synthetic pictures without.
     """
-    if levels is None:
-        levels = even_levels()
-    tensors = entropy_network(model) | quality_tables(model, levels) | gaussian_tables() | float_networks(model)
+    levels = even_levels() if levels is None else levels
+    ranges = ranges_of(model, stand_ins(10, 128)) if ranges is None else ranges
+    rows = Rows(model, levels)
+    tensors = entropy_network(model, ranges, rows) | synthesis(model.g_s, ranges, rows.gain_out, rows.modulation)
+    tensors |= analysis(model.g_a, ranges, ranges["h_a.stem"] / rows.normaliser)
+    tensors |= hyper_analysis(model, ranges, np.asarray(tensors["g_a.unit"], np.float64)) | gaussian_tables()
+    tensors |= encoder_tables(model, levels, rows)
     if worth is not None:
         tensors |= eye_tables(worth.at(levels), tensors)
-    EntropyNetwork(tensors)  # proves the bounds
+    prove(tensors)
     return tensors
 
 
+def prove(tensors: Tensors) -> None:
+    """Raise ModelError unless all networks are whole and no sum can leave its bounds."""
+    EntropyNetwork(tensors)
+    HyperAnalysis(tensors, Analysis(tensors, CELL).n)
+    Synthesis(tensors, CELL)
+
+
 def fitted(model: PhotoModel, path: Path) -> tuple[Tensors, str]:
-    """All tensors with what is measured on pictures: what an eye sees, qualities, tables; and a note on it.
+    """All tensors with what is measured on pictures: ranges, what an eye sees, qualities, tables; and a note on it.
 
     path: photographs of at least 256x256. Raises FileNotFoundError where there are none, ModelError.
     """
     crops = validation_crops([path], 256, torch.device("cpu"))
     pictures = fitting.photographs([path], 24)
+    ranges = ranges_of(model, crops[:: -(-len(crops) // 40)])
     worth = fitting.measure(model, crops[:: -(-len(crops) // 20)])
     levels = even_levels()
     some = range(1, QUALITIES + 1, 9)
-    tensors = tensors_of(model, levels, worth)
+    tensors = tensors_of(model, levels, worth, ranges)
     reached = fitting.scores(tensors, model.config.to_dict(), pictures, some).mean(0)
     note = f"fitted to {path.name}"
     try:
         levels = fitting.levels_of_qualities(levels[[quality - 1 for quality in some]], reached)
     except ValueError as exc:
         note += f"; qualities are evenly spaced, for {exc}"
-    tensors = tensors_of(model, levels, worth)
+    tensors = tensors_of(model, levels, worth, ranges)
     return tensors | fitted_tables(model, tensors, crops[:: -(-len(crops) // 80)]), note
+
+
+@torch.inference_mode()
+def ranges_of(model: PhotoModel, crops: Tensor) -> Ranges:
+    """Largest magnitudes of all activations on crops (P, 3, H, W) uint8, H and W multiples of 64, at several levels.
+
+    Named after the layers that read them as in a weights file; beside these "g_s.stem out", "int.context" (what heads
+    read), "int.context of 0" (in step 0), "psi" and "z".
+    """
+    watch = Watch()
+    outputs = {"g_s.stem": "g_s.stem out", "h_a.down2": "z", "context.trunk": "context"}
+    first = model.context.first.register_forward_hook(
+        lambda module, inputs, out: watch.note("context of 0", out.clamp_min(0), 1)
+    )
+    with watch.over(model, outputs):
+        for crop in crops:
+            x = (crop[None].float() / 255).contiguous(memory_format=torch.channels_last)
+            for level in _WATCHED:
+                model(x, torch.tensor([level]), hard=True)
+    first.remove()
+    inside = ("h_s", "context")
+    ranges = {f"int.{key}" if key.startswith(inside) else key: met for key, met in watch.largest.items()}
+    read = [ranges[f"int.context.adaptors.{step}"] for step in range(STEPS - 1)]
+    ranges["psi"] = np.max([ranges["int.context.first"], *(met[model.config.n :] for met in read)], axis=0)
+    ranges["u"] = np.max([met[: model.config.n] for met in read], axis=0)
+    return ranges
+
+
+class Rows:
+    """What a model has of each quality, (100, channels), as real numbers."""
+
+    def __init__(self, model: PhotoModel, levels: NDArray[np.float64]) -> None:
+        level = torch.from_numpy(levels)
+
+        def rows(table: Tensor) -> Float:
+            return as_numpy(layers.interpolate(table.double(), level)[:, :, 0, 0])
+
+        self.normaliser = as_numpy(model.normaliser)
+        log_gain, log_gain_z = rows(model.log_gain), rows(model.log_gain_z)
+        self.gain, self.gain_z = np.exp(log_gain), np.exp(log_gain_z)
+        self.gain_out = np.exp(rows(model.log_gain_out) - log_gain)
+        self.log_ratio = log_gain - np.log(self.normaliser)
+        self.psi, self.z_mean, self.z_index = rows(model.psi_bias), rows(model.z_mean), rows(model.z_index)
+        self.modulation = rows(model.modulation)
+
+
+def encoder_tables(model: PhotoModel, levels: NDArray[np.float64], rows: Rows) -> Tensors:
+    """What an encoder needs of each quality: gains in front of both roundings, and what errors are worth."""
+    lam = np.array([model.config.lambda_at(level) for level in levels])
+    power = (as_numpy(model.g_s.linear.weight) ** 2).sum(axis=0)
+    weight = error_weight(lam[:, None], power, rows.gain_out**2)
+    return {
+        "float.gain": rows.gain.astype(np.float32),
+        "float.gain_z": rows.gain_z.astype(np.float32),
+        "float.lambda": lam.astype(np.float32),  # bits a pixel that an MSE of 1 is worth
+        "float.weight": weight.astype(np.float32),  # bits an error of one step^2 is worth
+    }
 
 
 def eye_tables(worth: Worth, tensors: Tensors) -> Tensors:
@@ -67,65 +167,84 @@ def eye_tables(worth: Worth, tensors: Tensors) -> Tensors:
     }
 
 
-def _convert(module: nn.Module, name: str) -> Tensors:
-    """Every 1x1 and depthwise convolution under `module`."""
-    out: Tensors = {}
-    for path, layer in module.named_modules():
-        if isinstance(layer, nn.Conv2d) and layer.bias is not None:
-            weight = as_numpy(layer.weight)
-            # (C, 1, 3, 3) -> (9, C), or (out, in, 1, 1) -> (in, out)
-            matrix = weight.reshape(len(weight), -1).T
-            out |= integer_layer(np.ascontiguousarray(matrix), as_numpy(layer.bias), f"{name}.{path}")
-    return out
+def hyper_analysis(model: PhotoModel, ranges: Ranges, unit_y: Float) -> Tensors:
+    """h_a, which reads y in units of unit_y (N,)."""
+    h_a = model.h_a
+    u = step_of(ranges["h_a.stem"])
+    stream1 = Stream(ranges, [*readers_of(["h_a.block1"]), *_folded(ranges, "h_a.down1")])
+    stream2 = Stream(ranges, [*readers_of(["h_a.block2"]), *_folded(ranges, "h_a.down2")])
+    unit = loud(ranges["z"]) * (HEADROOM / 2.0**LATENT_BITS)
+    out = multiplier("h_a.scale", unit_y * as_numpy(model.normaliser) / u)
+    out |= integer_layer("h_a.stem", matrix(h_a.stem), bias_of(h_a.stem), u, stream1.step)
+    out |= integer_block("h_a.block1", h_a.block1, ranges, stream1)
+    for name, layer, stream, step in (("down1", h_a.down1, stream1, stream2.step), ("down2", h_a.down2, stream2, unit)):
+        (reader,) = _folded(ranges, f"h_a.{name}")
+        read, narrow = np.tile(stream.read(reader), 4), stream.narrow(reader)
+        out |= integer_layer(f"h_a.{name}", matrix(layer), bias_of(layer), read, step, narrow)
+    out |= integer_block("h_a.block2", h_a.block2, ranges, stream2)
+    return out | {"h_a.unit": unit.astype(np.float32)}
 
 
-def entropy_network(model: PhotoModel) -> Tensors:
-    """The `int.*` tensors: h_s and context as integers."""
-    out = _convert(model.h_s, "int.h_s") | _convert(model.context, "int.context")
-    for step in range(STEPS):
-        for group in range(STEPS):
-            weight, bias = model.context.head_weight[step, group], model.context.head_bias[step, group]
-            out |= integer_layer(as_numpy(weight), as_numpy(bias), f"int.context.head.{step}.{group}")
-    return out
+def _folded(ranges: Ranges, name: str) -> list[str]:
+    """A layer that reads four cells at once: its range as one of a stream's channels, under a name of its own."""
+    assert isinstance(ranges, dict)
+    ranges[f"{name} of one cell"] = ranges[name].reshape(4, -1).max(axis=0)
+    return [f"{name} of one cell"]
 
 
-def quality_tables(model: PhotoModel, levels: NDArray[np.float64]) -> Tensors:
-    """The tables of each quality 1..100: `quality.*` in integers, `float.*` for the two float networks."""
-    level = torch.from_numpy(levels)
+def entropy_network(model: PhotoModel, ranges: Ranges, rows: Rows) -> Tensors:
+    """The `int.*` and `quality.*` tensors: h_s and context."""
+    h_s, context = model.h_s, model.context
+    n, quarter = model.config.n, model.config.n // STEPS
+    z_step, u_step = step_of(ranges["int.h_s.up1"]), step_of(ranges["u"])
+    stream1 = Stream(ranges, [*readers_of(["int.h_s.block1"]), "int.h_s.up2"])
+    stream2 = Stream(ranges, [*readers_of(["int.h_s.block2"]), "psi"])
+    out = integer_layer("int.h_s.up1", matrix(h_s.up1), bias_of(h_s.up1), z_step, np.tile(stream1.step, 4))
+    out |= integer_block("int.h_s.block1", h_s.block1, ranges, stream1)
+    out |= integer_layer(
+        "int.h_s.up2",
+        matrix(h_s.up2),
+        bias_of(h_s.up2),
+        stream1.read("int.h_s.up2"),
+        np.tile(stream2.step, 4),
+        stream1.narrow("int.h_s.up2"),
+    )
+    out |= integer_block("int.h_s.block2", h_s.block2, ranges, stream2)
+    out["int.h_s.narrow"] = np.array([stream2.narrow("psi")], np.int32)
+    psi = stream2.read("psi")
 
-    def rows(table: Tensor) -> NDArray[np.float64]:
-        return as_numpy(layers.interpolate(table.double(), level)[:, :, 0, 0])
+    trunk = [f"int.context.trunk.{number}" for number, _ in enumerate(context.trunk)]
+    stream = Stream(ranges, [*readers_of(trunk), "int.context"])
+    features = step_of(ranges["int.context of 0"])
+    out |= integer_layer("int.context.first", matrix(context.first), bias_of(context.first), psi, features)
+    for step, adaptor in enumerate(context.adaptors):
+        name, read = f"int.context.adaptors.{step}", np.concatenate((u_step, psi))
+        out |= integer_layer(name, matrix(adaptor), bias_of(adaptor), read, stream.step)  # type: ignore[arg-type]
+    for name, block in zip(trunk, context.trunk, strict=True):
+        out |= integer_block(name, block, ranges, stream)  # type: ignore[arg-type]
+    out["int.context.narrow"] = np.array([stream.narrow("int.context")], np.int32)
 
-    log_gain, log_gain_z = rows(model.log_gain), rows(model.log_gain_z)
-    log_ratio = log_gain - np.log(as_numpy(model.normaliser))
-    gain_out = np.exp(rows(model.log_gain_out) - log_gain)
-    lam = np.array([model.config.lambda_at(level) for level in levels])
-    power = (as_numpy(model.g_s.linear.weight) ** 2).sum(axis=0)
-    weight = error_weight(lam[:, None], power, gain_out**2)
-    index = np.clip(np.floor(rows(model.z_index) + 0.5), 0, SCALES - 1)
-    return {
-        "quality.to_u": fixed(np.exp(-log_ratio), TABLE_BITS),
-        "quality.to_y": fixed(np.exp(log_ratio), TABLE_BITS),
-        "quality.index": fixed(log_ratio / SCALE_STEP, FRACTION_BITS),
-        "quality.psi": fixed(rows(model.psi_bias), FRACTION_BITS),
-        "quality.z_to_u": fixed(np.exp(-log_gain_z), TABLE_BITS),
-        "quality.z_mean": fixed(rows(model.z_mean), FRACTION_BITS),
-        "quality.z_index": index.astype(np.uint8),
-        "float.gain": np.exp(log_gain).astype(np.float32),
-        "float.gain_z": np.exp(log_gain_z).astype(np.float32),
-        "float.gain_out": gain_out.astype(np.float32),
-        "float.lambda": lam.astype(np.float32),  # encoder only, as the next: bits a pixel that an MSE of 1 is worth
-        "float.weight": weight.astype(np.float32),  # bits an error of one step^2 is worth
-        "float.modulation": rows(model.modulation).astype(np.float32),
+    weight, bias = as_numpy(context.head_weight), as_numpy(context.head_bias)
+    reads = [features, *[stream.read("int.context")] * (STEPS - 1)]
+    heads = [
+        Head(
+            f"int.context.head.{step}.{group}",
+            slice(group * quarter, (group + 1) * quarter),
+            weight[step, group],
+            bias[step, group],
+            reads[step],
+        )
+        for step in range(STEPS)
+        for group in range(STEPS)
+    ]
+    tensors, mean_unit = integer_heads(heads, n)
+    out |= tensors
+    out |= multiplier("quality.to_u", np.exp(-rows.log_ratio) / (ONE * u_step))
+    out |= multiplier("quality.to_y", np.exp(rows.log_ratio) * ONE * mean_unit)
+    out |= multiplier("quality.z_to_u", 1 / (rows.gain_z * ONE * z_step))
+    return out | {
+        "quality.index": fixed(rows.log_ratio / SCALE_STEP, FRACTION_BITS),
+        "quality.psi": fixed(rows.psi / stream2.step),
+        "quality.z_mean": fixed(rows.z_mean, FRACTION_BITS),
+        "quality.z_index": np.clip(np.floor(rows.z_index + 0.5), 0, SCALES - 1).astype(np.uint8),
     }
-
-
-def float_networks(model: PhotoModel) -> Tensors:
-    """g_a, g_s and h_a in float16 where that loses nothing that is measured, plus the normaliser."""
-    out: Tensors = {"float.normaliser": model.normaliser.cpu().numpy().astype(np.float32)}
-    for part in ("g_a", "g_s", "h_a"):
-        for key, value in getattr(model, part).state_dict().items():
-            # the linear branches carry the picture itself; 11 bits are not enough at 45 dB
-            kind = np.float32 if key.startswith("linear.") or value.ndim == 1 else np.float16
-            out[f"{part}.{key}"] = value.detach().cpu().float().contiguous().numpy().astype(kind)
-    return out

@@ -2,48 +2,53 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from caecodec.entropy.fixed_point import FRACTION_BITS, TABLE_BITS
+from caecodec.engines.numpy.networks import Analysis, Synthesis
+from caecodec.entropy.fixed_point import FRACTION_BITS, ONE
 from caecodec.latents.tiny_network import ContextNetwork
-from caecodec.models.export.integers import Tensors, as_numpy, fixed, gaussian_tables, integer_layer
+from caecodec.models.data.pictures import validation_crops
+from caecodec.models.export.heads import Head, integer_heads
+from caecodec.models.export.integers import (
+    Float,
+    Ranges,
+    Stream,
+    Tensors,
+    as_numpy,
+    bias_of,
+    fixed,
+    gaussian_tables,
+    integer_layer,
+    matrix,
+    multiplier,
+    step_of,
+)
+from caecodec.models.export.ranges import Watch, stand_ins
+from caecodec.models.export.transforms import analysis, synthesis
 from caecodec.models.networks import layers
 from caecodec.models.networks.levels import error_weight, even_levels
 from caecodec.models.networks.rate_model import SCALE_STEP
 from caecodec.models.networks.tiny import TinyModel
+from caecodec.pictures.cells import TINY_CELL
+
+_SIDE = 64
+_WATCHED = (0.0, 0.25, 0.5, 0.75, 1.0)  # levels at which ranges are met
 
 
-def tensors_of(model: TinyModel) -> Tensors:
-    """All tensors of the weights file. Raises ModelError where the context network cannot be proven exact."""
-    steps: Tensors = {
-        "steps.groups": np.array(model.config.groups, np.int32),
-        "steps.splits": np.array(model.config.splits, np.int32),
-    }
-    tensors = steps | _context(model) | _tables(model) | gaussian_tables() | _networks(model)
-    ContextNetwork(tensors)  # proves the bounds
-    return tensors
+def tensors_of(model: TinyModel, ranges: Ranges | None = None) -> Tensors:
+    """All tensors of the weights file. Raises ModelError where the integers cannot be proven exact.
 
+    ranges: how large activations get (`ranges_of`); those of synthetic pictures without.
+    """
+    ranges = ranges_of(model, stand_ins(30, _SIDE)) if ranges is None else ranges
+    level = torch.from_numpy(even_levels()).float().double()
 
-def _context(model: TinyModel) -> Tensors:
-    c = model.context
-    out: Tensors = {}
-    for name, layer in c.named_modules():
-        if isinstance(layer, torch.nn.Linear):
-            weight = np.ascontiguousarray(as_numpy(layer.weight).T)
-            out |= integer_layer(weight, as_numpy(layer.bias), f"int.context.{name}")
-    # (out, in, 3, 3) -> (9 * in, out): taps in raster order, channels innermost
-    weight = as_numpy(c.mix.weight.permute(2, 3, 1, 0).reshape(-1, c.mix.out_channels))
-    assert c.mix.bias is not None
-    return out | integer_layer(weight, as_numpy(c.mix.bias), "int.context.mix")
-
-
-def _tables(model: TinyModel) -> Tensors:
-    level = torch.from_numpy(even_levels()).float().double()  # as float32 rounds them: model ids hang on it
-
-    def rows(table: Tensor) -> NDArray[np.float64]:
+    def rows(table: Tensor) -> Float:
         return as_numpy(layers.interpolate(table.double(), level)[:, :, 0, 0])
 
     log_gain = rows(model.log_gain)
@@ -51,24 +56,72 @@ def _tables(model: TinyModel) -> Tensors:
     gain_out = np.exp(rows(model.log_gain_out) - log_gain)
     lam = np.array([model.config.lambda_at(at) for at in level.tolist()])
     power = (as_numpy(model.g_s.linear.weight) ** 2).sum(axis=0)
-    return {
-        "quality.to_u": fixed(np.exp(-log_ratio), TABLE_BITS),
-        "quality.to_y": fixed(np.exp(log_ratio), TABLE_BITS),
-        "quality.index": fixed(log_ratio / SCALE_STEP, FRACTION_BITS),
-        "quality.bias": fixed(np.stack([rows(table) for table in model.bias]), FRACTION_BITS),
+    tensors: Tensors = {
+        "steps.groups": np.array(model.config.groups, np.int32),
+        "steps.splits": np.array(model.config.splits, np.int32),
         "float.gain": np.exp(log_gain).astype(np.float32),
-        "float.gain_out": gain_out.astype(np.float32),
-        # encoder only: bits an error of one step^2 is worth
+        # bits an error of one step^2 is worth
         "float.weight": error_weight(lam[:, None], power, gain_out**2).astype(np.float32),
-        "float.modulation": rows(model.modulation).astype(np.float32),
     }
+    tensors |= context_network(model, ranges, log_ratio, np.stack([rows(table) for table in model.bias]))
+    tensors |= synthesis(model.g_s, ranges, gain_out, rows(model.modulation)) | gaussian_tables()
+    tensors |= analysis(model.g_a, ranges, ranges["y"])
+    ContextNetwork(tensors), Analysis(tensors, TINY_CELL), Synthesis(tensors, TINY_CELL)  # prove the bounds
+    return tensors
 
 
-def _networks(model: TinyModel) -> Tensors:
-    out: Tensors = {}
-    for part in ("g_a", "g_s"):
-        for key, value in getattr(model, part).state_dict().items():
-            # the linear branches carry the picture itself; 11 bits are not enough at 45 dB
-            kind = np.float32 if key.startswith("linear.") or value.ndim == 1 else np.float16
-            out[f"{part}.{key}"] = value.detach().cpu().float().contiguous().numpy().astype(kind)
-    return out
+def fitted(model: TinyModel, path: Path) -> tuple[Tensors, str]:
+    """All tensors with ranges that are met in pictures of at least 64x64, and a note on it.
+
+    Raises FileNotFoundError where there are none, ModelError.
+    """
+    crops = validation_crops([path], _SIDE, torch.device("cpu"))
+    met = ranges_of(model, crops[:: -(-len(crops) // 100)])
+    return tensors_of(model, met), f"ranges met in {path.name}"
+
+
+@torch.inference_mode()
+def ranges_of(model: TinyModel, crops: Tensor) -> Ranges:
+    """Largest magnitudes of all activations on crops (P, 3, H, W) uint8, H and W multiples of 16, at several levels.
+
+    Named after the layers that read them as in a weights file; beside these "g_s.stem out", "int.context" (what heads
+    read) and "y".
+    """
+    watch = Watch()
+    with watch.over(model, {"g_s.stem": "g_s.stem out"}):
+        x = (crops.float() / 255).contiguous(memory_format=torch.channels_last)
+        for pictures in (x, x.mean(1, keepdim=True)):
+            watch.note("y", model.g_a(pictures.expand(-1, 3, -1, -1) - 0.5), 1)
+            for level in _WATCHED:
+                model(pictures, torch.full((len(x),), level), hard=True)
+    found = {f"int.{key}" if key.startswith("context") else key: met for key, met in watch.largest.items()}
+    found["int.context"] = np.max([met for key, met in found.items() if key.startswith("int.context.heads.")], axis=0)
+    return found
+
+
+def context_network(model: TinyModel, ranges: Ranges, log_ratio: NDArray[np.float64], bias: Float) -> Tensors:
+    """The `int.*` and `quality.*` tensors. log_ratio (100, N); bias (2, 100, C)."""
+    c, steps = model.context, model.config.steps
+    u = step_of(np.max([ranges[f"int.context.adaptors.{number}"] for number in range(len(steps))], axis=0))
+    mixed = step_of(ranges["int.context.mix"])
+    stream = Stream(ranges, ["int.context.expand", "int.context"])
+    wide = step_of(ranges["int.context.project"])
+    read = stream.read("int.context")
+    out: Tensors = {"int.context.narrow": np.array([stream.narrow("int.context")], np.int32)}
+    heads = []
+    for number, ((channels, _), adaptor, head) in enumerate(zip(steps, c.adaptors, c.heads, strict=True)):
+        assert isinstance(adaptor, torch.nn.Linear) and isinstance(head, torch.nn.Linear)
+        out |= integer_layer(f"int.context.adaptors.{number}", matrix(adaptor), bias_of(adaptor), u, mixed)
+        heads.append(Head(f"int.context.heads.{number}", channels, matrix(head), bias_of(head), read))
+    out |= integer_layer("int.context.mix", matrix(c.mix), bias_of(c.mix), np.tile(mixed, 9), stream.step)
+    seen, narrow = stream.read("int.context.expand"), stream.narrow("int.context.expand")
+    out |= integer_layer("int.context.expand", matrix(c.expand), bias_of(c.expand), seen, wide, narrow)
+    out |= integer_layer("int.context.project", matrix(c.project), bias_of(c.project), wide, stream.step)
+    tensors, mean_unit = integer_heads(heads, model.config.n)
+    out |= tensors
+    out |= multiplier("quality.to_u", np.exp(-log_ratio) / (ONE * u))
+    out |= multiplier("quality.to_y", np.exp(log_ratio) * ONE * mean_unit)
+    return out | {
+        "quality.index": fixed(log_ratio / SCALE_STEP, FRACTION_BITS),
+        "quality.bias": fixed(bias / mixed),
+    }

@@ -1,1 +1,1 @@
-"""Engines on numpy: always there, and the referee of all others."""
+"""The engine on numpy alone: the referee of all others, and what computes where there is no other."""

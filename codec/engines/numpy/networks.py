@@ -99,9 +99,7 @@ class Analysis:
         """Raises ModelError."""
         try:
             self.cell = cell
-            self._stem, self._linear = (
-                Layer.of(tensors, f"g_a.{name}", reads=SAMPLE) for name in ("stem", "linear")
-            )
+            self._stem, self._linear = (Layer.of(tensors, f"g_a.{name}", reads=SAMPLE) for name in ("stem", "linear"))
             self._down = Layer.of(tensors, "g_a.down")
             self._blocks = blocks(tensors, "g_a.blocks")
             self.n, width = self._linear.weight.shape[1], self._stem.weight.shape[1]

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caecodec.engines.numpy.networks import Analysis, Synthesis
-from caecodec.engines.protocol import Float, Refinement
+from caecodec.engines.protocol import Float, PhotoEngine, Refinement
 from caecodec.entropy.arithmetic import Array
 from caecodec.entropy.fixed_point import ACTIVATION, Block, Layer, Multiplier, Tensors, space_to_depth
 from caecodec.entropy.tables import Tables
-from caecodec.errors import ModelError, UsageError
+from caecodec.errors import ModelError
 from caecodec.pictures.cells import CELL
 from caecodec.pictures.picture import Pixels
 from caecodec.stages import stage
@@ -56,9 +56,13 @@ class HyperAnalysis:
 
 
 class NumpyPhotoEngine:
-    """See `caecodec.engines.protocol.PhotoEngine`. The same bits as the native core."""
+    """See `caecodec.engines.protocol.PhotoEngine`. The same bits as the native core.
 
-    def __init__(self, model: Model) -> None:
+    Symbols are chosen again with gradients: by the engine that `with_gradients` makes.
+    """
+
+    def __init__(self, model: Model, with_gradients: Callable[[], PhotoEngine]) -> None:
+        self._with_gradients = with_gradients
         self._tensors = model.tensors
         self._g_a, self._g_s = Analysis(model.tensors, CELL), Synthesis(model.tensors, CELL)
         self._h_a = HyperAnalysis(model.tensors, self._g_a.n)
@@ -81,5 +85,4 @@ class NumpyPhotoEngine:
     def refine(
         self, tile: Refinement, tables: Tables, rounds: int, go_on: Callable[[float], bool] = lambda share: True
     ) -> Float:
-        """Needs gradients: raises UsageError."""
-        raise UsageError("effort 3 and above needs torch: pip install 'caecodec[torch]'")
+        return self._with_gradients().refine(tile, tables, rounds, go_on)

@@ -1,4 +1,7 @@
-"""g_a, h_a and g_s of the photo family, one tile at a time."""
+"""g_a, h_a and g_s of the photo family on torch, one tile at a time: for GPUs, and for gradients.
+
+Float networks with the weights of the integers: pixels may differ from those of the exact engines by one step.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from caecodec.engines.numpy.networks import MODULATION_BITS, SAMPLE_BITS
 from caecodec.engines.protocol import Refinement
 from caecodec.engines.torch import start
 from caecodec.engines.torch.device import memory
-from caecodec.engines.torch.engine import Engine, Float, array_of, load_network, pixels_of
-from caecodec.entropy.fixed_point import ONE
+from caecodec.engines.torch.engine import Engine, Float, array_of, pixels_of
+from caecodec.engines.torch.integers import load_integers, multiplier
+from caecodec.entropy.fixed_point import ONE, SAMPLE
 from caecodec.entropy.tables import Tables
 from caecodec.models.networks.layers import depth_to_space, space_to_depth
 from caecodec.models.networks.photo import Analysis, HyperAnalysis, PhotoConfig, Synthesis
@@ -26,6 +31,8 @@ from caecodec.zoo.file import Model
 if TYPE_CHECKING:
     from caecodec.engines.torch.refine import Rounds
 
+_SAMPLES = 2.0**-SAMPLE_BITS / SAMPLE
+
 
 class TorchPhotoEngine(Engine):
     """See `caecodec.engines.protocol.PhotoEngine`."""
@@ -35,9 +42,17 @@ class TorchPhotoEngine(Engine):
         self._model = model
         self._refiner: Rounds | None = None  # made when it is first needed
         config = PhotoConfig(**model.info.config)  # type: ignore[arg-type]
-        self._g_a = load_network(Analysis(config), model.tensors, "g_a.").to(self.device)
-        self._g_s = load_network(Synthesis(config), model.tensors, "g_s.").to(self.device)
-        self._h_a = load_network(HyperAnalysis(config), model.tensors, "h_a.").to(self.device)
+        self._g_a = load_integers(Analysis(config), model.tensors, "g_a").to(self.device)
+        self._g_s = load_integers(Synthesis(config), model.tensors, "g_s").to(self.device)
+        self._h_a = load_integers(HyperAnalysis(config), model.tensors, "h_a").to(self.device)
+        self._unit_y, self._unit_z = (
+            torch.from_numpy(np.array(model.tensors[f"{part}.unit"], np.float32)).to(self.device)
+            for part in ("g_a", "h_a")
+        )
+        self._scale = multiplier(model.tensors, "h_a.scale").to(self.device)[:, None, None]
+        self._to_g_s = multiplier(model.tensors, "quality.to_g_s").to(self.device)
+        modulation = np.asarray(model.tensors["quality.modulation"], np.float32) * np.float32(2.0**-MODULATION_BITS)
+        self._modulation = torch.from_numpy(modulation).to(self.device)
         # what the encoder's last layer rounds would be coded; the decoder's last layer in bfloat16 moves no picture by
         # more than 0.0003 dB, for the linear branch beside it carries most of it and stays in float32
         for body in (self._g_a.stem, self._g_a.blocks, self._g_s.stem, self._g_s.blocks, self._g_s.head):
@@ -54,31 +69,30 @@ class TorchPhotoEngine(Engine):
     @stage("g_a")
     def analyse(self, pixels: Pixels, inner: tuple[slice, slice]) -> tuple[Float, Float]:
         with memory(self.device), torch.inference_mode():
-            x = self.tensor(pixels[None]).float() / 255 - 0.5
+            x = self.tensor(pixels[None]).float() * 2 - SAMPLE
             features = self._g_a.blocks(self._g_a.stem(space_to_depth(x, 8).to(self.body)))
             y = self._g_a.down(features.float()) + self._g_a.linear_branch(x)
             y = y[:, :, inner[0], inner[1]]
-            u = y * self.tables["normaliser"][:, None, None]
             below, beside = -y.shape[2] % 4, -y.shape[3] % 4
-            z = self._h_a(F.pad(u, (0, beside, 0, below), mode="replicate"))
-            return array_of(y)[0], array_of(z)[0]
+            z = self._h_a(F.pad(y * self._scale, (0, beside, 0, below), mode="replicate"))
+            units = (self._unit_y, self._unit_z)
+            y_real, z_real = (array_of(t * unit[:, None, None])[0] for t, unit in zip((y, z), units, strict=True))
+            return y_real, z_real
 
     @stage("g_s")
     def synthesise(self, y_hat: NDArray[np.int32], quality: int) -> Pixels:
         with memory(self.device), torch.inference_mode():
-            scale = self.tables["gain_out"][quality - 1] / ONE
-            y = self.tensor(y_hat[None]).float() * scale[:, None, None]
-            pixels: Pixels = pixels_of(self._decoded(y, quality))[0]
+            y = self.tensor(y_hat[None]).float() / ONE
+            pixels: Pixels = pixels_of(self.decoded(y, quality))[0]
             return pixels
 
     def decoded(self, y_hat: Tensor, quality: int) -> Tensor:
         """y_hat (1, N, h, w) in quantiser steps -> x_hat (1, 3, 16h, 16w) in about [0, 1], unrounded, with gradient."""
-        return self._decoded(y_hat * self.tables["gain_out"][quality - 1][:, None, None], quality)
-
-    def _decoded(self, y: Tensor, quality: int) -> Tensor:
-        modulation = self.tables["modulation"][quality - 1][None, :, None, None].to(self.body)
+        y = y_hat * (self._to_g_s[quality - 1] * ONE)[:, None, None]
+        modulation = self._modulation[quality - 1][None, :, None, None].to(self.body)
         features = self._g_s.features(y.to(self.body), modulation)
-        return depth_to_space(self._g_s.head(features).float(), 8) + self._g_s.linear_branch(y) + 0.5
+        x = depth_to_space(self._g_s.head(features).float(), 8) + self._g_s.linear_branch(y)
+        return x * _SAMPLES + 0.5
 
     def refine(
         self, tile: Refinement, tables: Tables, rounds: int, go_on: Callable[[float], bool] = lambda share: True

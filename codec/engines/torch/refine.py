@@ -11,7 +11,7 @@ depends on this module.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,14 +23,14 @@ from torch.nn import functional as F
 from caecodec.engines.protocol import Refinement
 from caecodec.engines.torch.device import memory
 from caecodec.engines.torch.engine import array_of
+from caecodec.engines.torch.integers import load_integers, multiplier, real_layer
 from caecodec.engines.torch.photo import TorchPhotoEngine
-from caecodec.entropy.fixed_point import FRACTION_BITS, ONE, SCALES
+from caecodec.entropy.fixed_point import ONE, SCALES
 from caecodec.entropy.order import STEPS, group_at
 from caecodec.entropy.tables import Tables
 from caecodec.models.networks.eye import EyeDistance
-from caecodec.models.networks.layers import channels_last
 from caecodec.models.networks.photo import Context, HyperSynthesis, PhotoConfig, merge_phases, split_phases
-from caecodec.models.networks.rate_model import SCALE_STEP, gaussian_bits, scale_of_index
+from caecodec.models.networks.rate_model import gaussian_bits, scale_of_index
 from caecodec.models.networks.trade import Trade
 from caecodec.pictures.ssimulacra2 import SMALLEST_SIDE
 from caecodec.zoo.file import Model
@@ -70,21 +70,19 @@ class Rounds:
     def __init__(self, model: Model, engine: TorchPhotoEngine, tables: Tables) -> None:
         config = PhotoConfig(**model.info.config)  # type: ignore[arg-type]
         self._engine = engine
-        self._h_s = channels_last(HyperSynthesis(config)).to(engine.device).requires_grad_(False)
-        self._context = channels_last(Context(config)).to(engine.device).requires_grad_(False)
-        _load(self._h_s, model.tensors, "int.h_s")
-        _load(self._context, model.tensors, "int.context")
+        self._h_s = load_integers(HyperSynthesis(config), model.tensors, "int.h_s").to(engine.device)
+        self._context = load_integers(Context(config), model.tensors, "int.context").to(engine.device)
+        self._of_psi, of_context = (2.0 ** -int(model.tensors[f"int.{p}.narrow"].item()) for p in ("h_s", "context"))
         with torch.no_grad():
             for step in range(STEPS):
                 for group in range(STEPS):
-                    weight, bias = _layer(model.tensors, f"int.context.head.{step}.{group}")
-                    self._context.head_weight[step, group] = weight
+                    weight, bias = real_layer(model.tensors, f"int.context.head.{step}.{group}")
+                    self._context.head_weight[step, group] = weight * (of_context if step else 1.0)
                     self._context.head_bias[step, group] = bias
         self._tables = {
-            key[8:]: torch.from_numpy(np.array(value, np.float32)).to(engine.device)
-            for key, value in model.tensors.items()
-            if key.startswith("quality.") and value.ndim == 2
-        }
+            key: torch.from_numpy(np.array(model.tensors[f"quality.{key}"], np.float32)).to(engine.device)
+            for key in ("z_mean", "z_index", "psi", "index")
+        } | {key: multiplier(model.tensors, f"quality.{key}").to(engine.device) for key in ("z_to_u", "to_u", "to_y")}
         self._saving = torch.from_numpy(_savings(tables)).to(engine.device)
 
     def __call__(self, tile: Refinement, rounds: int, go_on: Callable[[float], bool] = lambda share: True) -> Float:
@@ -169,10 +167,9 @@ class Rounds:
         z_mean = row("z_mean", 1 / ONE)
         symbols = torch.floor(z - z_mean + 0.5)
         bits = gaussian_bits(symbols, scale_of_index(row("z_index"))).sum()
-        psi = self._h_s((symbols + z_mean) * row("z_to_u", 2.0**-16)) + row("psi", 1 / ONE)
+        psi = (self._h_s((symbols + z_mean) * row("z_to_u", ONE)) + row("psi")) * self._of_psi
         psi = psi[:, :, : target.shape[2], : target.shape[3]]
-        ratio = row("to_y", 2.0**-16).log()
-        to_u = (-ratio).exp()
+        to_y, index_of, to_u = row("to_y", 1 / ONE), row("index"), row("to_u", ONE)
 
         n = target.shape[1]
         moved = torch.zeros_like(target, requires_grad=torch.is_grad_enabled())
@@ -182,10 +179,10 @@ class Rounds:
         known: Tensor | None = None
         for step in range(STEPS):
             groups = [group_at(step, phase) for phase in range(4)]
-            log_ratio, weight = (t.reshape(4, 1, n // 4)[groups] for t in (ratio, worth))
+            factor, added, weight = (t.reshape(4, 1, n // 4)[groups] for t in (to_y, index_of, worth))
             mean, index = self._context(step, psi, known)
-            mean = mean * log_ratio.exp()
-            index = index + log_ratio / SCALE_STEP
+            mean = mean * factor
+            index = (index + added) * (1 / ONE)
             wanted = torch.stack([by_phase[p, :, g] for p, g in enumerate(groups)])
             with torch.no_grad():
                 symbol = self._choose(wanted - mean, index, weight, strong)
@@ -226,20 +223,3 @@ def _savings(tables: Tables) -> Float:
         size = np.arange(1, int(tables.tail[number]) + 1, dtype=np.int32)
         found[number, 1 : len(size) + 1] = tables.shrink_saves(size, np.full(len(size), number, np.uint8))
     return found
-
-
-def _load(network: torch.nn.Module, tensors: Mapping[str, NDArray[np.generic]], prefix: str) -> None:
-    for name, layer in network.named_modules():
-        if isinstance(layer, torch.nn.Conv2d):
-            weight, bias = _layer(tensors, f"{prefix}.{name}")
-            with torch.no_grad():
-                layer.weight.copy_(weight.T.reshape(layer.weight.shape))
-                layer.bias.copy_(bias)  # type: ignore[union-attr]
-
-
-def _layer(tensors: Mapping[str, NDArray[np.generic]], name: str) -> tuple[Tensor, Tensor]:
-    """Integer layer -> weight (in, out) and bias (out,) as real numbers."""
-    shift = int(tensors[f"{name}.shift"].item())
-    weight = np.asarray(tensors[f"{name}.weight"], np.float32) * 2.0**-shift
-    bias = np.asarray(tensors[f"{name}.bias"], np.float64) * 2.0 ** -(shift + FRACTION_BITS)
-    return torch.from_numpy(weight), torch.from_numpy(bias.astype(np.float32))

@@ -1,4 +1,4 @@
-"""g_a and g_s of the `tiny` family, many pictures of one size at once."""
+"""g_a and g_s of the `tiny` family on torch, many pictures of one size at once: float networks, as in `photo`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from caecodec.engines.numpy.networks import MODULATION_BITS, SAMPLE_BITS
 from caecodec.engines.torch.device import memory
-from caecodec.engines.torch.engine import Engine, Float, array_of, load_network, pixels_of
-from caecodec.entropy.fixed_point import ONE
+from caecodec.engines.torch.engine import Engine, Float, array_of, pixels_of
+from caecodec.engines.torch.integers import load_integers, multiplier
+from caecodec.entropy.fixed_point import SAMPLE
 from caecodec.models.networks.tiny import Analysis, Synthesis, TinyConfig
 from caecodec.pictures.picture import Pixels
 from caecodec.zoo.file import Model
@@ -24,17 +26,21 @@ class TorchTinyEngine(Engine):
         config: dict[str, Any] = dict(model.info.config)
         config |= {k: tuple(v) for k, v in config.items() if isinstance(v, list)}
         self.config = TinyConfig(**config)
-        self._g_a = load_network(Analysis(self.config), model.tensors, "g_a.").to(self.device)
-        self._g_s = load_network(Synthesis(self.config), model.tensors, "g_s.").to(self.device)
-        self.expect(dict.fromkeys(("gain", "gain_out", "weight"), self.config.n) | {"modulation": self.config.gs_width})
+        self._g_a = load_integers(Analysis(self.config), model.tensors, "g_a").to(self.device)
+        self._g_s = load_integers(Synthesis(self.config), model.tensors, "g_s").to(self.device)
+        self._unit = torch.from_numpy(np.array(model.tensors["g_a.unit"], np.float32)).to(self.device)[:, None, None]
+        self._to_g_s = multiplier(model.tensors, "quality.to_g_s").to(self.device)
+        modulation = np.asarray(model.tensors["quality.modulation"], np.float32) * np.float32(2.0**-MODULATION_BITS)
+        self._modulation = torch.from_numpy(modulation).to(self.device)
+        self.expect(dict.fromkeys(("gain", "weight"), self.config.n))
 
     def analyse(self, pixels: Pixels) -> Float:
         with memory(self.device), torch.inference_mode(), self.autocast():
-            y = self._g_a(self.tensor(pixels).float() / 255 - 0.5)
-            return array_of(y)
+            y = self._g_a(self.tensor(pixels).float() * 2 - SAMPLE)
+            return array_of(y.float() * self._unit)
 
     def synthesise(self, y_hat: NDArray[np.int32], quality: int) -> Pixels:
         with memory(self.device), torch.inference_mode():
-            scale = self.tables["gain_out"][quality - 1] / ONE
-            y = self.tensor(y_hat).float() * scale[:, None, None]
-            return pixels_of(self._g_s(y, self.tables["modulation"][quality - 1][None, :, None, None]) + 0.5)
+            y = self.tensor(y_hat).float() * self._to_g_s[quality - 1][:, None, None]
+            x = self._g_s(y, self._modulation[quality - 1][None, :, None, None])
+            return pixels_of(x * (2.0**-SAMPLE_BITS / SAMPLE) + 0.5)

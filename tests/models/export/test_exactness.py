@@ -33,6 +33,7 @@ def test_integers_cost_at_most_half_a_percent_more_bits_than_the_float_model(qua
     cost = cost_of_integers(model, tensors_of(model), crops, quality)
     assert cost.float_bits > 10_000
     assert cost.growth < 0.005
+    assert abs(cost.integer_psnr - cost.float_psnr) < 0.05
 
 
 def test_the_comparison_can_fail() -> None:

@@ -1,0 +1,55 @@
+"""Models in the core's form, the last few kept, and what all its engines share."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+from caecodec.engines.native import library
+from caecodec.engines.native.library import CoreModel
+from caecodec.engines.protocol import Float
+from caecodec.zoo import header
+from caecodec.zoo.file import Model
+
+
+class Opened:
+    """A model of the zoo as the core has it, and its float tables, which the core does not read."""
+
+    def __init__(self, model: Model) -> None:
+        """Raises ModelError, LimitError; UsageError where there is no core."""
+        data = model.data if model.data is not None else _packed(model)
+        self.core = CoreModel(library.core(), data)
+        self.tensors = model.tensors
+
+    def row(self, name: str, quality: int) -> Float:
+        """A table of the model at quality 1..100, (channels,)."""
+        return np.asarray(self.tensors[f"float.{name}"][quality - 1], np.float32)
+
+
+def _packed(model: Model) -> bytes:
+    """The file of a model that came from none."""
+    return header.packed(model.tensors, {"format": "caecodec-model 2", "family": model.info.family})
+
+
+class _Key:
+    """A model by what it is, not by what it holds."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+
+    def __hash__(self) -> int:
+        return id(self.model)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Key) and other.model is self.model
+
+
+@functools.lru_cache(maxsize=4)
+def _opened(key: _Key) -> Opened:
+    return Opened(key.model)
+
+
+def opened(model: Model) -> Opened:
+    """A model in the core's form. Raises as `Opened`."""
+    return _opened(_Key(model))
