@@ -2,10 +2,10 @@
 
 /** @type {import("./model.js").Listed[]} */
 export const MODELS = [
-  { name: "photo", id: "dd510d3c",
-    decoder: "36ef6d9aa00674e750b1033232cca20d55d89aebbe7f31422c47a12a9dabb584",
-    encoder: "14c2040291001589fabcffc466f4358b2c01b3a005918709be95bdaaf05b96ee" },
-  { name: "tiny", id: "0294167e",
-    decoder: "ac35b64bc43cb4eb19039e234a2fafea3ba256c667552caeb0d305626d5fdb6c",
-    encoder: "01356ebfb027b2e83fa63471d03576f17ac11894817461407b67f843b90befe5" },
+  { name: "photo", id: "e3ed954f",
+    decoder: "461e77fdc9a5a72307e77c59bb223e310ac2e506a9721fb4a647947d584379ab",
+    encoder: "f3a32409d91e147fb4d2d2b319165e24cae61a9b79e71e3881459688ab5e7dc6" },
+  { name: "tiny", id: "b0b6d550",
+    decoder: "e587b595f7c46a4fface4583bac86933bac457832c1d16291261229294df7ddc",
+    encoder: "8632079fd11795058e3c1cdb68ad270e0ebd2b49efa03ea3270b6e52ea4e6c64" },
 ];
