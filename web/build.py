@@ -24,7 +24,7 @@ WEB = Path(__file__).resolve().parent
 CORE = WEB.parent / "codec" / "core"
 WEIGHTS = WEB.parent / "models" / "weights"
 MODELS = ("photo", "tiny")
-DECODING = ("table.", "quality.", "int.", "g_s.")  # of tensors' names; a decoder reads no others
+DECODING = ("table.", "steps.", "quality.", "int.", "g_s.")  # of tensors' names; a decoder reads no others
 PARTS = ("decoder", "encoder")
 SIZES = {"U8": 1, "I16": 2, "I32": 4, "I64": 8, "F16": 2, "F32": 4}
 

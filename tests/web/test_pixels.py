@@ -78,6 +78,25 @@ def test_pixels_in_node_are_those_of_the_command(node: Callable[..., Any], name:
     assert node(DECODE_IN_NODE, text(data)) == seen(data)
 
 
+@pytest.mark.parametrize("pixels", [photograph(33, 47), photograph(64, 64)[..., 0]], ids=["colour", "gray"])
+def test_files_of_the_model_tiny_are_decoded_too(node: Callable[..., Any], pixels: Pixels) -> None:
+    data = caecodec.encode(Image.fromarray(pixels), 50, model="tiny")
+    assert node(DECODE_IN_NODE, text(data)) == seen(data)
+
+
+def test_the_map_of_bits_is_that_of_the_api(node: Callable[..., Any]) -> None:
+    body = """
+        const { measure } = await import("./node.js");
+        const { bits, ...rest } = await measure(new Uint8Array(Buffer.from(given, "base64")));
+        return { ...rest, bits: [...bits] };"""
+    data = lossy(photograph(150, 1100), 70)  # two tiles, and cells that z serves alone
+    found, expected = node(body, text(data)), caecodec.bit_allocation(data).cells
+    assert (found["rows"], found["columns"], found["cell"]) == (10, 69, 16)
+    bits = np.array(found["bits"]).reshape(10, 69)
+    assert np.allclose(bits, expected, atol=0.01)
+    assert found["sumY"] + found["sumZ"] == pytest.approx(bits.sum(), rel=1e-5)
+
+
 @pytest.mark.long
 def test_pixels_in_the_browser_are_those_of_the_command(browser: Any, server: str) -> None:
     page = browser.new_page()
