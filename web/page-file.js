@@ -21,6 +21,7 @@ export function showFacts(file, container, map) {
     ["Model", map ? model : "none"],
     ["Tiles", String(tiles.length)],
     ["Sections", names.join("; ") || "none"],
+    ...(sections.exif ? [["Orientation", "as stored; what EXIF says of it is not followed here"]] : []),
   ];
   byId("facts").replaceChildren(...facts.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
 

@@ -61,7 +61,7 @@ async function openCae(name, file, mine) {
   const image = await decode(file, { progress });
   if (mine !== turn) return;
   say(`${name}: ${image.width}×${image.height} pixels, decoded in ${Math.round(performance.now() - started)} ms`);
-  view.set("caecodec", `quality ${container.quality}`, png(image, container.sections), image);
+  view.set("caecodec", `quality ${container.quality}`, png(image, container.sections.icc), image);
   await show(name, file, container, image, mine);
 }
 
@@ -112,7 +112,7 @@ async function make(mine) {
   const rows = [["caecodec", `quality ${quality}`, file.length], ["JPEG", `quality ${jpeg}`, others[0]?.size],
     ["WebP", `quality ${webp}`, others[1]?.size], [`original: ${name}`, "", bytes]];
   byId("sizes").replaceChildren(...rows.map((row, i) => sizeRow(row, file.length, image, !i)));
-  view.set("caecodec", `quality ${quality}`, png(decoded, container.sections), image);
+  view.set("caecodec", `quality ${quality}`, png(decoded), image);
   for (const [i, other] of others.entries()) {
     if (other) view.set(["JPEG", "WebP"][i], `quality ${[jpeg, webp][i]}`, other, image);
   }
@@ -143,8 +143,8 @@ async function browserFile(image, type, quality) {
   return blob.type === type ? blob : null;
 }
 
-/** @param {ImageData} image @param {import("./png.js").Metadata} metadata */
-const png = (image, metadata) => new Blob([/** @type {any} */ (storedPng(image, metadata))], { type: "image/png" });
+/** As stored, not turned by EXIF: the map of bits lies over it. @param {ImageData} image @param {Uint8Array} [icc] */
+const png = (image, icc) => new Blob([/** @type {any} */ (storedPng(image, { icc }))], { type: "image/png" });
 
 /** @param {Blob} blob @param {string} name */
 function save(blob, name) {
