@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caecodec.entropy.coder import Models
-from caecodec.entropy.fixed_point import PRECISION, SCALES, Indices
+from caecodec.entropy.fixed_point import PRECISION, SCALES, SYMBOL_MAX, Indices
 from caecodec.errors import ModelError
 
 Symbols = NDArray[np.int32]
@@ -39,7 +39,7 @@ class Tables:
         for i, t in enumerate(tails):
             table = flat[start : start + 2 * int(t) + 2]
             start += len(table)
-            if t < 0 or table.min() < 1 or table.sum() != 1 << PRECISION:
+            if not 0 <= t <= SYMBOL_MAX or table.min() < 1 or table.sum() != 1 << PRECISION:
                 raise ModelError("a frequency table does not sum to 2^24")
             models.append(table)
             bits[i, : len(table)] = PRECISION - np.log2(table)

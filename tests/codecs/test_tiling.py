@@ -7,16 +7,18 @@ from support import photograph
 from caecodec.codecs import tiling
 from caecodec.codecs.opening import open_codec
 from caecodec.codecs.photo import PhotoCodec
+from caecodec.engines.native import library
 from caecodec.format.container import TILE
 from caecodec.pictures import cells
 from caecodec.pictures.picture import Picture, from_array
 
+EXACT = library.available()
 WIDE = (TILE + 80, TILE + 200)  # 2 x 2 tiles
 
 
 @pytest.fixture(scope="module")
 def codec() -> PhotoCodec:
-    return open_codec(precision="float32")
+    return open_codec() if EXACT else open_codec(precision="float32", engine="torch")  # numpy takes minutes
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +40,7 @@ def test_latents_of_tiles_equal_latents_of_the_whole(codec: PhotoCodec, picture:
     whole, _ = codec.engine.analyse(tiling.cut(picture.colour, everything), (slice(None), slice(None)))
     for tile, analysed in zip(tiling.tiles(picture.width, picture.height), codec.analyse(picture), strict=True):
         part = whole[tile.top : tile.bottom, tile.left : tile.right]
-        assert np.abs(analysed.y - part).max() < 1e-3
+        assert np.abs(analysed.y - part).max() <= (0 if EXACT else 1e-3)
 
 
 def test_no_seam_at_tile_borders(codec: PhotoCodec, picture: Picture) -> None:
@@ -52,7 +54,7 @@ def test_no_seam_at_tile_borders(codec: PhotoCodec, picture: Picture) -> None:
     untiled = codec.engine.synthesise(whole, quality)[: picture.height, : picture.width]
     # float sums in another order may turn a rounding; a seam would be many steps along a line
     difference = np.abs(tiled.astype(int) - untiled.astype(int))
-    assert difference.max() <= 1
+    assert difference.max() <= (0 if EXACT else 1)
     assert difference.mean() < 0.01
 
 

@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import zoo_models
+from PIL import Image
+from support import photograph, run
 
+import caecodec
 from caecodec.engines import opening
+from caecodec.engines.native import library
 from caecodec.engines.numpy.autoencoder import NumpyAutoencoderEngine
-from caecodec.engines.opening import always, chosen, torch_lacks
+from caecodec.engines.numpy.photo import NumpyPhotoEngine
+from caecodec.engines.numpy.tiny import NumpyTinyEngine
+from caecodec.engines.opening import always, chosen, of_cells, torch_lacks
 from caecodec.errors import UsageError
 from caecodec.zoo import find
+
+needs_core = pytest.mark.skipif(not library.available(), reason=library.why_not())
+WITHOUT_TORCH = """
+import sys
+sys.modules["torch"] = None  # as if it were not installed
+import caecodec
+effort, path = int(sys.argv[1]), sys.argv[2]
+print(len(caecodec.decode(caecodec.encode(path, 50, effort=effort, engine="native")).tobytes()))
+"""
 
 
 def never() -> str:
@@ -29,6 +47,57 @@ def test_an_engine_that_cannot_be_is_refused_with_its_reason() -> None:
         chosen("native", {"torch": always, "numpy": always})
     with pytest.raises(UsageError, match="unknown engine 'tensorflow': choose auto, native, numpy, torch"):
         chosen("tensorflow", {"numpy": always})
+
+
+@needs_core
+def test_a_picture_is_coded_by_the_core_unless_something_asks_for_torch() -> None:
+    assert of_cells("auto", "auto", "auto") == of_cells("cpu", "auto", "auto") == "native"
+    assert of_cells("cuda", "auto", "auto") == of_cells("auto", "bfloat16", "auto") == "torch"
+    assert of_cells("cpu", "auto", "numpy") == "numpy"
+
+
+def test_without_a_core_numpy_codes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(library, "_opened", (None, "it is a test"))
+    assert isinstance(opening.photo(zoo_models.photo(), "auto", "auto"), NumpyPhotoEngine)
+    assert isinstance(opening.tiny(zoo_models.tiny(), "auto", "auto"), NumpyTinyEngine)
+    with pytest.raises(UsageError, match="'native' cannot run here: it is a test"):
+        opening.photo(zoo_models.photo(), "auto", "auto", "native")
+
+
+@pytest.mark.parametrize("engine", ["native", "numpy"])
+@pytest.mark.parametrize(("device", "precision"), [("cuda", "auto"), ("auto", "bfloat16"), ("tpu", "auto")])
+def test_a_device_or_a_precision_with_an_exact_engine_is_refused(engine: str, device: str, precision: str) -> None:
+    with pytest.raises(UsageError, match=f"{engine!r} runs on the CPU, in integers"):
+        of_cells(device, precision, engine)
+
+
+def test_an_unknown_engine_is_refused_by_every_family_and_by_the_command(picture_file: Path) -> None:
+    for model in ("photo", "tiny", "mnist"):
+        with pytest.raises(UsageError, match="unknown engine 'tensorflow': choose auto, native, numpy, torch"):
+            caecodec.encode(photograph(28, 28)[..., 0], 50, model=model, engine="tensorflow")
+    result = run("encode", picture_file, "--engine", "tensorflow")
+    assert result.code == 2
+    assert "choose auto, native, numpy, torch" in result.err
+
+
+@needs_core
+def test_without_torch_effort_2_codes_natively_and_effort_3_says_what_to_install(tmp_path: Path) -> None:
+    path = tmp_path / "picture.png"
+    Image.fromarray(photograph(32, 48)).save(path)
+    fine, not_there = (
+        subprocess.run([sys.executable, "-c", WITHOUT_TORCH, effort, path], capture_output=True, text=True, check=False)
+        for effort in ("2", "3")
+    )
+    assert (fine.returncode, fine.stdout.strip()) == (0, str(32 * 48 * 3)), fine.stderr
+    assert not_there.returncode == 1
+    said = "UsageError: effort 3 and above needs gradients, and torch is not installed (caecodec[torch])"
+    assert said in not_there.stderr
+
+
+def test_without_torch_its_engine_is_refused_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(UsageError, match=r"'torch' cannot run here: torch is not installed \(caecodec\[torch\]\)"):
+        opening.photo(zoo_models.photo(), "auto", "auto", "torch")
 
 
 def test_without_torch_an_autoencoder_opens_on_numpy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,12 @@
-"""Add golden files for the current format version and the models that ship; existing ones are never replaced."""
+"""Add golden files for the current format version and the models that ship; existing ones are not replaced.
+
+python tests/golden/make.py          # what is missing
+python tests/golden/make.py --anew   # everything: before 1.0 only, where a model was replaced
+"""
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from pathlib import Path
 
@@ -9,11 +14,21 @@ import numpy as np
 from PIL import Image
 
 import caecodec
+from caecodec.batch.reading import picture_from
+from caecodec.codecs.opening import open_codec
+from caecodec.engines.native import library
+from caecodec.format import container
+from caecodec.limits import DEFAULT_LIMITS
+from caecodec.search.choice import encode, lossy
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
 from support import photograph, soft_alpha  # noqa: E402
+
+FOLDER = HERE / f"v{container.VERSION}"
+HASHES = FOLDER / "pixels.sha256"
+EXACT = ("photo", "tiny", "lossless")  # models whose pixels are the same everywhere
 
 
 def pictures() -> dict[str, tuple[Image.Image, int, str]]:
@@ -53,13 +68,39 @@ def pictures() -> dict[str, tuple[Image.Image, int, str]]:
     }
 
 
-if __name__ == "__main__":
-    folder = HERE / f"v{1}"
+def engine_of(model: str) -> str:
+    """An exact one; of an autoencoder numpy's, which needs nothing else and computes in float32."""
+    return "native" if model in EXACT and library.available() else "numpy"
+
+
+def encoded(image: Image.Image, quality: int, model: str, engine: str) -> bytes:
+    """By the model that is named, also where the picture as it is would be smaller."""
+    codec, picture = open_codec(model, engine=engine), picture_from(image, DEFAULT_LIMITS)
+    return encode(codec, picture, quality) if model == "lossless" else lossy(codec, picture, quality)
+
+
+def hashed(image: Image.Image) -> str:
+    """SHA-256 of the samples in raster order, channels innermost, alpha last."""
+    return hashlib.sha256(np.asarray(image).tobytes()).hexdigest()
+
+
+def main(arguments: list[str]) -> None:
+    FOLDER.mkdir(exist_ok=True)
+    for old in FOLDER.glob("*") if "--anew" in arguments else ():
+        old.unlink()
+    lines = HASHES.read_text().splitlines() if HASHES.exists() else []
     for name, (image, quality, model) in pictures().items():
-        path = folder / f"{name}.cae"
+        path, engine = FOLDER / f"{name}.cae", engine_of(model)
         if path.exists():
             print(f"{path.name} is there already; golden files are never replaced")
             continue
-        data = caecodec.encode(image, quality, model=model, precision="float32")
-        path.write_bytes(data)
-        caecodec.decode(data, precision="float32").save(path.with_suffix(".png"))
+        path.write_bytes(encoded(image, quality, model, engine))
+        decoded = caecodec.decode(path, engine=engine)
+        decoded.save(path.with_suffix(".png"))
+        if model in EXACT:
+            lines.append(f"{hashed(decoded)}  {name}")
+    HASHES.write_text("".join(f"{line}\n" for line in lines))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,7 +1,8 @@
-"""A model's integer layers as the weights of float networks: the same network but for rounding and clamping.
+"""A model's integer layers as the weights of float networks: the same network but for rounding.
 
 Activations stay in the units of the integers, and streams in theirs: a layer that reads a stream has the division in
-its weights. So a stream of 2^20 or pixels in 2^-12 of a sample's step are ordinary values here.
+its weights. So a stream of 2^20 or pixels in 2^-12 of a sample's step are ordinary values here. Pictures louder than
+any that a model's ranges were taken from (noise) reach the bounds of activations, which are kept here too.
 """
 
 from __future__ import annotations
@@ -12,11 +13,25 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from caecodec.entropy.fixed_point import Tensors
+from caecodec.engines.numpy.networks import FEATURE_MAX
+from caecodec.entropy.fixed_point import ACTIVATION, Tensors
 from caecodec.errors import ModelError
 from caecodec.models.networks.layers import channels_last
 
 Network = TypeVar("Network", bound=nn.Module)
+
+# last name of a layer -> largest magnitude of what it puts out; or its whole name
+_BOUNDS = {"mix_in": ACTIVATION, "depthwise": ACTIVATION, "expand": ACTIVATION, "g_s.stem": FEATURE_MAX}
+
+
+def _keep_within(layer: nn.Module, limit: float) -> None:
+    """Bound what a layer puts out."""
+    layer.register_forward_hook(lambda _, inputs, output: output.clamp(-limit, limit))
+
+
+def _keep_read_within(layer: nn.Module, limit: float) -> None:
+    """Bound what a layer reads."""
+    layer.register_forward_pre_hook(lambda _, inputs: (inputs[0].clamp(-limit, limit),))
 
 
 def real_layer(tensors: Tensors, name: str) -> tuple[Tensor, Tensor]:
@@ -39,6 +54,8 @@ def multiplier(tensors: Tensors, name: str) -> Tensor:
 def load_integers(network: Network, tensors: Tensors, prefix: str) -> Network:
     """Fill every convolution and linear layer of a network from the layers PREFIX.*, in float32 and channels_last.
 
+    What they read and put out is kept within the bounds of the integers.
+
     Raises ModelError where they do not fit.
     """
     for name, layer in network.named_modules():
@@ -51,6 +68,11 @@ def load_integers(network: Network, tensors: Tensors, prefix: str) -> Network:
                 layer.bias.copy_(bias)
         except (KeyError, RuntimeError) as exc:
             raise ModelError(f"layer {prefix}.{name} does not fit the model's configuration") from exc
+        limit = _BOUNDS.get(f"{prefix}.{name}", _BOUNDS.get(name.rpartition(".")[2]))
+        if limit:
+            _keep_within(layer, limit)
+        if f"{prefix}.{name}.narrow" in tensors:
+            _keep_read_within(layer, ACTIVATION * 2.0 ** int(np.asarray(tensors[f"{prefix}.{name}.narrow"]).item()))
     return channels_last(network.eval().requires_grad_(False))
 
 

@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from caecodec.engines.numpy.networks import MODULATION_BITS, SAMPLE_BITS
 from caecodec.engines.protocol import Refinement
 from caecodec.engines.torch import start
 from caecodec.engines.torch.device import memory
 from caecodec.engines.torch.engine import Engine, Float, array_of, pixels_of
 from caecodec.engines.torch.integers import load_integers, multiplier
-from caecodec.entropy.fixed_point import ONE, SAMPLE
+from caecodec.entropy.fixed_point import ACTIVATION, MODULATION_BITS, ONE, SAMPLE, SAMPLE_BITS
 from caecodec.entropy.tables import Tables
 from caecodec.models.networks.layers import depth_to_space, space_to_depth
 from caecodec.models.networks.photo import Analysis, HyperAnalysis, PhotoConfig, Synthesis
@@ -88,7 +87,7 @@ class TorchPhotoEngine(Engine):
 
     def decoded(self, y_hat: Tensor, quality: int) -> Tensor:
         """y_hat (1, N, h, w) in quantiser steps -> x_hat (1, 3, 16h, 16w) in about [0, 1], unrounded, with gradient."""
-        y = y_hat * (self._to_g_s[quality - 1] * ONE)[:, None, None]
+        y = (y_hat * (self._to_g_s[quality - 1] * ONE)[:, None, None]).clamp(-ACTIVATION, ACTIVATION)
         modulation = self._modulation[quality - 1][None, :, None, None].to(self.body)
         features = self._g_s.features(y.to(self.body), modulation)
         x = depth_to_space(self._g_s.head(features).float(), 8) + self._g_s.linear_branch(y)

@@ -8,11 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from caecodec.engines.numpy.networks import MODULATION_BITS, SAMPLE_BITS
 from caecodec.engines.torch.device import memory
 from caecodec.engines.torch.engine import Engine, Float, array_of, pixels_of
 from caecodec.engines.torch.integers import load_integers, multiplier
-from caecodec.entropy.fixed_point import SAMPLE
+from caecodec.entropy.fixed_point import ACTIVATION, MODULATION_BITS, SAMPLE, SAMPLE_BITS
 from caecodec.models.networks.tiny import Analysis, Synthesis, TinyConfig
 from caecodec.pictures.picture import Pixels
 from caecodec.zoo.file import Model
@@ -41,6 +40,6 @@ class TorchTinyEngine(Engine):
 
     def synthesise(self, y_hat: NDArray[np.int32], quality: int) -> Pixels:
         with memory(self.device), torch.inference_mode():
-            y = self.tensor(y_hat).float() * self._to_g_s[quality - 1][:, None, None]
+            y = (self.tensor(y_hat).float() * self._to_g_s[quality - 1][:, None, None]).clamp(-ACTIVATION, ACTIVATION)
             x = self._g_s(y, self._modulation[quality - 1][None, :, None, None])
             return pixels_of(x * (2.0**-SAMPLE_BITS / SAMPLE) + 0.5)

@@ -1,0 +1,134 @@
+"""The photo family by the core: the same numbers as numpy's, whatever arrays a caller has."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import zoo_models
+from numpy.typing import NDArray
+from support import photograph
+
+from caecodec.engines.native import library
+from caecodec.engines.native.photo import NativePhotoEngine, NativePhotoLatents
+from caecodec.engines.numpy.photo import NumpyPhotoEngine
+from caecodec.engines.protocol import PhotoEngine, Refinement
+from caecodec.entropy.tables import Tables
+from caecodec.errors import CorruptFileError, UsageError
+from caecodec.latents.photo import LatentCodec
+from caecodec.latents.photo_network import EntropyNetwork
+
+pytestmark = pytest.mark.skipif(not library.available(), reason=library.why_not())
+MODEL = zoo_models.photo()
+SHAPE = (5, 7)
+
+
+def no_gradients() -> PhotoEngine:
+    raise AssertionError("nobody asked for gradients")
+
+
+def tables() -> Tables:
+    return Tables.of(MODEL.tensors["table.frequencies"], MODEL.tensors["table.tail"])
+
+
+def on_numpy() -> LatentCodec:
+    return LatentCodec(EntropyNetwork(MODEL.tensors), tables())
+
+
+def latents(seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """y and z in steps."""
+    rng = np.random.default_rng(seed)
+    return rng.laplace(0, 4, (*SHAPE, 20)).astype(np.float32), rng.laplace(0, 4, (2, 2, 7)).astype(np.float32)
+
+
+def test_an_engine_is_what_numpy_is() -> None:
+    native, numpy = NativePhotoEngine(MODEL, no_gradients), NumpyPhotoEngine(MODEL, no_gradients)
+    assert (native.halo_in, native.halo_out) == (numpy.halo_in, numpy.halo_out)
+    assert np.array_equal(native.row("gain", 3), numpy.row("gain", 3))
+    pixels, inner = photograph(96, 128), (slice(1, 6), slice(0, 7))
+    for ours, theirs in zip(native.analyse(pixels, inner), numpy.analyse(pixels, inner), strict=True):
+        assert ours.dtype == theirs.dtype
+        assert np.array_equal(ours, theirs)
+    y_hat = np.random.default_rng(2).integers(-9000, 9000, (*SHAPE, 20), np.int32)
+    assert np.array_equal(native.synthesise(y_hat, 30), numpy.synthesise(y_hat, 30))
+
+
+def test_arrays_may_lie_in_memory_as_they_like() -> None:
+    engine = NativePhotoEngine(MODEL, no_gradients)
+    pixels, inner = photograph(64, 64), (slice(None), slice(None))
+    turned = pixels[::-1, ::-1]
+    y, _ = engine.analyse(turned, inner)
+    assert np.array_equal(y, engine.analyse(turned.copy(), inner)[0])
+    y_hat = np.random.default_rng(2).integers(-9000, 9000, (8, 8, 20), np.int64)
+    part = y_hat[::2, 1:7]
+    assert np.array_equal(engine.synthesise(part, 30), engine.synthesise(part.astype(np.int32), 30))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("quality", [1, 64, 100])
+def test_streams_costs_and_maps_are_what_numpy_makes(quality: int, weighted: bool) -> None:
+    native, numpy = NativePhotoLatents(MODEL), on_numpy()
+    y, z = latents()
+    rng = np.random.default_rng(5)
+    weight = rng.uniform(0.5, 4, 20).astype(np.float32) if weighted else None
+    strength = rng.uniform(0, 1, SHAPE).astype(np.float32) if weighted else 0.5
+    stream, y_hat = native.encode(y, z, quality, weight, strength)
+    expected, expected_y_hat = numpy.encode(y, z, quality, weight, strength)
+    assert stream == expected
+    assert np.array_equal(y_hat, expected_y_hat)
+    cost, chosen = native.cost(y, z, quality, weight, strength)
+    assert cost == pytest.approx(numpy.cost(y, z, quality, weight, strength)[0], rel=1e-9)
+    assert np.array_equal(chosen, y_hat)
+    assert abs(cost - len(stream)) < 8
+    assert np.array_equal(native.decode(stream, SHAPE, quality), y_hat)
+    for ours, theirs in zip(native.bits(stream, SHAPE, quality), numpy.bits(stream, SHAPE, quality), strict=True):
+        assert np.allclose(ours, theirs, rtol=1e-5, atol=1e-4)
+
+
+def test_one_strength_is_that_strength_everywhere() -> None:
+    native, (y, z) = NativePhotoLatents(MODEL), latents(1)
+    weight = np.ones(20, np.float32)
+    everywhere = np.full(SHAPE, 0.75, np.float32)
+    assert native.encode(y, z, 50, weight, 0.75)[0] == native.encode(y, z, 50, weight, everywhere)[0]
+
+
+def test_a_stream_that_is_damaged_or_of_another_size_or_quality_is_refused() -> None:
+    native = NativePhotoLatents(MODEL)
+    stream, _ = native.encode(*latents(), 50)
+    damaged = bytearray(stream)
+    damaged[len(stream) // 2] ^= 0x10
+    for data, shape, quality in (
+        (bytes(damaged), SHAPE, 50),
+        (stream[: len(stream) // 2], SHAPE, 50),
+        (stream, (7, 5), 50),
+        (stream, SHAPE, 51),
+        (b"\x00\x01", SHAPE, 50),
+    ):
+        for read in (native.decode, native.bits):
+            with pytest.raises(CorruptFileError):
+                read(data, shape, quality)
+
+
+@pytest.mark.parametrize("quality", [0, 101, -1])
+def test_a_quality_that_is_none_is_refused(quality: int) -> None:
+    with pytest.raises(UsageError):
+        NativePhotoEngine(MODEL, no_gradients).synthesise(np.zeros((1, 1, 20), np.int32), quality)
+
+
+def test_symbols_are_chosen_again_by_the_engine_with_gradients_which_is_made_once() -> None:
+    y, z = latents()
+    made = []
+
+    class Chooser:
+        def refine(self, tile: Refinement, tables: Tables, rounds: int, go_on: object) -> NDArray[np.float32]:
+            return tile.y + rounds
+
+    def with_gradients() -> PhotoEngine:
+        made.append(Chooser())
+        return made[-1]  # type: ignore[return-value]
+
+    engine = NativePhotoEngine(MODEL, with_gradients)
+    assert not made
+    tile = Refinement(photograph(80, 112), y, z, 50, None, 1.0, np.zeros(SHAPE, bool))  # type: ignore[arg-type]
+    for rounds in (2, 3):
+        assert np.array_equal(engine.refine(tile, tables(), rounds), y + rounds)
+    assert len(made) == 1
