@@ -110,6 +110,7 @@ def test_what_is_no_picture_is_said_to_be_none(page: Any, site: Path, tmp_path: 
     other.write_text("no picture")
     page.set_input_files("#choose", other)
     page.wait_for_selector("#status:has-text('neither a .cae file nor a picture')", timeout=PATIENCE)
+    assert not page.is_visible("#look") and not page.is_visible("#facts-of")
 
 
 HASH_OF_IMAGE = """async (image) => {
