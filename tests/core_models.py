@@ -170,6 +170,7 @@ def photo(
     make.block("h_a.block2", hyper)
     make.layer("h_a.down2", 4 * hyper, z, finer=3, narrow=True)
     make.tensors["h_a.unit"] = make.rng.uniform(1e-5, 1e-4, z).astype(np.float32)
+    make.tensors |= {"float.gain": np.ones((100, n), np.float32), "float.gain_z": np.ones((100, z), np.float32)}
     return make.tensors
 
 
@@ -205,4 +206,5 @@ def tiny(
     make.tensors["int.context.narrow"] = np.array([6], np.int32)
     make.g_s(8, n, width, depth)
     make.g_a(8, n, width, depth)
+    make.tensors |= {f"float.{name}": np.ones((100, n), np.float32) for name in ("gain", "weight")}
     return make.tensors

@@ -31,7 +31,7 @@ def sound(family: str) -> TensorDict:
         made = core_models.photo(1, n=8, z=3, psi=4, context=6, width=5, depth=2, trunk=1)
     else:
         made = core_models.tiny(1, (1, 3), (4, 2), adapted=3, hidden=4, width=5)
-    return {name: tensor for name, tensor in made.items() if not name.startswith(("g_a.", "h_a."))}
+    return {name: tensor for name, tensor in made.items() if not name.startswith(("g_a.", "h_a.", "float."))}
 
 
 def as_read(tensor: NDArray[np.generic]) -> reference.Tensor:
