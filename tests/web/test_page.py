@@ -14,7 +14,7 @@ from support import photograph
 
 import caecodec
 
-PATIENCE = 60_000  # milliseconds: machines that test do other things beside
+PATIENCE = 120_000  # milliseconds: machines that test do other things beside
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +35,7 @@ def cae(picture: Path) -> Path:
 def page(browser: Any) -> Iterator[Any]:
     """A page that fails the test on any error it reports; `asked` are the addresses it asked for."""
     opened = browser.new_page(viewport={"width": 390, "height": 800})
+    opened.set_default_timeout(PATIENCE)
     errors: list[str] = []
     opened.asked = []
     opened.on("pageerror", lambda error: errors.append(str(error)))
