@@ -1,9 +1,9 @@
 # make demo: see it work. make check: what a change must pass. make test: its tests alone.
-# make test-all: the long campaigns too. make wheels: what a release uploads.
+# make test-all: the long campaigns too. make wheels: what a release uploads. make web: the codec for browsers.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo check lint test test-all wheels clean
+.PHONY: demo check lint test test-all web wheels clean
 .DEFAULT_GOAL := test
 
 .venv/run: pyproject.toml setup.py constraints.txt codec/__init__.py $(wildcard codec/core/*.[ch])  # version, core
@@ -39,6 +39,10 @@ test: .venv/dev
 test-all: .venv/dev
 	$(PYTEST)
 
+# web/dist: needs clang and lld
+web:
+	$(PYTHON) web/build.py
+
 # a wheel for every platform of setup.py, by zig, and the pure one; each is compiled from scratch
 TARGETS := linux-x86_64 linux-aarch64 musl-x86_64 musl-aarch64 macos-x86_64 macos-arm64 windows-x86_64 windows-arm64
 
@@ -52,4 +56,4 @@ wheels: .venv/dev
 	ls -l dist
 
 clean:
-	rm -rf .venv .demo build dist *.egg-info codec/engines/native/_core.*
+	rm -rf .venv .demo build dist web/dist web/node_modules *.egg-info codec/engines/native/_core.*

@@ -13,6 +13,8 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +25,8 @@ from setuptools.command.build import build
 ROOT = Path(__file__).parent
 CORE = ROOT / "codec" / "core"
 PACKAGE = Path("engines", "native")
-FLAGS = ("-O3", "-std=c11", "-fvisibility=hidden", "-pthread", "-DCAE_SHARED", "-shared")
+FLAGS = ("-O3", "-std=c11", "-fvisibility=hidden", "-pthread", "-DCAE_SHARED")
+LINK = ("-shared", "-pthread")
 
 
 @dataclass(frozen=True)
@@ -67,17 +70,33 @@ def compiler() -> list[str]:
 
 
 def compiled(sources: list[Path], output: Path, target: Target | None) -> None:
-    """Compile everything at once. Raises CompileError with the compiler's first error."""
-    command = [*compiler(), *(("-target", target.triple) if target else ()), *FLAGS]
-    if output.suffix != ".dll":
-        command += ["-fPIC"]
-    command += ["-o", str(output), *map(str, sources), *(["-lm"] if output.suffix == ".so" else [])]
+    """Compile every file, as many at once as there are processors, and link them.
+
+    Raises CompileError with the compiler's first error.
+    """
+    command = [*compiler(), *(("-target", target.triple) if target else ())]
+    position = [] if output.suffix == ".dll" else ["-fPIC"]
     output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(os.cpu_count()) as pool:
+
+        def compile_one(source: Path) -> str:
+            made = str(Path(folder, f"{source.stem}.o"))
+            run([*command, *FLAGS, *position, "-c", str(source), "-o", made])
+            return made
+
+        objects = list(pool.map(compile_one, sources))
+        run([*command, *LINK, "-o", str(output), *objects, *(["-lm"] if output.suffix == ".so" else [])])
+    if not output.is_file():
+        raise CompileError(f"{command[0]} made no library")
+
+
+def run(command: list[str]) -> None:
+    """Raises CompileError with the first error that a compiler tells."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     except OSError as exc:
         raise CompileError(f"{command[0]}: {exc.strerror}") from exc
-    if done.returncode or not output.is_file():
+    if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.strip()] or [f"status {done.returncode}"]
         errors = [line for line in lines if "error" in line.lower()]
         raise CompileError(f"{command[0]}: {(errors or lines)[0].strip()}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,9 +15,10 @@ ACTIVATION, STREAM, SUM = 8191, 1 << 26, (1 << 31) - (1 << 27)
 TYPES = {"uint8": "U8", "int16": "I16", "int32": "I32", "float32": "F32"}
 
 
-def safetensors(tensors: TensorDict, family: str) -> bytes:
-    """The bytes of a model file."""
-    header: dict[str, object] = {"__metadata__": {"format": "caecodec-model 2", "family": family}}
+def safetensors(tensors: TensorDict, family: str, more: Mapping[str, str] | None = None) -> bytes:
+    """The bytes of a model file. more: metadata that the core does not read."""
+    metadata = {"format": "caecodec-model 2", "family": family} | dict(more or {})
+    header: dict[str, object] = {"__metadata__": metadata}
     data = b""
     for name, tensor in tensors.items():
         start = len(data)
@@ -123,7 +125,7 @@ class Maker:
         self.tensors["g_a.unit"] = self.rng.uniform(1e-5, 1e-4, n).astype(np.float32)
 
 
-def photo(  # noqa: PLR0913
+def photo(
     seed: int,
     n: int,
     z: int,
@@ -168,10 +170,11 @@ def photo(  # noqa: PLR0913
     make.block("h_a.block2", hyper)
     make.layer("h_a.down2", 4 * hyper, z, finer=3, narrow=True)
     make.tensors["h_a.unit"] = make.rng.uniform(1e-5, 1e-4, z).astype(np.float32)
+    make.tensors |= {"float.gain": np.ones((100, n), np.float32), "float.gain_z": np.ones((100, z), np.float32)}
     return make.tensors
 
 
-def tiny(  # noqa: PLR0913
+def tiny(
     seed: int,
     groups: tuple[int, ...],
     splits: tuple[int, ...],
@@ -203,4 +206,5 @@ def tiny(  # noqa: PLR0913
     make.tensors["int.context.narrow"] = np.array([6], np.int32)
     make.g_s(8, n, width, depth)
     make.g_a(8, n, width, depth)
+    make.tensors |= {f"float.{name}": np.ones((100, n), np.float32) for name in ("gain", "weight")}
     return make.tensors

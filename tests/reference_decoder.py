@@ -1,9 +1,9 @@
 """A decoder of .cae files written from docs/FORMAT.md alone, to read and to compare with: slow, standard library only.
 
-One file, however long, so that it lies beside the page. Latents are computed in Python's unbounded integers, so it also
-shows what the specification means where the codec uses doubles. It imports nothing of caecodec. Section numbers are
-those of FORMAT.md; the order is the page's, and the families `autoencoder` and `tiny` come last. Arrays are lists of
-rows of cells; a cell is a list of channels.
+One file, however long, so that it lies beside the page. Latents and pixels are computed in Python's unbounded integers,
+so it also shows what the specification means where the codec uses doubles or 32 bits; only the pixels of autoencoders
+are real numbers. It imports nothing of caecodec. Section numbers are those of FORMAT.md; the order is the page's, and
+the families `autoencoder` and `tiny` come last. Arrays are lists of rows of cells; a cell is a list of channels.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ from typing import TypeVar
 
 T = TypeVar("T", int, float)
 Cells = list[list[list[T]]]  # [row][column][channel]
+Pixels = list[list[tuple[int, ...]]]  # [row][column], of one channel or three
 
-M = 1 << 22
+M = 8191  # of what layers read
+S = 1 << 26  # of streams
 PHASES = ((0, 0), (1, 1), (0, 1), (1, 0))
 
 
@@ -43,7 +45,7 @@ class File:
     quality: int
     gray: bool
     model_id: bytes
-    sections: dict[bytes, bytes]  # those of version 1
+    sections: dict[bytes, bytes]  # those that this page knows
     tiles: list[bytes]
 
 
@@ -83,7 +85,7 @@ def parse(data: bytes) -> File:
     if len(data) < 18 or data[:3] != b"\xca\xec\x0d":
         raise RejectedError("not a .cae file")
     version, flags, quality = data[3], data[4], data[5]
-    if version != 1:
+    if version != 2:
         raise RejectedError("another version")
     if zlib.crc32(data[:-4]) != int.from_bytes(data[-4:], "little"):
         raise RejectedError("file CRC")
@@ -221,10 +223,14 @@ class Tensor:
     raw: bytes
     kind: str
 
-    def rows(self) -> list[tuple[int, ...]]:
-        """A matrix of integers, row by row."""
+    def integers(self) -> tuple[int, ...]:
+        """Those of a tensor of integers."""
+        return tuple(map(int, self.values))
+
+    def row(self, number: int) -> tuple[int, ...]:
+        """A row of a tensor of integers: the last subscript runs, all others together are `number`."""
         wide = self.shape[-1]
-        return [tuple(map(int, self.values[i : i + wide])) for i in range(0, len(self.values), wide)]
+        return tuple(map(int, self.values[wide * number : wide * (number + 1)]))
 
     def reals(self) -> list[tuple[float, ...]]:
         """A matrix of real numbers with as many rows as the first subscript has values."""
@@ -237,15 +243,36 @@ class Layer:
     """8.1, by output: columns[o][i] is W[i][o]."""
 
     columns: list[tuple[int, ...]]
-    biases: list[int]  # the rounding half included
+    biases: tuple[int, ...]
     shift: int
+    narrow: int  # of a layer that reads a stream
 
-    def __call__(self, cell: Sequence[int], relu: bool = False) -> list[int]:
-        low = 0 if relu else -M
+    def __call__(self, cell: Sequence[int]) -> list[int]:
         return [
-            min(max((sum(map(mul, cell, column)) + bias) >> self.shift, low), M)
+            (sum(map(mul, cell, column)) + bias) >> self.shift
             for column, bias in zip(self.columns, self.biases, strict=True)
         ]
+
+    def read(self, cell: Sequence[int]) -> list[int]:
+        """8.2: what the layer reads of a cell of a stream."""
+        return narrowed(cell, self.narrow)
+
+
+@dataclass
+class Multiplier:
+    """7.3 and 8.4, at one quality."""
+
+    entries: tuple[int, ...]
+    shifts: tuple[int, ...]
+
+    def times(self, x: int, k: int, limit: int) -> int:
+        """By the entry of channel k."""
+        s = self.shifts[k]
+        return min(max((x * self.entries[k] + (1 << (s - 1))) >> s, -limit), limit)
+
+    def cell(self, cell: Sequence[int]) -> list[int]:
+        """All channels, for a layer to read."""
+        return [self.times(x, k, M) for k, x in enumerate(cell)]
 
 
 @dataclass
@@ -258,21 +285,33 @@ class Model:
     kind: str = ""  # of an autoencoder
     tails: list[int] = field(default_factory=list)
     tables: list[tuple[int, ...]] = field(default_factory=list)
+    layers: dict[str, Layer] = field(default_factory=dict)  # those that were asked for
+
+    def tensor(self, name: str) -> Tensor:
+        if name not in self.tensors:
+            raise RejectedError(f"the model lacks {name}")
+        return self.tensors[name]
 
     def layer(self, name: str) -> Layer:
-        weight, bias = self.tensors[f"{name}.weight"], self.tensors[f"{name}.bias"]
-        shift = int(self.tensors[f"{name}.shift"].values[0])
-        half = 1 << (shift - 1) if shift else 0
-        return Layer(list(zip(*weight.rows(), strict=True)), [int(b) + half for b in bias.values], shift)
+        if name in self.layers:
+            return self.layers[name]
+        weight, bias = self.tensor(f"{name}.weight"), self.tensor(f"{name}.bias")
+        narrow = self.tensors[f"{name}.narrow"].integers()[0] if f"{name}.narrow" in self.tensors else 0
+        columns = [tuple(map(int, weight.values[o :: weight.shape[1]])) for o in range(weight.shape[1])]
+        self.layers[name] = Layer(columns, bias.integers(), self.tensor(f"{name}.shift").integers()[0], narrow)
+        return self.layers[name]
 
     def row(self, table: str, quality: int) -> tuple[int, ...]:
         """A row of a `quality.*` table."""
-        return self.tensors[f"quality.{table}"].rows()[quality - 1]
+        return self.tensor(f"quality.{table}").row(quality - 1)
+
+    def multiplier(self, name: str, quality: int) -> Multiplier:
+        return Multiplier(self.row(name, quality), self.tensor(f"quality.{name}.shift").integers())
 
     def depth(self, prefix: str) -> int:
         """The number of blocks PREFIX.0, PREFIX.1, ..."""
         count = 0
-        while f"{prefix}.{count}.expand.weight" in self.tensors:
+        while f"{prefix}.{count}.expand.shift" in self.tensors:
             count += 1
         return count
 
@@ -283,7 +322,7 @@ def load_model(path: Path) -> Model:
     length = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + length])
     metadata = header.pop("__metadata__")
-    if metadata["format"] != "caecodec-model 1" or metadata["family"] not in ("photo", "autoencoder", "tiny"):
+    if metadata["format"] != "caecodec-model 2" or metadata["family"] not in ("photo", "autoencoder", "tiny"):
         raise RejectedError("another kind of model")
     tensors = {}
     for name, entry in header.items():
@@ -300,13 +339,16 @@ def load_model(path: Path) -> Model:
     kind = json.loads(metadata["config"])["kind"] if family == "autoencoder" else ""
     model = Model(tensors, found, family, kind, [int(t) for t in tensors["table.tail"].values])
     rest = tuple(map(int, tensors["table.frequencies"].values))
+    if len(model.tails) != 64 or len(rest) != sum(2 * tail + 2 for tail in model.tails):
+        raise RejectedError("the frequency tables do not fit their tails")
     for tail in model.tails:
+        if not 0 <= tail <= 32767:
+            raise RejectedError("the tail of a frequency table")
         table, rest = rest[: 2 * tail + 2], rest[2 * tail + 2 :]
         if min(table) < 1 or sum(table) != 1 << 24:
             raise RejectedError("a frequency table")
         model.tables.append(table)
-    if family == "autoencoder":
-        check_autoencoder(model)
+    {"photo": check_photo, "tiny": check_tiny, "autoencoder": check_autoencoder}[family](model)
     return model
 
 
@@ -320,7 +362,100 @@ def model_id(tensors: dict[str, Tensor]) -> bytes:
     return digest.digest()[:4]
 
 
-# 8 The integer network
+# 7.3 and 7.4: what a model of networks in integers must be
+
+
+def check_tensor(
+    model: Model, name: str, kind: str, shape: tuple[int, ...], low: int = -(1 << 31), high: int = (1 << 31) - 1
+) -> None:
+    """Rejects a tensor of another type or shape, or with a value out of low..high."""
+    tensor = model.tensor(name)
+    if tensor.kind != kind or tensor.shape != shape:
+        raise RejectedError(f"tensor {name} is of another type or shape")
+    if tensor.values and not (low <= min(tensor.values) and max(tensor.values) <= high):
+        raise RejectedError(f"tensor {name} holds a value out of range")
+
+
+def check_layer(model: Model, name: str, inputs: int, outputs: int, stream: bool = False) -> int:
+    """Of a layer, one that reads a stream or not -> the largest that a sum of any output can be, shifted."""
+    check_tensor(model, f"{name}.weight", "I16", (inputs, outputs))
+    check_tensor(model, f"{name}.bias", "I32", (outputs,))
+    check_tensor(model, f"{name}.shift", "I32", (1,), 0, 30)
+    if stream:
+        check_tensor(model, f"{name}.narrow", "I32", (1,), 0, 15)
+    layer = model.layer(name)
+    sums = [M * sum(map(abs, w)) + abs(b) for w, b in zip(layer.columns, layer.biases, strict=True)]
+    if max(sums) >= (1 << 31) - (1 << 27):
+        raise RejectedError(f"a sum of layer {name} could leave 32 bits")
+    return max(sums) >> layer.shift
+
+
+def check_block(model: Model, name: str, width: int) -> None:
+    check_layer(model, f"{name}.mix_in", width, width, stream=True)
+    check_layer(model, f"{name}.depthwise", 9, width)
+    check_layer(model, f"{name}.mix_out", width, width)
+    check_layer(model, f"{name}.expand", width, 2 * width, stream=True)
+    check_layer(model, f"{name}.project", 2 * width, width)
+
+
+def check_multiplier(model: Model, name: str, channels: int) -> None:
+    check_tensor(model, f"quality.{name}", "I32", (100, channels), -(1 << 30), 1 << 30)
+    check_tensor(model, f"quality.{name}.shift", "I32", (channels,), 1, 60)
+
+
+def check_g_s(model: Model, n: int, side: int) -> None:
+    """Of a family whose cells have side x side pixels."""
+    g = model.tensor("g_s.stem.bias").shape[0] // 4
+    check_multiplier(model, "to_g_s", n)
+    check_tensor(model, "quality.modulation", "I32", (100, g), -(1 << 13) + 1, (1 << 13) - 1)
+    check_layer(model, "g_s.stem", n, 4 * g)
+    for number in range(model.depth("g_s.blocks")):
+        check_block(model, f"g_s.blocks.{number}", g)
+    head = check_layer(model, "g_s.head", 9 * g, 3 * side * side // 4, stream=True)
+    if head + check_layer(model, "g_s.linear", n, 3 * side * side) >= 1 << 30:
+        raise RejectedError("samples could leave 32 bits")
+
+
+def check_photo(model: Model) -> None:
+    n, z = model.tensor("quality.to_u").shape[-1], model.tensor("quality.z_to_u").shape[-1]
+    c, k = model.tensor("quality.psi").shape[-1], model.tensor("int.context.first.bias").shape[0]
+    if n % 4:
+        raise RejectedError("the channels of y are not four groups")
+    check_multiplier(model, "to_u", n)
+    check_multiplier(model, "to_y", n)
+    check_multiplier(model, "z_to_u", z)
+    check_tensor(model, "quality.index", "I32", (100, n), -(1 << 26), 1 << 26)
+    check_tensor(model, "quality.psi", "I32", (100, c), -(1 << 26), 1 << 26)
+    check_tensor(model, "quality.z_mean", "I32", (100, z), -(1 << 25), 1 << 25)
+    check_tensor(model, "quality.z_index", "U8", (100, z), 0, 63)
+    check_tensor(model, "int.h_s.narrow", "I32", (1,), 0, 15)
+    check_tensor(model, "int.context.narrow", "I32", (1,), 0, 15)
+    check_layer(model, "int.h_s.up1", z, 4 * c)
+    check_block(model, "int.h_s.block1", c)
+    check_layer(model, "int.h_s.up2", c, 4 * c, stream=True)
+    check_block(model, "int.h_s.block2", c)
+    check_layer(model, "int.context.first", c, k)
+    for step in range(3):
+        check_layer(model, f"int.context.adaptors.{step}", n + c, k)
+    for number in range(model.depth("int.context.trunk")):
+        check_block(model, f"int.context.trunk.{number}", k)
+    for step in range(4):
+        for group in range(4):
+            check_layer(model, f"int.context.head.{step}.{group}", k, n // 2)
+    check_g_s(model, n, 16)
+
+
+# 8 Layers
+
+
+def clamped(cell: Sequence[int], low: int, high: int) -> list[int]:
+    return [min(max(v, low), high) for v in cell]
+
+
+def narrowed(cell: Sequence[int], n: int) -> list[int]:
+    """8.2."""
+    half = 1 << (n - 1) if n else 0
+    return [min(max((v + half) >> n, -M), M) for v in cell]
 
 
 def each(x: Cells[int], f: Callable[[list[int]], list[int]]) -> Cells[int]:
@@ -337,11 +472,17 @@ def neighbours(x: Cells[T], r: int, k: int) -> list[list[T] | None]:
     ]
 
 
+def around(x: Cells[int], r: int, k: int) -> list[int]:
+    """What a 3x3 layer reads at (r, k): nine cells one after the other, zeros outside."""
+    zeros = [0] * len(x[0][0])
+    return [value for cell in neighbours(x, r, k) for value in cell or zeros]
+
+
 def depthwise(x: Cells[int], layer: Layer) -> Cells[int]:
     """8.1: a layer of nine taps on each channel for itself."""
-    out = []
+    out: Cells[int] = []
     for r in range(len(x)):
-        row = []
+        out.append([])
         for k in range(len(x[0])):
             taps = neighbours(x, r, k)
             cell = []
@@ -350,50 +491,54 @@ def depthwise(x: Cells[int], layer: Layer) -> Cells[int]:
                 for tap, weight in zip(taps, column, strict=True):
                     if tap is not None:
                         total += tap[o] * weight
-                cell.append(min(max(total >> layer.shift, -M), M))
-            row.append(cell)
-        out.append(row)
+                cell.append(total >> layer.shift)
+            out[r].append(cell)
     return out
 
 
-def plus(x: Cells[int], a: Cells[int]) -> Cells[int]:
-    """clamp(x + a, -M, M)."""
+def plus(r: Cells[int], a: Cells[int]) -> Cells[int]:
+    """clamp(r + a, -S, S)."""
     return [
-        [[min(max(p + q, -M), M) for p, q in zip(c, d, strict=True)] for c, d in zip(s, t, strict=True)]
-        for s, t in zip(x, a, strict=True)
+        [[min(max(p + q, -S), S) for p, q in zip(c, d, strict=True)] for c, d in zip(s, t, strict=True)]
+        for s, t in zip(r, a, strict=True)
     ]
 
 
-def block(x: Cells[int], model: Model, name: str) -> Cells[int]:
-    """8.2."""
+def block(r: Cells[int], model: Model, name: str) -> Cells[int]:
+    """8.3."""
     mix_in, mix_out = model.layer(f"{name}.mix_in"), model.layer(f"{name}.mix_out")
     expand, project = model.layer(f"{name}.expand"), model.layer(f"{name}.project")
-    a = depthwise(each(x, lambda cell: mix_in(cell, relu=True)), model.layer(f"{name}.depthwise"))
-    x = plus(x, each(a, mix_out))
-    return plus(x, each(x, lambda cell: project(expand(cell, relu=True))))
+    a = each(r, lambda cell: clamped(mix_in(mix_in.read(cell)), 0, M))
+    a = each(depthwise(a, model.layer(f"{name}.depthwise")), lambda cell: clamped(cell, -M, M))
+    r = plus(r, each(a, mix_out))
+    return plus(r, each(r, lambda cell: project(clamped(expand(expand.read(cell)), 0, M))))
+
+
+def blocks(r: Cells[int], model: Model, prefix: str) -> Cells[int]:
+    """PREFIX.0, PREFIX.1, ..."""
+    for number in range(model.depth(prefix)):
+        r = block(r, model, f"{prefix}.{number}")
+    return r
 
 
 def depth_to_space(x: Cells[T], r: int) -> Cells[T]:
-    """8.3."""
+    """8.4."""
     c = len(x[0][0]) // (r * r)
     return [
         [cell[(i * r + j) * c : (i * r + j + 1) * c] for cell in row for j in range(r)] for row in x for i in range(r)
     ]
 
 
-def times(x: int, t: int, limit: int) -> int:
-    """8.4."""
-    return min(max((x * t + (1 << 15)) >> 16, -limit), limit)
-
-
 def hyper(z_hat: Cells[int], model: Model, quality: int) -> Cells[int]:
     """8.5: z_hat -> psi."""
-    to_u = model.row("z_to_u", quality)
-    x = each(z_hat, lambda cell: [times(v, t, M) for v, t in zip(cell, to_u, strict=True)])
-    x = block(depth_to_space(each(x, model.layer("int.h_s.up1")), 2), model, "int.h_s.block1")
-    x = block(depth_to_space(each(x, model.layer("int.h_s.up2")), 2), model, "int.h_s.block2")
-    bias = list(model.row("psi", quality))
-    return plus(x, [[bias] * len(row) for row in x])
+    up1, up2 = model.layer("int.h_s.up1"), model.layer("int.h_s.up2")
+    x = each(z_hat, model.multiplier("z_to_u", quality).cell)
+    r = depth_to_space(each(x, lambda cell: clamped(up1(cell), -S, S)), 2)
+    r = block(r, model, "int.h_s.block1")
+    r = depth_to_space(each(r, lambda cell: clamped(up2(up2.read(cell)), -S, S)), 2)
+    r = block(r, model, "int.h_s.block2")
+    more, (narrow,) = model.row("psi", quality), model.tensor("int.h_s.narrow").integers()
+    return each(r, lambda cell: narrowed([v + m for v, m in zip(cell, more, strict=True)], narrow))
 
 
 # 9 Decoding a tile
@@ -403,8 +548,9 @@ def decode_tile(data: bytes, h: int, w: int, quality: int, model: Model) -> Cell
     """A tile of h x w cells -> y_hat."""
     decoder = RangeDecoder(data[2:])
     z_mean, z_index = model.row("z_mean", quality), model.row("z_index", quality)
-    to_u, to_y, shift = (model.row(table, quality) for table in ("to_u", "to_y", "index"))
-    n = len(to_u)
+    to_u, to_y = model.multiplier("to_u", quality), model.multiplier("to_y", quality)
+    more = model.row("index", quality)
+    n = len(more)
     quarter = n // 4
 
     hz, wz, z = up(h, 4), up(w, 4), len(z_mean)
@@ -415,18 +561,8 @@ def decode_tile(data: bytes, h: int, w: int, quality: int, model: Model) -> Cell
 
     u = [[[0] * n for _ in range(even_w)] for _ in range(even_h)]
     y_hat = [[[0] * n for _ in range(w)] for _ in range(h)]
-    first = model.layer("int.context.first")
     for step in range(4):
-        if step == 0:
-            features = each(psi, lambda cell: first(cell, relu=True))
-        else:
-            adaptor = model.layer(f"int.context.adaptors.{step - 1}")
-            features = [
-                [adaptor(known + hyper_cell, relu=True) for known, hyper_cell in zip(*rows, strict=True)]
-                for rows in zip(u, psi, strict=True)
-            ]
-            for number in range(model.depth("int.context.trunk")):
-                features = block(features, model, f"int.context.trunk.{number}")
+        features = context(step, u, psi, model)
         positions, means, indices = [], [], []
         for phase, (i, j) in enumerate(PHASES):
             group = step ^ phase
@@ -437,15 +573,27 @@ def decode_tile(data: bytes, h: int, w: int, quality: int, model: Model) -> Cell
                     for m in range(quarter):
                         k = group * quarter + m
                         positions.append((row, column, k))
-                        means.append(times(out[m], to_y[k], 1 << 25))
-                        indices.append(min(max((out[quarter + m] + shift[k] + 512) >> 10, 0), 63))
+                        means.append(to_y.times(out[m], k, 1 << 25))
+                        indices.append(min(max((out[quarter + m] + more[k] + 512) >> 10, 0), 63))
         for (row, column, k), mean, symbol in zip(positions, means, decoder.batch(indices, model), strict=True):
             value = symbol * 1024 + mean
             y_hat[row][column][k] = value
-            u[row][column][k] = times(value, to_u[k], M)
+            u[row][column][k] = to_u.times(value, k, M)
 
     check(flat(y_hat), data)
     return y_hat
+
+
+def context(step: int, u: Cells[int], psi: Cells[int], model: Model) -> Cells[int]:
+    """9, the features of a step."""
+    if step == 0:
+        first = model.layer("int.context.first")
+        return each(psi, lambda cell: clamped(first(cell), 0, M))
+    adaptor = model.layer(f"int.context.adaptors.{step - 1}")
+    (narrow,) = model.tensor("int.context.narrow").integers()
+    both = [[known + given for known, given in zip(*rows, strict=True)] for rows in zip(u, psi, strict=True)]
+    r = blocks(each(both, lambda cell: clamped(adaptor(cell), 0, S)), model, "int.context.trunk")
+    return each(r, lambda cell: narrowed(cell, narrow))
 
 
 def flat(x: Cells[int]) -> list[int]:
@@ -479,6 +627,56 @@ def decode_latents(data: bytes, model: Model) -> list[Cells[int]]:
 # 10 Pixels
 
 
+def synthesise(y_hat: Cells[int], quality: int, model: Model) -> Pixels:
+    """10.1 and 10.3, or 15.4: a rectangle of cells -> its rows of (red, green, blue)."""
+    side = 8 if model.family == "tiny" else 16  # of a cell
+    stem, head, linear = (model.layer(f"g_s.{name}") for name in ("stem", "head", "linear"))
+    modulation = model.row("modulation", quality)
+    y = each(y_hat, model.multiplier("to_g_s", quality).cell)
+    v = depth_to_space(each(y, lambda cell: clamped(stem(cell), -131071, 131071)), 2)
+    r = each(v, lambda cell: [(x * m + 64) >> 7 for x, m in zip(cell, modulation, strict=True)])
+    r = each(blocks(r, model, "g_s.blocks"), head.read)
+    detail = [[head(around(r, row, column)) for column in range(len(r[0]))] for row in range(len(r))]
+
+    def sample(x: int) -> int:
+        return min(max((x + 128 * 4096) >> 12, 0), 255)
+
+    return [
+        [tuple(sample(p + q) for p, q in zip(c, d, strict=True)) for c, d in zip(s, t, strict=True)]
+        for s, t in zip(depth_to_space(detail, side // 2), depth_to_space(each(y, linear), side), strict=True)
+    ]
+
+
+def joined(file: File, tiles: list[Cells[int]]) -> Cells[int]:
+    """10.2: tiles in raster order -> all cells of the picture as one rectangle."""
+    across = up(file.width, 1024)
+    return [
+        [cell for tile in tiles[first : first + across] for cell in tile[row]]
+        for first in range(0, len(tiles), across)
+        for row in range(len(tiles[first]))
+    ]
+
+
+def finished(pixels: Pixels, file: File) -> Pixels:
+    """10.3 and 10.4: cut to the picture, and of one channel with flag GRAY."""
+    rows = [row[: file.width] for row in pixels[: file.height]]
+    if file.gray and len(rows[0][0]) == 3:
+        return [[((red + green + blue + 1) // 3,) for red, green, blue in row] for row in rows]
+    return rows
+
+
+def decode(data: bytes, model: Model) -> Pixels:
+    """A file -> its pixels, of one channel with flag GRAY and of three without."""
+    file = parse(data)
+    if model.family == "autoencoder":
+        return finished(synthesise_autoencoder(decode_autoencoder(data, model), file.quality, model), file)
+    y_hat = decode_tiny(data, model) if model.family == "tiny" else joined(file, decode_latents(data, model))
+    return finished(synthesise(y_hat, file.quality, model), file)
+
+
+# 14 The family `autoencoder`
+
+
 def linear(cell: Sequence[float], rows: Sequence[Sequence[float]], biases: Sequence[float]) -> list[float]:
     """A 1x1 layer at one place."""
     return [bias + sum(map(mul, cell, row)) for row, bias in zip(rows, biases, strict=True)]
@@ -486,7 +684,7 @@ def linear(cell: Sequence[float], rows: Sequence[Sequence[float]], biases: Seque
 
 def weights(model: Model, name: str) -> tuple[list[tuple[float, ...]], list[float]]:
     """Of a layer: weights, a row for each first subscript, and biases."""
-    return model.tensors[f"{name}.weight"].reals(), [float(b) for b in model.tensors[f"{name}.bias"].values]
+    return model.tensor(f"{name}.weight").reals(), [float(b) for b in model.tensor(f"{name}.bias").values]
 
 
 def convolved(x: Cells[float], rows: list[tuple[float, ...]], biases: Sequence[float]) -> Cells[float]:
@@ -497,62 +695,9 @@ def convolved(x: Cells[float], rows: list[tuple[float, ...]], biases: Sequence[f
         out.append([])
         for k in range(len(x[0])):
             taps = [tap or zeros for tap in neighbours(x, r, k)]
-            around = [tap[channel] for channel in range(len(zeros)) for tap in taps]  # as weights lie: channel, tap
-            out[r].append(linear(around, rows, biases))
+            by_weight = [tap[channel] for channel in range(len(zeros)) for tap in taps]  # as they lie: channel, tap
+            out[r].append(linear(by_weight, rows, biases))
     return out
-
-
-def synthesise(y_hat: Cells[int], quality: int, model: Model) -> list[list[tuple[int, int, int]]]:
-    """10.1 and 10.3, or 15.4: a rectangle of cells -> its rows of (red, green, blue)."""
-    side = 8 if model.family == "tiny" else 16  # of a cell
-
-    def relu(cell: list[float]) -> list[float]:
-        return [max(v, 0.0) for v in cell]
-
-    gain = model.tensors["float.gain_out"].reals()[quality - 1]
-    modulation = model.tensors["float.modulation"].reals()[quality - 1]
-    y = [[[v / 1024 * g for v, g in zip(cell, gain, strict=True)] for cell in row] for row in y_hat]
-    stem = weights(model, "g_s.stem")
-    f = depth_to_space([[linear(cell, *stem) for cell in row] for row in y], 2)
-    f = [[[v * m for v, m in zip(cell, modulation, strict=True)] for cell in row] for row in f]
-    high, wide = len(f), len(f[0])
-    for number in range(model.depth("g_s.blocks")):
-        parts = ("mix_in", "depthwise", "mix_out", "expand", "project")
-        mix_in, each_channel, mix_out, expand, project = (
-            weights(model, f"g_s.blocks.{number}.{part}") for part in parts
-        )
-        a = [[relu(linear(cell, *mix_in)) for cell in row] for row in f]
-        for r in range(high):
-            for k in range(wide):
-                taps = neighbours(a, r, k)
-                filtered = [
-                    bias + sum(tap[o] * weight for tap, weight in zip(taps, nine, strict=True) if tap is not None)
-                    for o, (nine, bias) in enumerate(zip(*each_channel, strict=True))
-                ]
-                f[r][k] = [p + q for p, q in zip(f[r][k], linear(filtered, *mix_out), strict=True)]
-        for r in range(high):
-            for k in range(wide):
-                a_cell = linear(relu(linear(f[r][k], *expand)), *project)
-                f[r][k] = [p + q for p, q in zip(f[r][k], a_cell, strict=True)]
-    detail = convolved(f, *weights(model, "g_s.head"))
-    base = model.tensors["g_s.linear.weight"].reals()
-    plain = [[linear(cell, base, [0.0] * len(base)) for cell in row] for row in y]
-
-    def sample(x: float) -> int:
-        return min(max(floor((x + 0.5) * 255 + 0.5), 0), 255)
-
-    return [
-        [(sample(p[0] + q[0]), sample(p[1] + q[1]), sample(p[2] + q[2])) for p, q in zip(s, t, strict=True)]
-        for s, t in zip(depth_to_space(detail, side // 2), depth_to_space(plain, side), strict=True)
-    ]
-
-
-def gray_of(red: int, green: int, blue: int) -> int:  # 10.4
-    """The one channel of a gray picture."""
-    return (red + green + blue + 1) // 3
-
-
-# 14 The family `autoencoder`
 
 
 @dataclass(frozen=True)
@@ -670,7 +815,7 @@ def unpool(x: Cells[float], places: Cells[int]) -> Cells[float]:
     return out
 
 
-def synthesise_autoencoder(coded: Coded, quality: int, model: Model) -> list[list[tuple[int, ...]]]:
+def synthesise_autoencoder(coded: Coded, quality: int, model: Model) -> Pixels:
     """14.4: latents -> rows of pixels of one channel or three."""
     kind = KINDS[model.kind]
     offset, gain = (model.tensors[f"float.{name}"].reals()[quality - 1] for name in ("offset", "gain_out"))
@@ -724,6 +869,31 @@ def synthesise_autoencoder(coded: Coded, quality: int, model: Model) -> list[lis
 # 15 The family `tiny`
 
 
+def check_tiny(model: Model) -> None:
+    """15.2: rejects a model that is malformed or could leave the bounds of 7.4."""
+    groups, splits = model.tensor("steps.groups"), model.tensor("steps.splits")
+    if len(groups.shape) != 1 or groups.shape == (0,):
+        raise RejectedError("the groups of channels")
+    check_tensor(model, "steps.groups", "I32", groups.shape, 1)
+    check_tensor(model, "steps.splits", "I32", groups.shape, 1, 4)
+    if 3 in splits.values:
+        raise RejectedError("a group in three steps")
+    n, c = sum(groups.integers()), model.tensor("quality.bias").shape[-1]
+    h = model.tensor("int.context.mix.bias").shape[0]
+    check_multiplier(model, "to_u", n)
+    check_multiplier(model, "to_y", n)
+    check_tensor(model, "quality.index", "I32", (100, n), -(1 << 26), 1 << 26)
+    check_tensor(model, "quality.bias", "I32", (2, 100, c), -(1 << 26), 1 << 26)
+    check_tensor(model, "int.context.narrow", "I32", (1,), 0, 15)
+    for step, (_, size, _) in enumerate(tiny_steps(model)):
+        check_layer(model, f"int.context.adaptors.{step}", n, c)
+        check_layer(model, f"int.context.heads.{step}", h, 2 * size)
+    check_layer(model, "int.context.mix", 9 * c, h)
+    check_layer(model, "int.context.expand", h, 2 * h, stream=True)
+    check_layer(model, "int.context.project", 2 * h, h)
+    check_g_s(model, n, 8)
+
+
 def decode_tiny(data: bytes, model: Model) -> Cells[int]:
     """A file -> y_hat."""
     file = opened(data, model, "tiny")
@@ -746,12 +916,12 @@ def tiny_steps(model: Model) -> list[tuple[int, int, list[int]]]:
 def decode_tiny_tile(data: bytes, h: int, w: int, quality: int, gray: bool, model: Model) -> Cells[int]:
     """15.3."""
     decoder = RangeDecoder(data[2:])
-    to_u, to_y, shift = (model.row(table, quality) for table in ("to_u", "to_y", "index"))
-    bias = model.tensors["quality.bias"].rows()[100 * gray + quality - 1]
+    to_u, to_y = model.multiplier("to_u", quality), model.multiplier("to_y", quality)
+    more, bias = model.row("index", quality), model.row("bias", 100 * gray + quality)
     mix, expand, project = (model.layer(f"int.context.{name}") for name in ("mix", "expand", "project"))
-    zeros = [0] * len(bias)
-    u = [[[0] * len(to_u) for _ in range(w)] for _ in range(h)]
-    y_hat = [[[0] * len(to_u) for _ in range(w)] for _ in range(h)]
+    (narrow,) = model.tensor("int.context.narrow").integers()
+    u = [[[0] * len(more) for _ in range(w)] for _ in range(h)]
+    y_hat = [[[0] * len(more) for _ in range(w)] for _ in range(h)]
     for step, (first, size, phases) in enumerate(tiny_steps(model)):
         adaptor, head = model.layer(f"int.context.adaptors.{step}"), model.layer(f"int.context.heads.{step}")
         a = [[[min(max(v + b, 0), M) for v, b in zip(adaptor(cell), bias, strict=True)] for cell in row] for row in u]
@@ -759,19 +929,19 @@ def decode_tiny_tile(data: bytes, h: int, w: int, quality: int, gray: bool, mode
         for i, j in (PHASES[phase] for phase in phases):
             for row in range(i, h, 2):
                 for column in range(j, w, 2):
-                    near = [value for cell in neighbours(a, row, column) for value in cell or zeros]
-                    b = mix(near, relu=True)
-                    more = project(expand(b, relu=True))
-                    out = head([min(max(p + q, -M), M) for p, q in zip(b, more, strict=True)])
+                    b = clamped(mix(around(a, row, column)), 0, S)
+                    added = project(clamped(expand(expand.read(b)), 0, M))
+                    b = clamped([p + q for p, q in zip(b, added, strict=True)], -S, S)
+                    out = head(narrowed(b, narrow))
                     for m in range(size):
                         c = first + m
                         positions.append((row, column, c))
-                        means.append(times(out[m], to_y[c], 1 << 25))
-                        indices.append(min(max((out[size + m] + shift[c] + 512) >> 10, 0), 63))
+                        means.append(to_y.times(out[m], c, 1 << 25))
+                        indices.append(min(max((out[size + m] + more[c] + 512) >> 10, 0), 63))
         for (row, column, c), mean, symbol in zip(positions, means, decoder.batch(indices, model), strict=True):
             value = symbol * 1024 + mean
             y_hat[row][column][c] = value
-            u[row][column][c] = times(value, to_u[c], M)
+            u[row][column][c] = to_u.times(value, c, M)
     check(flat(y_hat), data)
     return y_hat
 

@@ -165,11 +165,11 @@ def stages(
     rounds: int,
     markdown: bool,
 ) -> None:
-    """Where the time of coding one PICTURE goes, warm and from a cold start, and what its convolutions reach."""
+    """Where the time of coding one PICTURE goes, warm and from a cold start, and what its networks reach."""
     counts = _positive("--threads", threads, int)
     from caecodec.bench.pictures import load_pixels
     from caecodec.bench.timing.mosaic import mosaic, sides
-    from caecodec.bench.timing.stages import alone_of, cold_table, stage_table
+    from caecodec.bench.timing.stages import cold_table, stage_table
     from caecodec.codecs.opening import open_codec
     from caecodec.pictures.picture import from_array
     from caecodec.search import choice
@@ -181,8 +181,6 @@ def stages(
     data = choice.encode(open_codec(model), loaded, quality)
     tables.append((f"Cold start, {counts[-1]} threads.", cold_table(data, counts[-1], rounds)))
     _show_timings(tables, markdown)
-    reached = alone_of(loaded, quality, model)
-    click.echo("Each convolution alone, on all cores: g_a {:.0f}, g_s {:.0f} GMAC/s.".format(*reached))
 
 
 def _pictures_or_show(pictures: tuple[Path, ...], show: Path | None) -> None:

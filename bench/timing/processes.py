@@ -19,7 +19,9 @@ from typing import Any, Protocol
 from caecodec.errors import CaecodecError
 
 # read by OpenMP, MKL, OpenBLAS (and so by torch and numpy) and libvips when they start
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VIPS_CONCURRENCY")
+THREAD_VARIABLES = (
+    *("CAECODEC_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VIPS_CONCURRENCY"),
+)
 COMMAND = (sys.executable, "-m", "caecodec")
 _CLOSE_SECONDS = 10.0
 _SAID_CHARACTERS = 300

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -13,36 +14,42 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
-
-from caecodec import stages
 from caecodec.bench.table import NOTHING, Table
 from caecodec.bench.timing.clock import THE_REST, Clock
 from caecodec.bench.timing.processes import child_environment
 from caecodec.codecs.opening import open_codec
 from caecodec.codecs.photo import PhotoCodec
-from caecodec.engines.torch.photo import TorchPhotoEngine
+from caecodec.engines.native.library import THREADS_VARIABLE
 from caecodec.errors import UsageError
 from caecodec.format import container
+from caecodec.pictures import cells
 from caecodec.pictures.picture import Picture
 from caecodec.search import choice
 
-# the names that `caecodec.stages.stage` gives to parts of the codec, in the order of the table
+# the names that `caecodec.stages.stage` gives to parts of the codec, in the order of the table: on the core latents are
+# one stage, entropy network and coder together, on numpy those below it
 STAGES = (
-    *("g_a", "g_s", "integers: h_s", "integers: context", "integers: heads"),
+    *("g_a", "g_s", "latents", "integers: h_s", "integers: context", "integers: heads"),
     *("rounding", "entropy coder", "latents, the rest", "lossless look"),
 )
+LATENTS = ("latents", "integers", "rounding", "entropy coder")
+# cells that a layer is computed for, of each cell of y: the first name that a tensor's begins with counts
+_PLACES = {
+    "encode": (
+        *(("g_a.stem", 4.0), ("g_a.blocks", 4.0), ("g_a", 1.0)),
+        *(("h_a.down2", 1 / 16), ("h_a.down1", 1 / 4), ("h_a.block2", 1 / 4), ("h_a", 1.0)),
+    ),
+    "decode": (("g_s.blocks", 4.0), ("g_s.head", 4.0), ("g_s", 1.0)),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Breakdown:
-    """Seconds of every stage, of everything, and what the convolutions reached."""
+    """Seconds of every stage, of everything, and what the networks reached."""
 
     seconds: dict[str, float]  # in the order of STAGES, then 'the rest'
     total: float
-    gigamacs: float  # of g_a and h_a, or of g_s
+    gigamacs: float  # a second, of g_a and h_a, or of g_s
 
     def share(self, *prefixes: str) -> float:
         """Part of the whole that the stages whose names begin so take, 0..1."""
@@ -63,22 +70,33 @@ def breakdown(
     Raises UsageError for a model of another family, and for a picture that is kept losslessly.
     """
     coder, clock = _photo_codec(model), Clock(STAGES)
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads or before)
-    try:
-        parsed = _coded(coder, picture, quality)
-
-        works = {
-            "encode": ("g_a", lambda: choice.encode(coder, picture, quality)),
-            "decode": ("g_s", lambda: coder.decode(parsed)),
-        }
-        found = {}
+    parsed = _coded(coder, picture, quality)
+    works: dict[str, tuple[str, Callable[[], object]]] = {
+        "encode": ("g_a", lambda: choice.encode(coder, picture, quality)),
+        "decode": ("g_s", lambda: coder.decode(parsed)),
+    }
+    found = {}
+    with threads_of_the_core(threads):
         for name, (network, work) in works.items():
             seconds = fastest(clock, work, rounds)
-            found[name] = Breakdown(seconds, sum(seconds.values()), macs(network, work) / seconds[network] / 1e9)
-        return found
+            reached = macs(coder, name, picture) / seconds[network] / 1e9
+            found[name] = Breakdown(seconds, sum(seconds.values()), reached)
+    return found
+
+
+@contextmanager
+def threads_of_the_core(count: int | None) -> Iterator[None]:
+    """Within, the core takes so many threads; as many as it would without a number."""
+    before = os.environ.get(THREADS_VARIABLE)
+    if count is not None:
+        os.environ[THREADS_VARIABLE] = str(count)
+    try:
+        yield
     finally:
-        torch.set_num_threads(before)
+        if count is not None:
+            del os.environ[THREADS_VARIABLE]
+            if before is not None:
+                os.environ[THREADS_VARIABLE] = before
 
 
 def _photo_codec(model: str | None) -> PhotoCodec:
@@ -96,71 +114,22 @@ def _coded(coder: PhotoCodec, picture: Picture, quality: int) -> container.Conta
     return container.parse(data)
 
 
-def macs(stage: str, work: Callable[[], object]) -> float:
-    """Multiply-accumulates of all that one stage does in `work`."""
+def macs(coder: PhotoCodec, direction: str, picture: Picture) -> float:
+    """Multiply-accumulates of g_a and h_a ('encode') or of g_s ('decode'), without halos."""
+    high, wide = cells.count(picture.width, picture.height)
     found = 0.0
-
-    @contextmanager
-    def counting(name: str) -> Iterator[None]:
-        nonlocal found
-        if name != stage:
-            yield
-            return
-        with FlopCounterMode(display=False) as counter:
-            yield
-        found += counter.get_total_flops() / 2
-
-    with stages.watched(counting):
-        work()
-    return found
-
-
-def alone(network: nn.Module, run: Callable[[], Any], rounds: int = 5) -> float:
-    """GMAC/s of a network's convolutions and matrix products when each runs by itself on what it is given."""
-    seen: list[tuple[nn.Module, Any]] = []
-    hooks = [
-        layer.register_forward_pre_hook(lambda module, args: seen.append((module, args)))
-        for layer in network.modules()
-        if isinstance(layer, nn.Conv2d | nn.Linear)
-    ]
-    try:
-        run()
-    finally:
-        for hook in hooks:
-            hook.remove()
-    seconds = macs = 0.0
-    with torch.inference_mode():
-        for layer, args in seen:
-            with FlopCounterMode(display=False) as counter:
-                layer(*args)
-            macs += counter.get_total_flops() / 2
-            times = []
-            for _ in range(rounds):
-                start = time.perf_counter()
-                layer(*args)
-                times.append(time.perf_counter() - start)
-            seconds += min(times)
-    return macs / seconds / 1e9
-
-
-def alone_of(picture: Picture, quality: int, model: str | None = None) -> tuple[float, float]:
-    """(g_a, g_s): what `alone` finds for the networks of a photo model, on the threads torch has. Raises UsageError."""
-    coder = _photo_codec(model)
-    parsed = _coded(coder, picture, quality)
-    assert isinstance(coder.engine, TorchPhotoEngine)
-    analysis, synthesis = coder.engine.networks
-    return (
-        alone(analysis, lambda: choice.encode(coder, picture, quality)),
-        alone(synthesis, lambda: coder.decode(parsed)),
-    )
+    for name, tensor in coder.model.tensors.items():
+        if name.endswith(".weight"):
+            places = next((places for prefix, places in _PLACES[direction] if name.startswith(prefix)), 0.0)
+            found += tensor.size * places
+    return found * high * wide
 
 
 _COLD = """
 import json, sys, time
 marks = {"python": time.time()}
-from caecodec.engines.torch import start
-start.load()
-marks["import torch"] = time.time()
+import numpy
+marks["import numpy"] = time.time()
 from caecodec.codecs import opening, photo
 from caecodec.format import container
 from caecodec.pictures.saving import saved
@@ -206,12 +175,13 @@ def stage_table(picture: Picture, quality: int, threads: list[int], rounds: int,
     rows = [
         (stage, *(_number(found.seconds[stage] * 1000 / megapixels) for found in columns.values()))
         for stage in (*STAGES, THE_REST)
+        if any(found.seconds[stage] for found in columns.values())
     ]
     rows += [
         ("all", *(f"{found.total * 1000 / megapixels:.0f}" for found in columns.values())),
         ("MP/s", *(f"{megapixels / found.total:.2f}" for found in columns.values())),
         ("GMAC/s of g_a or g_s", *(f"{found.gigamacs:.0f}" for found in columns.values())),
-        ("integer network, %", *(f"{100 * found.share('integers'):.0f}" for found in columns.values())),
+        ("latents, %", *(f"{100 * found.share(*LATENTS):.0f}" for found in columns.values())),
     ]
     return Table(("ms a megapixel", *columns), tuple(rows))
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from caecodec.errors import BatchError, CaecodecError, FileSystemError, LimitError
+from caecodec.errors import BatchError, CaecodecError, FileSystemError, LimitError, UsageError
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 DELAY_SECONDS = 1.0
 _NAME = 12  # characters of a name that stay, however narrow the terminal is
 _PARTS = 4  # of a line that stay
+# what a plain install lacks -> the extra that brings it
+_EXTRAS = {"torch": "torch", "safetensors": "train", "torchvision": "train", "matplotlib": "train"}
 DEBUG = "caecodec.debug"  # in the meta of the root context: --debug was given
 
 
@@ -126,6 +128,8 @@ def on_terminal(stream: TextIO | None) -> bool:
 
 def known(error: BaseException) -> BaseException:
     """What the system said, as one of our errors."""
+    if isinstance(error, ModuleNotFoundError) and error.name in _EXTRAS:
+        return UsageError(f"this needs {error.name}, not installed: pip install 'caecodec[{_EXTRAS[error.name]}]'")
     if isinstance(error, MemoryError):
         return LimitError("out of memory")
     if isinstance(error, OSError):  # one that no room expected: a full standard output, say

@@ -56,7 +56,7 @@ def train(recipe: str, folder: Path | None, data: tuple[str, ...], validation: t
 @click.option("--data", default="", help="One line on what it was trained on, for `caecodec models`.")
 @click.option("--measured", default="", help="One line on its measured quality, for `caecodec models`.")
 @click.option("--fit", metavar="PATH", help="Photographs (256x256 at least) to fit tables and qualities to.")
-@click.option("--check", "check", metavar="PATH", help="Pictures to compare integer and float bits and SSIMULACRA2 on.")
+@click.option("--check", "check", metavar="PATH", help="Pictures to compare integers and floats, and SSIMULACRA2, on.")
 @click.option("-f", "--force", is_flag=True, help="Overwrite an existing model.")
 @debug_option
 def export(
@@ -77,7 +77,8 @@ def export(
     click.echo(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
     for cost in model_file.costs_of_integers(checkpoint, path, Path(check)) if check else ():
         bits = f"{cost.float_bits:.0f} bits in float, {cost.integer_bits:.0f} in integers"
-        click.echo(f"quality {cost.quality}: {bits} ({100 * cost.growth:+.3f} %)")
+        psnr = f"{cost.float_psnr:.2f} dB ({cost.integer_psnr - cost.float_psnr:+.4f})"
+        click.echo(f"quality {cost.quality}: {bits} ({100 * cost.growth:+.3f} %), {psnr}")
     for quality, scores in model_file.scores_of_qualities(path, Path(check)).items() if check and fit else ():
         error = f"{scores.mean() - quality:+.1f} on average, {abs(scores - quality).mean():.1f} a picture"
         click.echo(f"quality {quality}: SSIMULACRA2 {scores.mean():.1f} ({error})")

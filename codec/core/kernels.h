@@ -15,12 +15,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Inputs of a layer that lie side by side: the first cell's, and where their weights begin. A number of inputs that is odd
- * is read one further, and meets a weight of 0. */
+/* Inputs of a layer that lie side by side: the first cell's, and where their weights begin. Where their number is odd, the
+ * last of them makes a pair with a weight of 0. */
 typedef struct {
     const int16_t *x;
-    int pairs; /* inputs, halved and rounded up */
-    int at;    /* pairs of all spans before it */
+    int inputs;
+    int at; /* pairs of all spans before it */
 } cae_span;
 
 enum {

@@ -250,7 +250,7 @@ void cae_load_multiplier(cae_loader *loader, const char *name, int rows, int cha
 
 cae_product cae_product_of(const cae_layer *layer, const int16_t *const *x, ptrdiff_t step, int cells, cae_span *span) {
     for (int s = 0; s < layer->spans; s++)
-        span[s] = (cae_span){.x = x[s], .pairs = (layer->length[s] + 1) / 2, .at = layer->at[s]};
+        span[s] = (cae_span){.x = x[s], .inputs = layer->length[s], .at = layer->at[s]};
     return (cae_product){
         .weight = layer->weight,
         .bias = layer->bias,

@@ -9,8 +9,8 @@ typedef struct {
     int failed; /* whether an allocation did */
 } cae_memory;
 
-/* Zeros, aligned to 64 bytes. Kernels may read up to CAE_SLACK bytes past the end (and do not care what is there).
- * NULL where there is no memory, which `failed` remembers: callers may take several and look once. */
+/* Zeros, aligned to 64 bytes, and CAE_SLACK bytes more: depthwise kernels reach past the end of a row. NULL where there is no
+ * memory, which `failed` remembers: callers may take several and look once. */
 enum { CAE_SLACK = 256 };
 void *cae_take(cae_memory *memory, size_t count, size_t size);
 void cae_give_back(cae_memory *memory);

@@ -8,23 +8,22 @@
 #endif
 
 /* floor(x) within the bounds of symbols. */
-static int floor_of(double x) {
-    if (!(x > -CAE_SYMBOL_MAX)) /* or not a number */
-        return x <= -CAE_SYMBOL_MAX ? -CAE_SYMBOL_MAX : 0;
-    if (x >= CAE_SYMBOL_MAX)
-        return CAE_SYMBOL_MAX;
+static inline int floor_of(double x) {
+    x = x == x ? x : 0;
+    x = x > -CAE_SYMBOL_MAX ? x : -CAE_SYMBOL_MAX;
+    x = x < CAE_SYMBOL_MAX ? x : CAE_SYMBOL_MAX;
     int whole = (int)x;
     return whole - (x < whole);
 }
 
-/* Whether a symbol other than 0 should be one nearer to zero. */
-static int shrinks(const cae_table *t, int symbol, int shrunk, double residual, double weight, double strength) {
-    double saved = 0;
-    if (symbol >= -t->tail && symbol <= t->tail)
-        saved = t->bits[symbol + t->tail] - t->bits[shrunk + t->tail];
-    double error = residual - symbol, error_shrunk = residual - shrunk;
-    double added = (error_shrunk * error_shrunk - error * error) * weight;
-    return added < strength * saved;
+/* A symbol other than 0, or the one next to it towards zero. Without branches, which nobody could predict: escapes stay as
+ * they are, for they save nothing. */
+static inline int shrunk(const cae_table *t, int symbol, double residual, double weight, double strength) {
+    int nearer = symbol - (symbol > 0) + (symbol < 0), inside = symbol >= -t->tail && symbol <= t->tail;
+    double saved = t->bits[t->tail + (inside ? symbol : 0)] - t->bits[t->tail + (inside ? nearer : 0)];
+    double error = residual - symbol, error_nearer = residual - nearer;
+    double added = (error_nearer * error_nearer - error * error) * weight;
+    return added < strength * saved ? nearer : symbol;
 }
 
 void cae_round(const cae_tables *tables, size_t count, const float *values, const int32_t *mean, const uint8_t *index,
@@ -32,11 +31,8 @@ void cae_round(const cae_tables *tables, size_t count, const float *values, cons
     for (size_t i = 0; i < count; i++) {
         double residual = ((double)values[i] * 1024 - mean[i]) * (1.0 / 1024);
         int symbol = floor_of(residual + 0.5);
-        if (symbol && weight) {
-            int shrunk = symbol > 0 ? symbol - 1 : symbol + 1;
-            if (shrinks(&tables->table[index[i]], symbol, shrunk, residual, weight[i], strength))
-                symbol = shrunk;
-        }
+        if (weight && symbol)
+            symbol = shrunk(&tables->table[index[i]], symbol, residual, weight[i], strength);
         symbols[i] = (int16_t)symbol;
     }
 }

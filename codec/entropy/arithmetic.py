@@ -54,7 +54,7 @@ class Arithmetic:
         return self.settle(out, -limit, limit)
 
 
-def times(x: Array, table: Integers, shift: Integers, limit: float) -> Array:
+def times(x: NDArray[np.floating | np.integer], table: Integers, shift: Integers, limit: float) -> Array:
     """(x * table + 2^(shift - 1)) >> shift, clamped to +-limit: x (..., C) integers, table and shift (C,).
 
     In 64-bit integers: products leave what float64 holds exactly.

@@ -4,7 +4,7 @@ A float network gives slightly other numbers on another CPU, thread count or lib
 another probability and the rest of the picture is noise. So everything is computed in integers: activations of 14 bits
 with sign, weights of 16, sums of 32 (FORMAT.md, 7.4 and 8). A native core computes in just these. Here they are carried
 in float64, in which every product and every partial sum is exact and addition is associative: BLAS may sum in any
-order. That no sum can leave 32 bits is proven from the weights in `prove`, whenever a model is loaded.
+order. That no sum can leave 32 bits is proven from the weights in `Layer.of`, whenever a model is loaded.
 
 A weight matrix is integers W * 2^-shift, a layer is floor(x W 2^-shift + b), with the half that rounds in b. Scaling by
 a power of two does not round, so layers carry W * 2^-shift in place of W.
@@ -12,11 +12,12 @@ a power of two does not round, so layers carry W * 2^-shift in place of W.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from caecodec.entropy.arithmetic import NUMPY, Arithmetic, Array, Integers, times
 from caecodec.errors import ModelError
@@ -28,6 +29,8 @@ ONE = 1 << FRACTION_BITS
 ACTIVATION = 8191.0  # |what a layer reads|
 STREAM = float(1 << 26)  # |what blocks add to|
 SAMPLE = 255.0  # |what g_a reads|
+SAMPLE_BITS = 12  # fraction bits of samples before they are rounded
+MODULATION_BITS = 7  # of g_s's features
 SUM = float((1 << 31) - (1 << 27))  # every sum of a layer stays below, so that a stream may be added
 OUTPUT = float(1 << 30)  # sums of two layers stay below
 TABLE = float(1 << 26)  # |what tables add|
@@ -65,20 +68,25 @@ class Layer:
         shift = integer(tensors, f"{name}.shift", 30)
         narrow = integer(tensors, f"{name}.narrow", MOST_NARROW) if f"{name}.narrow" in tensors else None
         depthwise = name.endswith("depthwise")
-        kinds = all(np.issubdtype(t.dtype, np.integer) for t in (weight, bias))
+        kinds = weight.dtype == np.int16 and bias.dtype == np.int32
         fits = weight.ndim == 2 and bias.shape == weight.shape[1:] and (len(weight) == 9 or not depthwise)
         if not kinds or not fits:
             raise ModelError(f"layer {name} is malformed")
         unit = 2.0**-shift
         exact = np.ascontiguousarray(weight.astype(np.float64) * unit)
         layer = cls(exact, bias.astype(np.float64) * unit, shift, narrow, depthwise, arithmetic)
-        if layer.largest(reads) * 2.0**shift >= SUM:
+        if layer.largest_sum(reads) >= SUM:
             raise ModelError(f"a sum of layer {name} could leave 32 bits: it cannot be exact")
         return layer
 
-    def largest(self, reads: float = ACTIVATION) -> float:
-        """What no output can exceed in magnitude, for inputs up to `reads`."""
-        return float((np.abs(self.weight).sum(axis=0) * reads + np.abs(self.bias)).max(initial=0.0))
+    def largest_sum(self, reads: float = ACTIVATION) -> float:
+        """What no sum of integers can exceed in magnitude, for inputs up to `reads`."""
+        most = np.abs(self.weight).sum(axis=0) * reads + np.abs(self.bias)
+        return float(most.max(initial=0.0)) * 2.0**self.shift
+
+    def largest_output(self, reads: float = ACTIVATION) -> int:
+        """The same sum, shifted."""
+        return math.floor(self.largest_sum(reads) * 2.0**-self.shift)
 
     def read(self, stream: Array) -> Array:
         """A stream as this layer takes it."""
@@ -109,6 +117,10 @@ class Block:
     def of(cls, tensors: Tensors, name: str, arithmetic: Arithmetic = NUMPY) -> Block:
         """From the tensors of its five layers. Raises ModelError."""
         block = cls(*(Layer.of(tensors, f"{name}.{part}", arithmetic) for part in cls.__slots__))
+        width = block.mix_in.weight.shape[1]
+        shapes = [(width, width), (9, width), (width, width), (width, 2 * width), (2 * width, width)]
+        if [getattr(block, part).weight.shape for part in cls.__slots__] != shapes:
+            raise ModelError(f"the layers of block {name} do not fit each other")
         if block.mix_in.narrow is None or block.expand.narrow is None:
             raise ModelError(f"block {name} does not say how it reads its stream")
         return block
@@ -129,7 +141,7 @@ class Multiplier:
     table: Integers
     shift: Integers
 
-    def __call__(self, x: Array, limit: float, channels: slice = slice(None)) -> Array:
+    def __call__(self, x: NDArray[np.floating | np.integer], limit: float, channels: slice = slice(None)) -> Array:
         """x (..., C) integers -> x times the factors of some channels, rounded and clamped to +-limit."""
         return times(x, self.table[channels], self.shift[channels], limit)
 
@@ -163,7 +175,7 @@ class Multipliers:
 
 
 def _multiplies(table: NDArray[np.generic], shift: NDArray[np.generic]) -> bool:
-    if not all(np.issubdtype(t.dtype, np.integer) for t in (table, shift)) or shift.shape != table.shape[-1:]:
+    if not all(t.dtype == np.int32 for t in (table, shift)) or shift.shape != table.shape[-1:]:
         return False
     most = np.abs(table.astype(np.float64)).max(initial=0.0)
     shifts = shift.astype(np.int64)
@@ -173,15 +185,15 @@ def _multiplies(table: NDArray[np.generic], shift: NDArray[np.generic]) -> bool:
 def integer(tensors: Tensors, name: str, largest: int) -> int:
     """A tensor of one number from 0 to `largest`. Raises ModelError."""
     tensor = np.asarray(tensors[name])
-    if tensor.shape != (1,) or not np.issubdtype(tensor.dtype, np.integer) or not 0 <= tensor.item() <= largest:
+    if tensor.shape != (1,) or tensor.dtype != np.int32 or not 0 <= tensor.item() <= largest:
         raise ModelError(f"tensor {name} is malformed")
     return int(tensor.item())
 
 
-def table(tensors: Tensors, name: str, shape: tuple[int, ...], largest: float) -> Integers:
+def table(tensors: Tensors, name: str, shape: tuple[int, ...], largest: float, kind: DTypeLike = np.int32) -> Integers:
     """Integers of a shape, up to `largest` in magnitude. Raises ModelError."""
     found = np.asarray(tensors[name])
-    if found.shape != shape or not np.issubdtype(found.dtype, np.integer):
+    if found.shape != shape or found.dtype != kind:
         raise ModelError(f"table {name} is malformed")
     if np.abs(found.astype(np.float64)).max(initial=0.0) > largest:
         raise ModelError(f"table {name} holds values out of range")

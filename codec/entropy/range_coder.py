@@ -6,11 +6,12 @@ An escaped symbol follows as a number in Elias-gamma code over equiprobable bits
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-import constriction
 import numpy as np
 from numpy.typing import NDArray
 
+from caecodec.entropy.coder import stream
 from caecodec.entropy.fixed_point import SYMBOL_MAX, Indices
 from caecodec.entropy.tables import Symbols, Tables
 from caecodec.errors import CorruptFileError
@@ -31,7 +32,7 @@ class Encoder:
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
-        self._coder = constriction.stream.queue.RangeEncoder()
+        self._coder = stream().queue.RangeEncoder()
 
     @stage("entropy coder")
     def encode(self, symbols: Symbols, indices: Indices) -> None:
@@ -58,7 +59,7 @@ class Encoder:
     def _escape(self, excess: int, negative: bool) -> None:
         length = excess.bit_length()
         bits = [0] * (length - 1) + [excess >> k & 1 for k in range(length - 1, -1, -1)] + [int(negative)]
-        self._coder.encode(np.array(bits, np.int32), constriction.stream.model.Uniform(2))
+        self._coder.encode(np.array(bits, np.int32), stream().model.Uniform(2))
 
     @stage("entropy coder")
     def finish(self) -> bytes:
@@ -69,7 +70,7 @@ class Encoder:
         return ending.rstrip(b"\0")
 
 
-def _shortest(data: bytes, coder: constriction.stream.queue.RangeEncoder) -> bytes:
+def _shortest(data: bytes, coder: Any) -> bytes:
     """Any number in [lower, lower + range) ends the stream as well as constriction's: take one that ends in zeros."""
     written, (lower, span) = coder.pos()
     upper = lower + span - 1
@@ -91,7 +92,7 @@ class Decoder:
         padded = data + b"\0" * (-len(data) % 4)
         # what the encoder left out at the end were zeros
         words = np.frombuffer(padded + b"\0" * 8, ">u4").astype(np.uint32)
-        self._coder = constriction.stream.queue.RangeDecoder(words)
+        self._coder = stream().queue.RangeDecoder(words)
 
     @stage("entropy coder")
     def decode(self, indices: Indices) -> Symbols:
@@ -109,7 +110,7 @@ class Decoder:
         return symbols
 
     def _escape(self, tail: int) -> int:
-        uniform = constriction.stream.model.Uniform(2)
+        uniform = stream().model.Uniform(2)
         length = 1
         while not self._coder.decode(uniform, 1)[0]:
             length += 1

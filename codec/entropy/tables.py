@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import constriction
 import numpy as np
 from numpy.typing import NDArray
 
-from caecodec.entropy.fixed_point import PRECISION, SCALES, Indices
+from caecodec.entropy.coder import Models
+from caecodec.entropy.fixed_point import PRECISION, SCALES, SYMBOL_MAX, Indices
 from caecodec.errors import ModelError
 
 Symbols = NDArray[np.int32]
@@ -23,7 +23,7 @@ Symbols = NDArray[np.int32]
 class Tables:
     """One frequency table per scale index; `tail[i]` is T, the largest symbol table i holds."""
 
-    models: tuple[object, ...]
+    models: Models
     tail: NDArray[np.int32]
     bits: NDArray[np.float64]  # (64, widest): cost of each entry, the escape last, then padding
 
@@ -39,12 +39,11 @@ class Tables:
         for i, t in enumerate(tails):
             table = flat[start : start + 2 * int(t) + 2]
             start += len(table)
-            if t < 0 or table.min() < 1 or table.sum() != 1 << PRECISION:
+            if not 0 <= t <= SYMBOL_MAX or table.min() < 1 or table.sum() != 1 << PRECISION:
                 raise ModelError("a frequency table does not sum to 2^24")
-            # float64 holds these integers exactly
-            models.append(constriction.stream.model.Categorical((table - 1).astype(np.float64), perfect=False))
+            models.append(table)
             bits[i, : len(table)] = PRECISION - np.log2(table)
-        return cls(tuple(models), tails, bits)
+        return cls(Models(models), tails, bits)
 
     def cost(self, symbols: Symbols, indices: Indices) -> float:
         """Bits that `symbols` (any shape) take; a stream is longer by a byte at most, and 2e-5 bytes a symbol."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import stat
 import sys
 from collections.abc import Sequence
@@ -71,7 +70,7 @@ def write_many(
                         make_folder(Path(target).parent)
                     path = Path(os.path.realpath(target))
                     # not made from the target's name, which may be as long as names can be
-                    waiting[number] = path.with_name(f".caecodec-{secrets.token_hex(8)}.tmp"), path
+                    waiting[number] = path.with_name(f".caecodec-{os.urandom(8).hex()}.tmp"), path
                     _fill(*waiting[number], data, sync=len(outputs) == 1 or not hasattr(os, "sync"))
             except Exception as exc:  # out of memory, say
                 failures[number] = exc

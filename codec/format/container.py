@@ -104,7 +104,8 @@ def parse(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Container:
         raise CorruptFileError(f"truncated: {len(data)} bytes are too few for a .cae file")
     version, flags, quality = data[3:6]
     if version != VERSION:
-        raise CorruptFileError(f"format version {version}; this caecodec reads version {VERSION}: install a newer one")
+        known = f"format version {version}; this caecodec reads version {VERSION}"
+        raise CorruptFileError(f"{known}: install a newer one" if version > VERSION else f"{known}, the first released")
     found = int.from_bytes(data[-4:], "little")
     if zlib.crc32(memoryview(data)[:-4]) != found:
         raise CorruptFileError("the checksum does not match: the file is damaged or truncated; fetch it again")

@@ -93,11 +93,9 @@ class EntropyNetwork:
             self._index = table(tensors, "quality.index", (QUALITIES, self.n), TABLE)
             self._psi = table(tensors, "quality.psi", (QUALITIES, len(self.first.weight)), TABLE)
             self._z_mean = table(tensors, "quality.z_mean", (QUALITIES, self.z), MEAN_MAX)
-            self._z_index = table(tensors, "quality.z_index", (QUALITIES, self.z), SCALES - 1)
+            self._z_index = table(tensors, "quality.z_index", (QUALITIES, self.z), SCALES - 1, np.uint8)
         except (KeyError, IndexError) as exc:
             raise ModelError(f"the model lacks {exc}") from exc
-        if self._z_index.min() < 0:
-            raise ModelError("table quality.z_index holds values out of range")
 
     def _check(self, adaptors: Sequence[Layer]) -> None:
         """Raise ModelError unless the layers fit each other."""

@@ -65,8 +65,10 @@ class ContextNetwork:
     def __init__(self, tensors: Tensors) -> None:
         """Raises ModelError where a tensor is missing or malformed, or a sum could leave 32 bits."""
         try:
-            groups = np.asarray(tensors["steps.groups"]).astype(int).tolist()
-            splits = np.asarray(tensors["steps.splits"]).astype(int).tolist()
+            counts, parts = (np.asarray(tensors[f"steps.{name}"]) for name in ("groups", "splits"))
+            if any(one.dtype != np.int32 or one.ndim != 1 for one in (counts, parts)):
+                raise ModelError("the steps of the context network are malformed")
+            groups, splits = counts.tolist(), parts.tolist()
             self.mix, self.expand, self.project = (
                 Layer.of(tensors, f"int.context.{name}") for name in ("mix", "expand", "project")
             )
@@ -92,7 +94,7 @@ class ContextNetwork:
     def _check(self) -> int:
         """Raise ModelError unless the layers fit each other; the adaptors' width."""
         width, hidden = len(self.mix.weight) // 9, self.mix.weight.shape[1]
-        wide = self.expand.weight.shape[1]
+        wide = 2 * hidden
         shared = self.expand.weight.shape == (hidden, wide) and self.project.weight.shape == (wide, hidden)
         if len(self.mix.weight) != 9 * width or not shared or self.expand.narrow is None:
             raise ModelError("the shared layers of the context network do not fit each other")

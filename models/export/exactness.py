@@ -1,7 +1,8 @@
-"""A photo model as it will code: what exactness costs in bits, and tables fitted to the symbols that occur."""
+"""A photo model as it will code: what exactness costs, and tables fitted to the symbols that occur."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,15 +11,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from caecodec.engines.numpy.networks import Synthesis
 from caecodec.entropy.rounding import RDO_STRENGTH
 from caecodec.entropy.tables import Tables
 from caecodec.format.container import CHECK_BYTES
 from caecodec.latents.photo import LatentCodec
 from caecodec.latents.photo_network import EntropyNetwork
-from caecodec.models.export.integers import Tensors, integer_table
+from caecodec.models.export.integers import Tensors, gaussian_tables, integer_table
 from caecodec.models.networks.layers import interpolate
 from caecodec.models.networks.photo import PhotoModel
 from caecodec.models.networks.trade import activity, trade
+from caecodec.pictures.cells import CELL
+from caecodec.pictures.picture import mse
 
 FITTED_QUALITIES = (1, 5, 12, 20, 30, 40, 50, 60, 70, 80, 90, 100)
 # what the Gaussian counts for in each table, for symbols that the pictures lack; 10^3 and 10^5 did as well
@@ -27,11 +31,17 @@ _PRIOR_SYMBOLS = 1e4
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Bits of the same latents by the float model's own probabilities, and by the integer tables."""
+    """The same pictures by a float model and by its integers.
+
+    bits: of the same latents, under the Gaussians that the model was trained with in both. psnr: of pictures as they
+    come back, on average.
+    """
 
     quality: int
     float_bits: float
     integer_bits: float
+    float_psnr: float
+    integer_psnr: float
 
     @property
     def growth(self) -> float:
@@ -43,21 +53,28 @@ class Cost:
 def cost_of_integers(
     model: PhotoModel, tensors: Mapping[str, NDArray[np.generic]], crops: Tensor, quality: int
 ) -> Cost:
-    """crops (P, 3, H, W) uint8, H and W multiples of 64 -> Cost summed over them."""
-    codec, _ = _codec_of(tensors)
+    """crops (P, 3, H, W) uint8, H and W multiples of 64 -> Cost over them."""
+    codec, _ = _codec_of({**tensors, **gaussian_tables()})
+    g_s = Synthesis(tensors, CELL)
     level = torch.tensor([model.config.level_of(float(tensors["float.lambda"][quality - 1]))])
     gain = interpolate(model.log_gain, level).exp()
     gain_z = interpolate(model.log_gain_z, level).exp()
     float_bits = integer_bits = 0.0
+    measured = []
     for crop in crops:
         x = (crop[None].float() / 255).contiguous(memory_format=torch.channels_last)
         out = model(x, level, hard=True)
         float_bits += float(out["bits_y"] + out["bits_z"]) * x.shape[2] * x.shape[3]
         y = model.g_a(x - 0.5)
         z = model.h_a(y * model.normaliser[:, None, None]) * gain_z
-        coded, _ = codec.cost(_array(y * gain), _array(z), quality)
+        coded, y_hat = codec.cost(_array(y * gain), _array(z), quality)
         integer_bits += 8 * (coded - CHECK_BYTES)
-    return Cost(quality, float_bits, integer_bits)
+        shown = np.clip(np.floor(_array(out["x_hat"]) * 255 + 0.5), 0, 255).astype(np.uint8)
+        original = crop.permute(1, 2, 0).numpy()
+        errors = [max(mse(original, pixels), 1e-9) for pixels in (shown, g_s(y_hat, quality))]
+        measured.append([10 * math.log10(255**2 / error) for error in errors])
+    float_psnr, integer_psnr = np.mean(measured, axis=0).tolist()
+    return Cost(quality, float_bits, integer_bits, float_psnr, integer_psnr)
 
 
 @torch.inference_mode()

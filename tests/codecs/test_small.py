@@ -280,11 +280,14 @@ def test_a_malformed_model_is_a_model_error(model: str, tmp_path: Path) -> None:
         if name.startswith(("float.", "table.", "quality.", "steps.", "place.", "int.")):
             with pytest.raises(caecodec.ModelError):
                 opened({key: value for key, value in tensors.items() if key != name})
-    widened = {"float.gain_out": np.pad(tensors["float.gain_out"], ((0, 0), (0, 1)))}
-    nothing = {"float.gain_out": np.full_like(tensors["float.gain_out"], np.nan)}
+    table = "float.gain"
+    widened = {table: np.pad(tensors[table], ((0, 0), (0, 1)))}
+    nothing = {table: np.full_like(tensors[table], np.nan)}
     for change in (widened, nothing):
-        with pytest.raises(caecodec.ModelError, match=r"float\.gain_out"):
+        with pytest.raises(caecodec.ModelError, match=r"float\.gain"):
             opened(tensors | change)
+    if model == "tiny":  # its sizes are those of its tensors
+        return
     with pytest.raises(caecodec.ModelError):
         opened(dict(tensors), config='{"kind": "mnist", "unpool": "indices"}')
     with pytest.raises(caecodec.ModelError):

@@ -53,7 +53,7 @@ PIXELS = photograph(32, 48)
         (["verify", "short.cae"], 4, "short.cae: the checksum does not match"),
         (["verify", "false.cae"], 4, "false.cae: "),
         (["decode", "false.cae"], 4, "false.cae: "),
-        (["info", "future.cae"], 4, "future.cae: format version 9; this caecodec reads version 1"),
+        (["info", "future.cae"], 4, "future.cae: format version 9; this caecodec reads version 2"),
         (["encode", "img.png", "--model", "nonsense"], 5, "img.png: model nonsense is not installed (installed: "),
         (["encode", "img.png", "--model", "no.safetensors"], 5, "no.safetensors: No such file or directory"),
         (["encode", "img.png", "--model", "weights.safetensors"], 5, "weights.safetensors: not a "),

@@ -203,7 +203,7 @@ def test_a_model_whose_bounds_do_not_hold_is_refused(change: Callable[[core_mode
 
 def test_a_damaged_stream_is_refused() -> None:
     core, shape = model("odd", ""), (5, 7)
-    stream, y_hat = expected("odd", shape, 1, 3.0)
+    stream, _ = expected("odd", shape, 1, 3.0)
     for place in (0, 2, len(stream) // 2):
         damaged = bytearray(stream)
         damaged[place] ^= 0x55
@@ -215,7 +215,7 @@ def test_a_damaged_stream_is_refused() -> None:
 
 def test_sizes_that_cannot_be_are_refused() -> None:
     core = model("odd", "")
-    stream, y_hat = expected("odd", (5, 7), 1, 3.0)
+    stream, _ = expected("odd", (5, 7), 1, 3.0)
     for shape, quality in (((0, 7), 1), ((5, 0), 1), ((5, 7), 0), ((5, 7), 101), ((1 << 13, 1), 1)):
         with pytest.raises(CoreError, match="cannot be"):
             core.decode(stream, shape, quality)

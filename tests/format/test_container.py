@@ -13,18 +13,18 @@ from caecodec.limits import Limits
 
 # magic, version, flags, quality, model id, width, height, check and latents
 SMALL = Container(1, 2, 50, b"\x01\x02\x03\x04", (b"\xaa\xbb\xcc",))
-SMALL_BYTES = bytes.fromhex("ca ec 0d  01 00 32  01 02 03 04  01 02  aa bb cc  15 f1 36 88")
+SMALL_BYTES = bytes.fromhex("ca ec 0d  02 00 32  01 02 03 04  01 02  aa bb cc  e5 23 a8 ff")
 # flags: gray and sections; 1025 wide is two tiles, so the first one's length stands in front of both
 RICH = Container(1025, 300, 100, b"abcd", (b"\x01\x02\x03", b"\x04\x05"), True, {b"e": b"exif", b"A": b"alpha!"})
 RICH_BYTES = bytes.fromhex(
-    "ca ec 0d  01 03 64  61 62 63 64  81 08  ac 02  02 41 06 65 04  61 6c 70 68 61 21  65 78 69 66"
-    "03  01 02 03  04 05  c1 70 bf 29"
+    "ca ec 0d  02 03 64  61 62 63 64  81 08  ac 02  02 41 06 65 04  61 6c 70 68 61 21  65 78 69 66"
+    "03  01 02 03  04 05  7e 78 a0 e0"
 )
 
 
 def body(
     *,
-    version: int = 1,
+    version: int = 2,
     flags: int = 0,
     quality: int = 50,
     size: bytes = b"\x01\x01",
@@ -108,9 +108,15 @@ def test_another_kind_of_file_is_called_not_a_cae_file(data: bytes) -> None:
         parse(data)
 
 
-@pytest.mark.parametrize("version", [0, 2, 255])
+@pytest.mark.parametrize("version", [3, 255])
 def test_another_version_is_refused_and_named(version: int) -> None:
     with pytest.raises(CorruptFileError, match=f"format version {version}; .*install a newer one"):
+        parse(body(version=version))
+
+
+@pytest.mark.parametrize("version", [0, 1])
+def test_a_version_before_the_first_release_is_refused(version: int) -> None:
+    with pytest.raises(CorruptFileError, match=f"format version {version}; .*the first released"):
         parse(body(version=version))
 
 

@@ -49,7 +49,7 @@ def test_the_mode_is_the_decoded_pictures(gray: bool, alpha: bool, mode: str) ->
 
 def test_facts_are_the_files() -> None:
     facts = info(serialize(PLAIN))
-    assert (facts.width, facts.height, facts.quality, facts.tiles, facts.format_version) == (40, 30, 7, 1, 1)
+    assert (facts.width, facts.height, facts.quality, facts.tiles, facts.format_version) == (40, 30, 7, 1, 2)
     assert facts.bpp == pytest.approx(8 * 21 / 1200)
     assert (facts.model_id, facts.model) == ("00000001", None)
 

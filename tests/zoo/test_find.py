@@ -27,7 +27,7 @@ def another(path: Path, name: str) -> bytes:
     info = find.find()
     tensors = load_file(info.path)
     tensors["float.gain"] = tensors["float.gain"] * np.float32(1.001)
-    metadata = {"format": "caecodec-model 1", "family": "photo", "name": name, "description": ""}
+    metadata = {"format": "caecodec-model 2", "family": "photo", "name": name, "description": ""}
     metadata |= {"id": model_id(tensors).hex(), "summary": "{}"}
     metadata |= {"config": json.dumps(dict(info.config)), "training": json.dumps(dict(info.training))}
     save_file(tensors, path, metadata=metadata)

@@ -162,7 +162,7 @@ def pointer(array: NDArray[Any] | None, kind: DTypeLike) -> Any:
         raise TypeError(
             f"the core takes {np.dtype(kind)} in raster order, not {array.dtype} of strides {array.strides}"
         )
-    made = {"uint8": c_uint8, "int32": c_int32, "float32": c_float}[np.dtype(kind).name]
+    made: Any = {"uint8": c_uint8, "int32": c_int32, "float32": c_float}[np.dtype(kind).name]
     return ctypes.cast(array.ctypes.data, POINTER(made))
 
 

@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import functools
 
-import numpy as np
-
 from caecodec.engines.native import library
 from caecodec.engines.native.library import CoreModel
-from caecodec.engines.protocol import Float
+from caecodec.engines.tables import FloatTables
 from caecodec.zoo import header
 from caecodec.zoo.file import Model
 
 
 class Opened:
-    """A model of the zoo as the core has it, and its float tables, which the core does not read."""
+    """A model of the zoo as the core has it, and the rows of its float tables, which the core does not read."""
 
     def __init__(self, model: Model) -> None:
         """Raises ModelError, LimitError; UsageError where there is no core."""
         data = model.data if model.data is not None else _packed(model)
         self.core = CoreModel(library.core(), data)
-        self.tensors = model.tensors
-
-    def row(self, name: str, quality: int) -> Float:
-        """A table of the model at quality 1..100, (channels,)."""
-        return np.asarray(self.tensors[f"float.{name}"][quality - 1], np.float32)
+        shape = self.core.shape
+        photo = shape.family == library.PHOTO
+        widths = {"gain": shape.n, "gain_z": shape.z} if photo else {"gain": shape.n, "weight": shape.n}
+        self.row = FloatTables(model.tensors, widths).row
 
 
 def _packed(model: Model) -> bytes:

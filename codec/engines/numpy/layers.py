@@ -216,7 +216,7 @@ def double(x: Float) -> Float:
 
 def sigmoid(x: Float) -> Float:
     """1 / (1 + e^-x), such that nothing overflows."""
-    half = np.tanh(x * np.float32(0.5))
+    half: Float = np.tanh(x * np.float32(0.5))
     half += 1
     half *= np.float32(0.5)
     return half

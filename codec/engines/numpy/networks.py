@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from caecodec.entropy.arithmetic import NUMPY, Array
 from caecodec.entropy.fixed_point import (
     ACTIVATION,
+    MODULATION_BITS,
     OUTPUT,
     QUALITIES,
     SAMPLE,
+    SAMPLE_BITS,
     STREAM,
     Block,
     Layer,
@@ -27,8 +29,6 @@ from caecodec.entropy.fixed_point import (
 from caecodec.errors import ModelError
 from caecodec.pictures.picture import Pixels
 
-SAMPLE_BITS = 12  # fraction bits of samples before they are rounded
-MODULATION_BITS = 7
 FEATURE_MAX = float((1 << 17) - 1)  # before modulation
 _MODULATION_MAX = float((1 << 13) - 1)
 
@@ -68,7 +68,7 @@ class Synthesis:
             ("g_s.linear", self._linear, (self.n, 4 * head)),
             *(("g_s.blocks", block.mix_in, (width, width)) for block in self._blocks),
         )
-        if self._head.narrow is None or self._head.largest() + self._linear.largest() >= OUTPUT:
+        if self._head.narrow is None or self._head.largest_output() + self._linear.largest_output() >= OUTPUT:
             raise ModelError("the layers g_s.head and g_s.linear are malformed")
 
     @property
@@ -113,7 +113,7 @@ class Analysis:
             ("g_a.down", self._down, (9 * width, self.n)),
             *(("g_a.blocks", block.mix_in, (width, width)) for block in self._blocks),
         )
-        sums = self._down.largest() + self._linear.largest(SAMPLE)
+        sums = self._down.largest_output() + self._linear.largest_output(SAMPLE)
         if self._down.narrow is None or self.unit.shape != (self.n,) or sums >= OUTPUT:
             raise ModelError("the layers g_a.down and g_a.linear are malformed")
 
@@ -124,7 +124,7 @@ class Analysis:
 
     def __call__(self, pixels: Pixels) -> Array:
         """Samples (cell*h, cell*w, 3) -> y (h, w, N) in its units."""
-        x = 2.0 * pixels - 255
+        x: Array = 2.0 * pixels.astype(np.float64) - SAMPLE
         r = self._stem(space_to_depth(x, self.cell // 2))
         for block in self._blocks:
             r = block(r)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from caecodec.engines.numpy.networks import Analysis, Synthesis
 from caecodec.engines.protocol import Float, PhotoEngine, Refinement
+from caecodec.engines.tables import FloatTables
 from caecodec.entropy.arithmetic import Array
 from caecodec.entropy.fixed_point import ACTIVATION, Block, Layer, Multiplier, Tensors, space_to_depth
 from caecodec.entropy.tables import Tables
@@ -63,9 +64,9 @@ class NumpyPhotoEngine:
 
     def __init__(self, model: Model, with_gradients: Callable[[], PhotoEngine]) -> None:
         self._with_gradients = with_gradients
-        self._tensors = model.tensors
         self._g_a, self._g_s = Analysis(model.tensors, CELL), Synthesis(model.tensors, CELL)
         self._h_a = HyperAnalysis(model.tensors, self._g_a.n)
+        self.row = FloatTables(model.tensors, {"gain": self._g_a.n, "gain_z": len(self._h_a.unit)}).row
         self.halo_in, self.halo_out = self._g_a.halo, self._g_s.halo
 
     @stage("g_a")
@@ -73,10 +74,6 @@ class NumpyPhotoEngine:
         y = self._g_a(pixels)[inner]
         z = self._h_a(y)
         return y.astype(np.float32) * self._g_a.unit, z.astype(np.float32) * self._h_a.unit
-
-    def row(self, name: str, quality: int) -> Float:
-        """See the protocol."""
-        return np.asarray(self._tensors[f"float.{name}"][quality - 1], np.float32)
 
     @stage("g_s")
     def synthesise(self, y_hat: NDArray[np.int32], quality: int) -> Pixels:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from caecodec.engines.numpy.networks import Analysis, Synthesis
 from caecodec.engines.protocol import Float
+from caecodec.engines.tables import FloatTables
 from caecodec.pictures.cells import TINY_CELL
 from caecodec.pictures.picture import Pixels
 from caecodec.zoo.file import Model
@@ -16,15 +17,11 @@ class NumpyTinyEngine:
     """See `caecodec.engines.protocol.TinyEngine`. The same bits as the native core."""
 
     def __init__(self, model: Model) -> None:
-        self._tensors = model.tensors
         self._g_a, self._g_s = Analysis(model.tensors, TINY_CELL), Synthesis(model.tensors, TINY_CELL)
+        self.row = FloatTables(model.tensors, dict.fromkeys(("gain", "weight"), self._g_a.n)).row
 
     def analyse(self, pixels: Pixels) -> Float:
         return np.stack([self._g_a(one).astype(np.float32) * self._g_a.unit for one in pixels])
-
-    def row(self, name: str, quality: int) -> Float:
-        """See the protocol."""
-        return np.asarray(self._tensors[f"float.{name}"][quality - 1], np.float32)
 
     def synthesise(self, y_hat: NDArray[np.int32], quality: int) -> Pixels:
         return np.stack([self._g_s(one, quality) for one in y_hat])

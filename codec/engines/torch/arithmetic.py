@@ -36,7 +36,8 @@ class TorchArithmetic(Arithmetic):
     def add(self, x: Array, more: Array, limit: float) -> Array:
         return torch.from_numpy(x).add(torch.from_numpy(more)).clamp_(-limit, limit).numpy()
 
-    def scale(self, x: Array, table: Array, limit: float) -> Array:
+    def halve(self, x: Array, times: int, limit: float) -> Array:
         if x.size < SMALL:
-            return super().scale(x, table, limit)
-        return torch.from_numpy(x).mul(torch.from_numpy(table)).add_(0.5).floor_().clamp_(-limit, limit).numpy()
+            return super().halve(x, times, limit)
+        out: Array = torch.from_numpy(x).mul(2.0**-times).add_(0.5).floor_().clamp_(-limit, limit).numpy()
+        return out

@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from caecodec.engines.numpy.networks import MODULATION_BITS, SAMPLE_BITS
 from caecodec.engines.protocol import Refinement
 from caecodec.engines.torch import start
 from caecodec.engines.torch.device import memory
 from caecodec.engines.torch.engine import Engine, Float, array_of, pixels_of
 from caecodec.engines.torch.integers import load_integers, multiplier
-from caecodec.entropy.fixed_point import ACTIVATION, ONE, SAMPLE
+from caecodec.entropy.fixed_point import ACTIVATION, MODULATION_BITS, ONE, SAMPLE, SAMPLE_BITS
 from caecodec.entropy.tables import Tables
 from caecodec.models.networks.layers import depth_to_space, space_to_depth
 from caecodec.models.networks.photo import Analysis, HyperAnalysis, PhotoConfig, Synthesis

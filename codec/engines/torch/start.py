@@ -13,6 +13,8 @@ import sys
 import threading
 from collections.abc import Iterator
 
+from caecodec.errors import UsageError
+
 _WAITING = "OMP_WAIT_POLICY"
 _lock = threading.Lock()
 _started = False
@@ -22,7 +24,7 @@ def load() -> None:
     """Import torch such that its threads sleep while they wait, unless OMP_WAIT_POLICY decides.
 
     Also where torch was imported before: see `_calm`. A process forked later computes with one thread, for the pool of
-    its parent is not there.
+    its parent is not there. Raises UsageError where torch is not installed.
     """
     global _started
     with _lock:
@@ -32,7 +34,12 @@ def load() -> None:
             if _WAITING not in os.environ:
                 _calm()
         else:
-            _import_torch()
+            try:
+                _import_torch()
+            except ModuleNotFoundError as exc:
+                if exc.name != "torch":
+                    raise
+                raise UsageError("this needs torch, which is not installed: pip install 'caecodec[torch]'") from exc
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=_one_thread)
         _started = True

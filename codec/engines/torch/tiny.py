@@ -8,11 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from caecodec.engines.numpy.networks import MODULATION_BITS, SAMPLE_BITS
 from caecodec.engines.torch.device import memory
 from caecodec.engines.torch.engine import Engine, Float, array_of, pixels_of
 from caecodec.engines.torch.integers import load_integers, multiplier
-from caecodec.entropy.fixed_point import ACTIVATION, SAMPLE
+from caecodec.entropy.fixed_point import ACTIVATION, MODULATION_BITS, SAMPLE, SAMPLE_BITS
 from caecodec.models.networks.tiny import Analysis, Synthesis, TinyConfig
 from caecodec.pictures.picture import Pixels
 from caecodec.zoo.file import Model

@@ -155,7 +155,7 @@ def test_growth_of_real_codecs_by_the_command(pictures: list[Picture], tmp_path:
     (batch,) = results.batches
     assert (batch.codec, batch.files, batch.error) == ("caecodec", 2, None)
     assert batch.encode_s[0] > 0.1  # it starts torch
-    assert (batch.decode_peak_mib or 0) > 100
+    assert (batch.decode_peak_mib or 0) > 30
 
 
 @pytest.mark.parametrize("option", [("--sizes", "0"), ("--sizes", "a"), ("--batches", "1.5"), ("--sizes", "nan")])

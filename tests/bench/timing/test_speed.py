@@ -213,7 +213,7 @@ def test_speed_of_real_codecs_by_the_command(tmp_path: Path) -> None:
         assert row.decode_peak_mib is not None
     ours, webp = results.codecs
     assert (ours.threads, webp.threads) == (1, None)
-    assert (ours.decode_peak_mib or 0) > 2 * (webp.decode_peak_mib or 0)  # one imports torch, the other must not
+    assert (ours.decode_peak_mib or 0) > (webp.decode_peak_mib or 0)  # it keeps a model
     assert "caecodec" in done.out.decode()
     shown = run("bench", "speed", "--show", file, "--markdown")
     assert shown.code == 0

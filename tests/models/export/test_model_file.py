@@ -48,7 +48,9 @@ def test_export_fits_tables_and_checks_what_it_wrote(run: Path, tmp_path: Path) 
     assert result.code == 0, result.err
     assert result.out.count(b"bits in float") == 3
     fitted = find.load(str(tmp_path / "fitted.safetensors")).tensors
-    assert [name for name in plain if not np.array_equal(plain[name], fitted[name])] == ["table.frequencies"]
+    changed = {name for name in plain if not np.array_equal(plain[name], fitted[name])}
+    assert {"table.frequencies", "g_s.stem.weight"} <= changed  # what symbols there are, and how large activations get
+    assert not any(name.startswith("float.") for name in changed)
     assert "fitted to val.png" in (tmp_path / "fitted.md").read_text()
     refused = run_command("export", checkpoint, "-o", tmp_path, "--name", "none", "--fit", run / "train" / "0.png")
     assert refused.code == 2

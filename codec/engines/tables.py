@@ -1,0 +1,32 @@
+"""The float tables of a model, which encoders alone need: a row for each quality, checked before any is used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caecodec.entropy.fixed_point import QUALITIES, Tensors
+from caecodec.errors import ModelError
+
+Float = NDArray[np.float32]
+
+
+class FloatTables:
+    """Tensors `float.*` of a model."""
+
+    def __init__(self, tensors: Tensors, widths: Mapping[str, int]) -> None:
+        """widths: name -> columns, of those that must be there. Raises ModelError."""
+        self._tables: dict[str, Float] = {}
+        for name, width in widths.items():
+            if f"float.{name}" not in tensors:
+                raise ModelError(f"the model lacks float.{name}")
+            table = np.asarray(tensors[f"float.{name}"])
+            if table.shape != (QUALITIES, width) or table.dtype != np.float32 or not np.isfinite(table).all():
+                raise ModelError(f"table float.{name} is malformed")
+            self._tables[name] = table.astype(np.float32, copy=False)
+
+    def row(self, name: str, quality: int) -> Float:
+        """A table at quality 1..100, (channels,)."""
+        return self._tables[name][quality - 1]
