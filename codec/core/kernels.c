@@ -1,6 +1,7 @@
 /* Which kernel sets this machine runs. */
 #include "cae.h"
 #include "kernels.h"
+#include "self_test.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -70,14 +71,18 @@ const cae_kernel_set *cae_kernels_named(const char *name) {
     return NULL;
 }
 
+static int trusted(const cae_kernel_set *set) { return set == &cae_kernels_portable || cae_kernels_agree(set); }
+
 const cae_kernel_set *cae_chosen_kernels(void) {
     static const cae_kernel_set *_Atomic chosen; /* threads that come here together find the same */
     const cae_kernel_set *set = atomic_load(&chosen);
     if (!set) {
         const char *name = getenv("CAECODEC_KERNELS");
         set = name ? cae_kernels_named(name) : NULL;
+        if (set && !trusted(set))
+            set = NULL;
         for (int i = 0; !set; i++) {
-            if (runs(sets[i]))
+            if (runs(sets[i]) && trusted(sets[i]))
                 set = sets[i];
         }
         atomic_store(&chosen, set);
