@@ -34,7 +34,6 @@ pytestmark = [
     pytest.mark.slow,  # zig compiles for minutes
     pytest.mark.skipif(not QEMU, reason="there is no qemu-aarch64 (Debian: qemu-user)"),
     pytest.mark.skipif(not ZIG[0], reason="there is no zig (pip install ziglang)"),
-    pytest.mark.skipif(not (CORE / "kernels_neon.c").exists(), reason="this core has no kernels for ARM"),
 ]
 
 
