@@ -29,4 +29,5 @@ class FloatTables:
 
     def row(self, name: str, quality: int) -> Float:
         """A table at quality 1..100, (channels,)."""
-        return self._tables[name][quality - 1]
+        found: Float = self._tables[name][quality - 1]
+        return found

@@ -18,7 +18,7 @@ class NumpyTinyEngine:
 
     def __init__(self, model: Model) -> None:
         self._g_a, self._g_s = Analysis(model.tensors, TINY_CELL), Synthesis(model.tensors, TINY_CELL)
-        self.row = FloatTables(model.tensors, dict.fromkeys(("gain", "weight"), self._g_a.n)).row
+        self.row = FloatTables(model.tensors, {"gain": self._g_a.n, "weight": self._g_a.n}).row
 
     def analyse(self, pixels: Pixels) -> Float:
         return np.stack([self._g_a(one).astype(np.float32) * self._g_a.unit for one in pixels])
