@@ -20,7 +20,6 @@ import pytest
 
 WEB = Path(__file__).parents[2] / "web"
 NODE = shutil.which("node")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 COMPILERS = [name for name in ("clang", "wasm-ld") if not shutil.which(name)]
 PATIENCE = 120  # seconds that another process may take to build
 
@@ -88,18 +87,6 @@ def node_web(run_node: Callable[[Path, str, Any], Any]) -> Node:
 def node(run_node: Callable[[Path, str, Any], Any], site: Path) -> Node:
     """node in the built site."""
     return functools.partial(run_node, site)
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """Chromium without a window."""
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if not CHROMIUM:
-        pytest.skip("no chromium on this machine")
-    with api.sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield launched
-        launched.close()
 
 
 class _Handler(http.server.SimpleHTTPRequestHandler):
