@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 OK, MEMORY, MODEL, STREAM, CHECK, ARGUMENT = range(6)  # errors of cae.h
 ROOT = Path(__file__).parents[1]
 CORE, BUILD = ROOT / "codec" / "core", ROOT / "build" / "tests"
-KERNELS = ("portable", "avx2", "avx512", "avx512vnni", "neon", "wasm")
+KERNELS = ("portable", "sse2", "avx2", "avxvnni", "avx512", "avx512vnni", "neon", "wasm")
 
 
 def compiler() -> str:

@@ -40,8 +40,8 @@ enum { CAE_PHOTO = 1, CAE_TINY = 2 };
 /* A few words on an error, in English. */
 CAE_API const char *cae_error_text(int error);
 
-/* Which kernels this machine runs: "portable", "avx2", "avx512", "avx512vnni", "neon", "wasm". The environment variable
- * CAECODEC_KERNELS=NAME, read once, chooses among those that the machine has. */
+/* Which kernels this machine runs: "portable", "sse2", "avx2", "avxvnni", "avx512", "avx512vnni", "neon", "wasm". The
+ * environment variable CAECODEC_KERNELS=NAME, read once, chooses among those that the machine has. */
 CAE_API const char *cae_kernels(void);
 
 /* A pool of threads that sleep while they wait; count is at least 1 and includes the caller's. NULL, wherever a pool is

@@ -11,8 +11,10 @@
 
 #include <cpuid.h>
 
-enum { OSXSAVE = 1 << 27, AVX2 = 1 << 5, AVX512F = 1 << 16, AVX512BW = 1 << 30, AVX512VNNI = 1 << 11 };
-enum { STATE_AVX = 0x06, STATE_AVX512 = 0xe6 }; /* registers that the operating system keeps */
+/* Bits of cpuid's leaf 7. */
+enum { AVX2 = 1 << 5, AVX512F = 1 << 16, AVX512BW = 1 << 30, AVX512VNNI = 1 << 11, AVXVNNI = 1 << 4 };
+/* Registers that the operating system keeps. */
+enum { OSXSAVE = 1 << 27, STATE_AVX = 0x06, STATE_AVX512 = 0xe6 };
 
 static unsigned kept_registers(void) {
     unsigned a, b, c, d;
@@ -23,23 +25,30 @@ static unsigned kept_registers(void) {
 }
 
 static int runs(const cae_kernel_set *set) {
-    unsigned a, b = 0, c = 0, d, state = kept_registers();
-    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d))
-        return set == &cae_kernels_portable;
-    if (set == &cae_kernels_avx2)
-        return (state & STATE_AVX) == STATE_AVX && b & AVX2;
+    unsigned a = 0, b = 0, c = 0, d, more = 0, state = kept_registers();
+    if (__get_cpuid_count(7, 0, &a, &b, &c, &d) && a >= 1)
+        __get_cpuid_count(7, 1, &more, &a, &a, &d);
+    int avx2 = (state & STATE_AVX) == STATE_AVX && b & AVX2;
     int avx512 = (state & STATE_AVX512) == STATE_AVX512 && b & AVX512F && b & AVX512BW;
-    if (set == &cae_kernels_avx512)
-        return avx512;
     if (set == &cae_kernels_avx512vnni)
         return avx512 && c & AVX512VNNI;
-    return 1;
+    if (set == &cae_kernels_avx512)
+        return avx512;
+#if CAE_HAS_AVXVNNI
+    if (set == &cae_kernels_avxvnni)
+        return avx2 && more & AVXVNNI;
+#endif
+    return set != &cae_kernels_avx2 || avx2;
 }
 
 static const cae_kernel_set *const sets[] = {
     &cae_kernels_avx512vnni,
+#if CAE_HAS_AVXVNNI
+    &cae_kernels_avxvnni,
+#endif
     &cae_kernels_avx512,
     &cae_kernels_avx2,
+    &cae_kernels_sse2,
     &cae_kernels_portable,
 };
 

@@ -15,6 +15,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Whether the compiler knows AVX-VNNI, the youngest of the instruction sets. */
+#if defined(__x86_64__) && (defined(__clang__) ? __clang_major__ >= 12 : __GNUC__ >= 11)
+#define CAE_HAS_AVXVNNI 1
+#else
+#define CAE_HAS_AVXVNNI 0
+#endif
+
 /* Inputs of a layer that lie side by side: the first cell's, and where their weights begin. Where their number is odd, the
  * last of them makes a pair with a weight of 0. */
 typedef struct {
@@ -83,7 +90,10 @@ const cae_kernel_set *cae_kernels_named(const char *name);
 /* Those that were compiled; not all of them run on every machine. */
 extern const cae_kernel_set cae_kernels_portable;
 #if defined(__x86_64__)
-extern const cae_kernel_set cae_kernels_avx2, cae_kernels_avx512, cae_kernels_avx512vnni;
+extern const cae_kernel_set cae_kernels_sse2, cae_kernels_avx2, cae_kernels_avx512, cae_kernels_avx512vnni;
+#if CAE_HAS_AVXVNNI
+extern const cae_kernel_set cae_kernels_avxvnni;
+#endif
 #elif defined(__aarch64__)
 extern const cae_kernel_set cae_kernels_neon;
 #elif defined(__wasm_simd128__)
