@@ -74,6 +74,31 @@ def _build(command: list[str], out: Path) -> None:
         made.replace(out)  # whole, whoever else builds the same
 
 
+class KernelSet(ctypes.Structure):
+    """The beginning of the core's own, in kernels.h."""
+
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        *((name, ctypes.c_int) for name in ("lanes", "panel", "side_by_side", "depthwise_group")),
+        *((name, ctypes.c_void_p) for name in ("product", "depthwise", "narrow", "times_to_activation", "times_to_mean")),
+    )
+
+    @classmethod
+    def of(cls, name: str) -> KernelSet:
+        return cls.from_address(library().cae_kernels_named(name.encode()))
+
+    def times(
+        self, x: NDArray[np.int32], factor: NDArray[np.int32], shift: NDArray[np.int32]
+    ) -> tuple[NDArray[np.int16], NDArray[np.int32]]:
+        """times of FORMAT.md, 8.4, to activations and to means."""
+        function = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3, ctypes.c_int, ctypes.c_void_p)
+        short, wide = np.empty(len(x), np.int16), np.empty(len(x), np.int32)
+        given = (x.ctypes.data, factor.ctypes.data, shift.ctypes.data, len(x))
+        function(self.times_to_activation)(*given, short.ctypes.data)
+        function(self.times_to_mean)(*given, wide.ctypes.data)
+        return short, wide
+
+
 def kernels() -> list[str]:
     """The sets that this machine has."""
     return [name for name in KERNELS if library().cae_kernels_named(name.encode())]

@@ -79,9 +79,11 @@ class Maker:
         self.layer(f"{name}.project", 2 * width, width, finer=5)
 
     def multiplier(self, name: str, channels: int, gain: float, rows: int = 100) -> None:
-        """Factors around `gain`."""
-        shift = self.rng.integers(10, 25, channels, np.int32)
+        """Factors around `gain`, as far as 32 bits reach."""
+        low, high = (1, 60) if self.extreme else (10, 24)
+        shift = self.rng.integers(low, high, channels, np.int32, endpoint=True)
         factor = gain * np.exp(self.rng.normal(0, 0.3, (rows, channels) if rows else channels)) * 2.0**shift
+        factor *= self.rng.choice((-1, 1), channels)
         self.tensors[name] = np.clip(factor, -(1 << 30), 1 << 30).astype(np.int32)
         self.tensors[f"{name}.shift"] = shift
 

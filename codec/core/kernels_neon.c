@@ -9,6 +9,7 @@
 #define SET neon
 #define SIDE_BY_SIDE 0 /* one multiplication takes a weight of each of four outputs */
 #define DEPTHWISE_PAIRS 0
+#define VECTOR_TIMES 1
 enum { LANES = 4, ROWS = 12 };
 
 typedef int32x4_t vec;
@@ -35,6 +36,13 @@ INLINE vec multiply_add(vec sum, pairs x, pairs w) {
 INLINE void store_narrow(int16_t *out, vec a, vec b, int16_t lowest) {
     int16x8_t both = vqmovn_high_s32(vqmovn_s32(a), b);
     vst1q_s16(out, vminq_s16(vmaxq_s16(both, vdupq_n_s16(lowest)), vdupq_n_s16(CAE_ACTIVATION)));
+}
+INLINE vec times(vec x, vec factor, vec shift, int32_t limit) {
+    vec bits = vnegq_s32(shift); /* this shift rounds */
+    int64x2_t low = vrshlq_s64(vmull_s32(vget_low_s32(x), vget_low_s32(factor)), vmovl_s32(vget_low_s32(bits)));
+    int64x2_t high = vrshlq_s64(vmull_high_s32(x, factor), vmovl_high_s32(bits));
+    vec both = vqmovn_high_s64(vqmovn_s64(low), high);
+    return vminq_s32(vmaxq_s32(both, vdupq_n_s32(-limit)), vdupq_n_s32(limit));
 }
 
 #include "kernels.inc"

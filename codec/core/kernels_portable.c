@@ -6,6 +6,7 @@
 #define SET portable
 #define SIDE_BY_SIDE 0
 #define DEPTHWISE_PAIRS 0
+#define VECTOR_TIMES 0
 enum { LANES = 4, ROWS = 4 };
 
 typedef int32_t vec __attribute__((vector_size(16)));

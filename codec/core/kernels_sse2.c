@@ -9,6 +9,7 @@
 #define SET sse2
 #define SIDE_BY_SIDE 1
 #define DEPTHWISE_PAIRS 1
+#define VECTOR_TIMES 0
 enum { LANES = 4, ROWS = 5 };
 
 typedef __m128i vec, pairs;

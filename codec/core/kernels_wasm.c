@@ -9,6 +9,7 @@
 #define SET wasm
 #define SIDE_BY_SIDE 1
 #define DEPTHWISE_PAIRS 1
+#define VECTOR_TIMES 0
 enum { LANES = 4, ROWS = 4 };
 
 typedef v128_t vec, pairs;

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import core_models
 import numpy as np
 import pytest
-from core_library import CoreError, Model, kernels
+from core_library import CoreError, KernelSet, Model, kernels
 from numpy.typing import NDArray
 
 from caecodec.engines.numpy.networks import Analysis, Synthesis
@@ -129,6 +129,19 @@ def test_rounding_costs_and_bits_are_those_of_numpy(kernel: str) -> None:
     assert np.array_equal(coded, y_hat)
     for mine, its in zip(core.measure(stream, shape, 40), codec.bits(stream, shape, 40), strict=True):
         assert mine == pytest.approx(its, rel=1e-5)
+
+
+def test_multipliers_are_exact_to_their_ends(kernel: str) -> None:
+    rng = np.random.default_rng(6)
+    shift = np.tile(np.arange(1, 61, dtype=np.int32), 200)[:11_999]
+    x, factor = ((rng.choice((-1, 1), len(shift)) * 2.0 ** rng.uniform(0, top, len(shift))) for top in (31, 30))
+    x[:4], factor[:4] = [-(2.0**31), -(2.0**31), 2.0**31 - 1, 0], [2.0**30, -(2.0**30), 2.0**30, 1]
+    x[4:] = np.clip(x[4:], -(2.0**31), 2.0**31 - 1)
+    x, factor = x.astype(np.int32), factor.astype(np.int32)
+    exact = (x.astype(np.int64) * factor + (np.int64(1) << (shift - np.int64(1)))) >> shift
+    short, wide = KernelSet.of(kernel).times(x, factor, shift)
+    assert np.array_equal(short, np.clip(exact, -8191, 8191))
+    assert np.array_equal(wide, np.clip(exact, -(1 << 25), 1 << 25))
 
 
 TINY: dict[str, Callable[[], core_models.TensorDict]] = {
