@@ -80,7 +80,10 @@ class KernelSet(ctypes.Structure):
     _fields_ = (
         ("name", ctypes.c_char_p),
         *((name, ctypes.c_int) for name in ("lanes", "panel", "side_by_side", "depthwise_group")),
-        *((name, ctypes.c_void_p) for name in ("product", "depthwise", "narrow", "times_to_activation", "times_to_mean")),
+        *(
+            (name, ctypes.c_void_p)
+            for name in ("product", "depthwise", "narrow", "times_to_activation", "times_to_mean")
+        ),
     )
 
     @classmethod
