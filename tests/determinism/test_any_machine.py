@@ -33,7 +33,9 @@ LINUX = sys.platform == "linux"
 FLAGS = Path("/proc/cpuinfo").read_text() if LINUX else ""
 NEEDS = {  # instruction set -> what the CPU says of itself
     "portable": "",
+    "sse2": " sse2",
     "avx2": " avx2",
+    "avxvnni": " avx_vnni",
     "avx512": " avx512bw",
     "avx512vnni": " avx512_vnni",
     "neon": " asimd",
@@ -84,7 +86,8 @@ class Machine:
 
 
 THREADS = (1, 2, 8)
-NATIVE = [Machine("native", k, n) for k in ("portable", "avx2", "avx512", "avx512vnni", "neon") for n in THREADS]
+SETS = ("portable", "sse2", "avx2", "avxvnni", "avx512", "avx512vnni", "neon")
+NATIVE = [Machine("native", k, n) for k in SETS for n in THREADS]
 NUMPY = [Machine("numpy", k, n) for k, n in (("", 1), ("Haswell", 8), ("Nehalem", 2), ("Zen", 1), ("SkylakeX", 2))]
 TORCH = [Machine("torch", k, n) for k, n in (("", 1), ("default", 2), ("avx2", 8), ("avx512", 2))]
 ALL = (*NATIVE, *NUMPY, *TORCH)

@@ -11,7 +11,7 @@
 #include "cae.h"
 #include "model.h"
 
-enum { MODELS = 8, SETS = 4, SIDE = 6, Y_HAT_MOST = (1 << 26) - 1 };
+enum { MODELS = 8, SETS = 8, SIDE = 6, Y_HAT_MOST = (1 << 26) - 1 };
 
 static cae_model *models[MODELS][SETS];
 static int count, sets;
@@ -26,7 +26,7 @@ static cae_threads *pool;
     } while (0)
 
 static void open_model(const char *path) {
-    static const char *const names[] = {"portable", "avx2", "avx512", "avx512vnni", "neon"};
+    static const char *const names[] = {"portable", "sse2", "avx2", "avxvnni", "avx512", "avx512vnni", "neon"};
     static uint8_t data[1 << 24];
     FILE *file = fopen(path, "rb");
     DEMAND(file != NULL && count < MODELS);
