@@ -1,24 +1,27 @@
-"""The range coder is constriction's, imported when something is really coded: with the native core nothing needs it."""
+"""The range coder is constriction's, imported when something is really coded: with the native core nothing needs it.
+
+It has no wheel for Linux on ARM, musl and some more; there `caecodec.entropy.plain_coder` does its work, slowly.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from caecodec.errors import UsageError
 
-
+@cache
 def stream() -> Any:
-    """constriction's module of stream coders. Raises UsageError where it is not installed."""
+    """constriction's module of stream coders, or what stands for it."""
     try:
         from constriction import stream
-    except ImportError as exc:
-        raise UsageError(
-            "coding without the native core needs the package constriction, which is not installed"
-        ) from exc
+    except ImportError:
+        from caecodec.entropy import plain_coder
+
+        return plain_coder.module()
     return stream
 
 
