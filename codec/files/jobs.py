@@ -22,11 +22,15 @@ _HEIF = frozenset((".heic", ".heif", ".hif"))  # with the package pillow-heif
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One input and its output; '-' stands for the standard streams. problem: why it cannot be done, if so."""
+    """One input and its output; '-' stands for the standard streams. problem: why it cannot be done, if so.
+
+    replace: an output that is there may be replaced.
+    """
 
     source: str
     target: str
     problem: str = ""
+    replace: bool = False
 
 
 @dataclass(frozen=True, slots=True)
