@@ -9,6 +9,7 @@ from caecodec.batch.manifest import Manifest
 from caecodec.batch.watching import Watcher
 from caecodec.batch.writing import Done, Work, published, sorted_out
 from caecodec.files.jobs import Job
+from caecodec.files.places import shared_by_processes
 from caecodec.files.writing import STDIO, is_stream
 
 FEWEST = 4  # jobs that are worth starting processes for, which takes some tenths of a second
@@ -69,8 +70,9 @@ def _begun(jobs: Iterable[Job], manifest: Manifest | None) -> Iterator[Job]:
 def shared(jobs: Sequence[Job], asked: int | None) -> tuple[int, int]:
     """Processes and the threads of each: all cores are taken, or as many as were asked for."""
     streams = any(job.source == STDIO or is_stream(job.target) for job in jobs)
+    ours = not all(shared_by_processes(place) for job in jobs for place in (job.source, job.target))
     few = len(jobs) < (FEWEST if asked is None else 2)
-    if streams or few:
+    if streams or ours or few:
         return 1, 1
     from caecodec.batch.processes import cores
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -11,6 +10,7 @@ from typing import Any, Protocol
 from caecodec.batch.watching import Watcher
 from caecodec.errors import FileSystemError, Remedy, UsageError
 from caecodec.files.jobs import Job
+from caecodec.files.places import exists
 from caecodec.files.writing import is_stream, write_many
 
 SLOW_SECONDS = 0.02  # for one file: it is written at once
@@ -56,7 +56,7 @@ def sorted_out(jobs: Iterable[Job], *, overwrite: bool, skip_existing: bool = Fa
     over: list[Done] = []
     todo: list[Job] = []
     for job in jobs:
-        there = not is_stream(job.target) and os.path.lexists(job.target)
+        there = not is_stream(job.target) and exists(job.target)
         may_replace = overwrite or job.replace
         if there and skip_existing and not may_replace:
             over.append(Done(job, skipped=True))
