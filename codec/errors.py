@@ -33,6 +33,9 @@ class CaecodecError(Exception):
         super().__init__(f"{message}; {remedy.argument}" if remedy else message)
         self._message, self._remedy = message, remedy
 
+    def __reduce__(self) -> tuple[type[CaecodecError], tuple[str, Remedy | None], dict[str, object]]:
+        return type(self), (self._message, self._remedy), self.__dict__  # from one process to another, whole
+
     def for_command(self) -> str:
         """The message with the option that helps in place of the argument."""
         return f"{self._message}; {self._remedy.option}" if self._remedy else str(self)

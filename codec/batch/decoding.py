@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from caecodec.batch.watching import Nobody, Watcher
 from caecodec.batch.writing import Outcome
@@ -19,6 +19,8 @@ if TYPE_CHECKING:  # a bad file is refused before torch is imported
     from caecodec.codecs.codec import Codec
     from caecodec.pictures.picture import Picture
 
+Facts = dict[str, Any]
+
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
@@ -30,11 +32,20 @@ class Decoding:
     engine: str = "auto"
     limits: Limits = DEFAULT_LIMITS
 
+    def outcomes(self, jobs: Iterable[Job], watcher: Watcher | None = None) -> Iterator[Outcome]:
+        """`decoded`."""
+        return decoded(jobs, self, watcher)
+
+    def choices(self) -> dict[str, Any]:
+        """What decides the bytes of a picture, beside its file: for `caecodec.batch.manifest`."""
+        return {"suffix": self.suffix, "precision": self.precision}
+
 
 def decoded(jobs: Iterable[Job], how: Decoding, watcher: Watcher | None = None) -> Iterator[Outcome]:
     """Read and decode every file; what goes wrong with one is its outcome.
 
-    Facts: width, height, bytes, input_bytes, and seconds without those of loading libraries and models.
+    Facts: width, height, bytes; input_bytes, quality and model (id) of the file; and seconds without those of loading
+    libraries and models.
     """
     from caecodec.batch import together
     from caecodec.pictures import saving
@@ -52,12 +63,12 @@ def decoded(jobs: Iterable[Job], how: Decoding, watcher: Watcher | None = None) 
         loading += time.perf_counter() - start
         return codec
 
-    def alone(codec: Codec, key: tuple[Job, int], parsed: Container) -> Picture:
+    def alone(codec: Codec, key: tuple[Job, Facts], parsed: Container) -> Picture:
         with told.progress(key[0].source) as progress:
             return codec.decode(parsed, progress)
 
     start = time.perf_counter()
-    for (job, size), made in together.decoded(_parse_each(jobs, how.limits), opened, alone):
+    for (job, of_file), made in together.decoded(_parse_each(jobs, how.limits), opened, alone):
         try:
             if isinstance(made, Exception):
                 raise made
@@ -66,15 +77,18 @@ def decoded(jobs: Iterable[Job], how: Decoding, watcher: Watcher | None = None) 
             yield Outcome(job, exc)
         else:
             seconds = time.perf_counter() - start - loading
-            sizes = {"width": made.width, "height": made.height, "bytes": len(saved), "input_bytes": size}
-            yield Outcome(job, saved, sizes | {"seconds": seconds})
+            sizes = {"width": made.width, "height": made.height, "bytes": len(saved)}
+            yield Outcome(job, saved, sizes | of_file | {"seconds": seconds})
         start, loading = time.perf_counter(), 0.0
 
 
-def _parse_each(jobs: Iterable[Job], limits: Limits) -> Iterator[tuple[tuple[Job, int], Container | Exception]]:
+def _parse_each(jobs: Iterable[Job], limits: Limits) -> Iterator[tuple[tuple[Job, Facts], Container | Exception]]:
     for job in jobs:
         try:
             data = read_bytes(job.source)
-            yield (job, len(data)), container.parse(data, limits)
+            parsed = container.parse(data, limits)
         except Exception as exc:
-            yield (job, 0), exc
+            yield (job, {}), exc
+        else:
+            of_file = {"input_bytes": len(data), "quality": parsed.quality, "model": parsed.model_id.hex()}
+            yield (job, of_file), parsed

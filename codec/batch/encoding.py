@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from caecodec.batch.reading import read_picture
@@ -40,6 +40,27 @@ class Encoding:
     engine: str = "auto"
     keep_metadata: bool = True
     limits: Limits = DEFAULT_LIMITS
+
+    def outcomes(self, jobs: Iterable[Job], watcher: Watcher | None = None) -> Iterator[Outcome]:
+        """`encoded`."""
+        return encoded(jobs, self, watcher)
+
+    def choices(self) -> dict[str, Any]:
+        """What decides the bytes of a file, beside the picture: for `caecodec.batch.manifest`. Raises ModelError."""
+        from caecodec.codecs.lossless import NAME
+        from caecodec.format.container import LOSSLESS_ID
+        from caecodec.zoo import find
+
+        target = {} if self.target is None else {k: v for k, v in asdict(self.target).items() if v is not None}
+        return {
+            "model": LOSSLESS_ID.hex() if self.model == NAME else find.find(self.model).id.hex(),
+            "quality": None if target else self.quality,
+            **target,
+            "effort": self.effort,
+            "tune": self.tune,
+            "keep_metadata": self.keep_metadata,
+            "precision": self.precision,
+        }
 
 
 def encoded(jobs: Iterable[Job], how: Encoding, watcher: Watcher | None = None) -> Iterator[Outcome]:

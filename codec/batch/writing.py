@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
+from caecodec.batch.watching import Watcher
 from caecodec.errors import FileSystemError, Remedy, UsageError
 from caecodec.files.jobs import Job
+from caecodec.files.places import exists
 from caecodec.files.writing import is_stream, write_many
 
 SLOW_SECONDS = 0.02  # for one file: it is written at once
@@ -38,45 +39,58 @@ class Done:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def written(
-    jobs: Sequence[Job],
-    make: Callable[[Sequence[Job]], Iterator[Outcome]],
-    *,
-    overwrite: bool,
-    skip_existing: bool = False,
-    make_folders: bool = False,
-) -> Iterator[Done]:
-    """Let `make` do the jobs that are to be done, and write what it makes. One `Done` for each job."""
-    todo = []
-    for job in jobs:
-        there = not is_stream(job.target) and os.path.lexists(job.target)
-        if there and skip_existing and not overwrite:
-            yield Done(job, skipped=True)
-        elif job.problem:
-            yield Done(job, UsageError(job.problem))
-        elif there and not overwrite:
-            yield Done(job, FileSystemError(f"{job.target} exists", _IN_THE_WAY))
-        else:
-            todo.append(job)
+class Work(Protocol):
+    """What is done with every job. It travels to other processes by pickle."""
 
+    def outcomes(self, jobs: Iterable[Job], watcher: Watcher | None = None) -> Iterator[Outcome]:
+        """One outcome for each job, none of them raised."""
+        ...
+
+    def choices(self) -> dict[str, Any]:
+        """What decides an output, beside its input: see `caecodec.batch.manifest`. Raises ModelError."""
+        ...
+
+
+def sorted_out(jobs: Iterable[Job], *, overwrite: bool, skip_existing: bool = False) -> tuple[list[Done], list[Job]]:
+    """What is over before it begins, and the jobs that are to be done, with what each may replace."""
+    over: list[Done] = []
+    todo: list[Job] = []
+    for job in jobs:
+        there = not is_stream(job.target) and exists(job.target)
+        may_replace = overwrite or job.replace
+        if there and skip_existing and not may_replace:
+            over.append(Done(job, skipped=True))
+        elif job.problem:
+            over.append(Done(job, UsageError(job.problem)))
+        elif there and not may_replace:
+            over.append(Done(job, FileSystemError(f"{job.target} exists", _IN_THE_WAY)))
+        else:
+            todo.append(replace(job, replace=may_replace))
+    return over, todo
+
+
+def published(outcomes: Iterable[Outcome], *, at_once: bool = False, make_folders: bool = False) -> Iterator[Done]:
+    """Write what was made. at_once: without waiting for more to write with it."""
     waiting: list[Outcome] = []
 
     def write() -> Iterator[Done]:
-        outputs = [(one.job.target, one.made) for one in waiting if isinstance(one.made, bytes)]
-        failures = write_many(outputs, overwrite=overwrite, make_folders=make_folders)
-        for one, (_, failure) in zip(waiting, failures, strict=True):
-            yield Done(one.job, failure, facts=one.facts)
+        for may_replace in (False, True):
+            some = [one for one in waiting if one.job.replace == may_replace]
+            outputs = [(one.job.target, one.made) for one in some if isinstance(one.made, bytes)]
+            failures = write_many(outputs, overwrite=may_replace, make_folders=make_folders) if outputs else []
+            for one, (_, failure) in zip(some, failures, strict=True):
+                yield Done(one.job, failure, facts=one.facts)
         waiting.clear()
 
     gathering = time.perf_counter()
     try:
-        for outcome in make(todo):
+        for outcome in outcomes:
             if isinstance(outcome.made, Exception):
                 yield Done(outcome.job, outcome.made)
                 continue
             waiting.append(outcome)
             slow = outcome.facts["seconds"] > SLOW_SECONDS or time.perf_counter() - gathering > GATHER_SECONDS
-            if len(todo) == 1 or slow:
+            if at_once or slow:
                 yield from write()
                 gathering = time.perf_counter()
     except GeneratorExit:  # nobody listens any more: what is done is kept all the same

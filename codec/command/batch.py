@@ -11,8 +11,10 @@ from typing import Any
 
 import click
 
-from caecodec.batch.writing import Done, Outcome, written
+from caecodec.batch.running import Rules, run, shared
+from caecodec.batch.writing import Done, Work
 from caecodec.command.terminal import (
+    FilesBar,
     ProgressLine,
     fitted,
     interruptible,
@@ -24,6 +26,7 @@ from caecodec.command.terminal import (
     warn,
 )
 from caecodec.files.jobs import Job, Plan, listed, plan
+from caecodec.files.places import stamp
 from caecodec.files.writing import is_stream
 
 _MANY = 100  # files, from which on their rate is of interest
@@ -34,8 +37,10 @@ Facts = dict[str, Any]
 class Teller:
     """A `caecodec.batch.watching.Watcher` on the terminal."""
 
-    def __init__(self, *, quiet: bool) -> None:
+    def __init__(self, *, quiet: bool, bars: bool = True) -> None:
+        """bars: one for each file; not where files are done side by side."""
         self._quiet = quiet
+        self._bars = bars and not quiet
 
     def note(self, source: str, text: str) -> None:
         if not self._quiet:
@@ -46,7 +51,7 @@ class Teller:
 
     @contextlib.contextmanager
     def progress(self, source: str) -> Iterator[Callable[[float], None]]:
-        with ProgressLine(source, enabled=not self._quiet) as line:
+        with ProgressLine(source, enabled=self._bars) as line:
             yield line.update
 
     def interruptible(self, enabled: bool) -> contextlib.AbstractContextManager[Callable[[], bool]]:
@@ -55,7 +60,7 @@ class Teller:
 
 def run_batch(
     inputs: tuple[str, ...],
-    make: Callable[[Sequence[Job]], Iterator[Outcome]],
+    work: Callable[[], Work],
     parts_of: Callable[[Facts], list[str]],
     *,
     suffix: str,
@@ -65,28 +70,38 @@ def run_batch(
     recursive: bool,
     force: bool,
     skip_existing: bool,
+    jobs: int | None,
+    manifest: str | None,
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Plan the jobs, let `make` do them, write and tell what it makes.
+    """Plan the jobs, do them, write and tell what is made.
 
     parts_of: what a line says of a file, the most dispensable part last but one, seconds last.
     """
     planned = plan(inputs, recursive=recursive, output=output, output_dir=output_dir, suffix=suffix, suffixes=suffixes)
     telling = _Telling(planned, to_stream=any(map(_to_stream, planned.jobs)), quiet=quiet, as_json=as_json)
-    done = written(
-        planned.jobs, make, overwrite=force, skip_existing=skip_existing, make_folders=output_dir is not None
-    )
+    rules = Rules(force, skip_existing, output_dir is not None, jobs, manifest)
+    several = shared(planned.jobs, jobs)[0] > 1
+    done = run(planned.jobs, work(), rules, Teller(quiet=quiet, bars=not several))
 
     def told() -> Iterator[tuple[str, Exception | None]]:
-        for number, one in enumerate(done, 1):
-            telling.of(number, one, parts_of)
-            yield one.job.source, one.error
+        with FilesBar(_sizes(planned.jobs), enabled=several and not quiet) as bar:
+            for number, one in enumerate(done, 1):
+                bar.done(one.job.source, one.facts)
+                telling.of(number, one, parts_of, manifest is not None)
+                yield one.job.source, one.error
 
     try:
         report_failures(told())
     finally:
         telling.end()
+
+
+def _sizes(jobs: Sequence[Job]) -> dict[str, int]:
+    """Bytes of each input, which tell how much of a batch is left better than their number does."""
+    found = ((job.source, stamp(job.source)) for job in jobs)
+    return {source: there.size if there else 0 for source, there in found}
 
 
 def _to_stream(job: Job) -> bool:
@@ -100,10 +115,10 @@ class _Telling:
         self._planned, self._to_stream, self._quiet, self._as_json = planned, to_stream, quiet, as_json
         self._stream = sys.stderr if to_stream else sys.stdout
         self._start = time.perf_counter()
-        self._count = self._before = self._after = 0
+        self._count = self._known = self._before = self._after = 0
 
-    def of(self, number: int, done: Done, parts_of: Callable[[Facts], list[str]]) -> None:
-        """One job that is over."""
+    def of(self, number: int, done: Done, parts_of: Callable[[Facts], list[str]], by_manifest: bool = False) -> None:
+        """One job that is over. by_manifest: what is skipped is only counted: there may be millions."""
         total, name = len(self._planned.jobs), done.job.target
         if done.error is not None:
             if self._as_json and not isinstance(done.error, BrokenPipeError):  # nobody reads it
@@ -111,7 +126,8 @@ class _Telling:
                 self._json({"input": done.job.source, "error": said(error), "kind": type(error).__name__})
             return
         if done.skipped:
-            if not self._quiet:
+            self._known += by_manifest
+            if not self._quiet and not by_manifest:
                 click.echo(fitted("", name, ["exists, skipped"], sys.stderr), err=True)
             return
         facts = dict(done.facts)
@@ -132,6 +148,8 @@ class _Telling:
             return
         if self._planned.skipped:
             click.echo(shown(listed(self._planned.skipped)), err=True)
+        if self._known:
+            click.echo(f"{self._known} file{'s' if self._known > 1 else ''} done already", err=True)
         if self._count >= _MANY or (self._count > 1 and on_terminal(sys.stderr)):
             seconds = time.perf_counter() - self._start
             rate = f", {self._count / seconds:.0f} a second" if self._count >= _MANY else ""

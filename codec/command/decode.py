@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from caecodec.batch.writing import Outcome
-from caecodec.command.batch import Teller, run_batch
+from caecodec.batch.writing import Work
+from caecodec.command.batch import run_batch
 from caecodec.command.options import machine_options, many_files_options, reporting_options
-from caecodec.files.jobs import SUFFIX, Job
+from caecodec.files.jobs import SUFFIX
 from caecodec.files.writing import is_stream
 from caecodec.limits import Limits
 
@@ -32,14 +31,12 @@ def decode(
 
     saving.check_suffix(kind)
 
-    def make(jobs: Sequence[Job]) -> Iterator[Outcome]:
-        from caecodec.batch.decoding import Decoding, decoded
+    def work() -> Work:
+        from caecodec.batch.decoding import Decoding
 
-        return decoded(
-            jobs, Decoding(kind, device, precision, engine, Limits(pixels=max_pixels)), Teller(quiet=batch["quiet"])
-        )
+        return Decoding(kind, device, precision, engine, Limits(pixels=max_pixels))
 
     def parts(facts: dict[str, Any]) -> list[str]:
         return [f"{facts['width']}x{facts['height']}", f"{facts['bytes']} bytes", f"{facts['seconds']:.2f} s"]
 
-    run_batch(inputs, make, parts, suffix=suffix, suffixes=frozenset({SUFFIX}), **batch)
+    run_batch(inputs, work, parts, suffix=suffix, suffixes=frozenset({SUFFIX}), **batch)

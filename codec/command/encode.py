@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from caecodec.batch.writing import Outcome
-from caecodec.command.batch import Teller, run_batch
+from caecodec.batch.writing import Work
+from caecodec.command.batch import run_batch
 from caecodec.command.cores import take_one_core
 from caecodec.command.options import machine_options, many_files_options, reporting_options
 from caecodec.errors import CaecodecError, UsageError
-from caecodec.files.jobs import SUFFIX, Job, picture_suffixes
+from caecodec.files.jobs import SUFFIX, picture_suffixes
 from caecodec.limits import Limits
 from caecodec.search.effort import DEFAULT_QUALITY
 from caecodec.tune import TUNES, Tune
@@ -82,10 +81,10 @@ def encode(
     if model is not None and (batch["recursive"] or len(inputs) > 1):
         _leave_cores_to_batches(model)
 
-    def make(jobs: Sequence[Job]) -> Iterator[Outcome]:
-        from caecodec.batch.encoding import Encoding, encoded
+    def work() -> Work:
+        from caecodec.batch.encoding import Encoding
 
-        how = Encoding(
+        return Encoding(
             quality=DEFAULT_QUALITY if quality is None else quality,
             target=target,
             effort=effort,
@@ -97,9 +96,8 @@ def encode(
             keep_metadata=not strip,
             limits=Limits(pixels=max_pixels),
         )
-        return encoded(jobs, how, Teller(quiet=batch["quiet"]))
 
-    run_batch(inputs, make, _parts, suffix=SUFFIX, suffixes=picture_suffixes(), **batch)
+    run_batch(inputs, work, _parts, suffix=SUFFIX, suffixes=picture_suffixes(), **batch)
 
 
 def _target(size: int | None, bpp: float | None, psnr: float | None, ssimulacra2: float | None) -> Target | None:

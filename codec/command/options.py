@@ -42,6 +42,8 @@ many_files_options = _joined(
     click.option("-r", "--recursive", is_flag=True, help="Take every suitable file in folders."),
     click.option("-f", "--force", is_flag=True, help="Overwrite existing outputs."),
     click.option("--skip-existing", is_flag=True, help="Leave inputs whose output exists."),
+    click.option("-j", "--jobs", type=click.IntRange(1, 1024), help="Files done side by side.  [default: cores]"),
+    click.option("--manifest", metavar="FILE.jsonl", help="What is done, a row a file; a second run goes on there."),
 )
 max_pixels_option = click.option(
     "--max-pixels", type=click.IntRange(min=1), default=DEFAULT_LIMITS.pixels, help="Refuse larger pictures."

@@ -9,9 +9,9 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -64,6 +64,55 @@ class ProgressLine:
             self._bar.start()
         if self._task is not None:
             self._bar.update(self._task, completed=share)
+
+
+class FilesBar:
+    """A bar of a batch on standard error, only on a terminal: files, megapixels a second, time left; removed when done.
+
+    sizes: bytes of each input. Files are of all sizes, so the time left is judged by what is left of their bytes.
+    """
+
+    def __init__(self, sizes: Mapping[str, int], *, enabled: bool) -> None:
+        self._sizes = sizes
+        self._enabled = enabled and on_terminal(sys.stderr)
+        self._start = time.perf_counter()
+        self._count = self._pixels = 0
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> FilesBar:
+        if self._enabled:
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+            columns = TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), TextColumn("left")
+            # lines that are printed meanwhile go above it, unless they go elsewhere
+            above = on_terminal(sys.stdout)
+            self._bar = Progress(
+                *columns, console=Console(stderr=True), transient=True, redirect_stdout=above, speed_estimate_period=120
+            )
+            self._task = self._bar.add_task(self.text, total=max(1, sum(self._sizes.values())))
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    @property
+    def text(self) -> str:
+        """'3 of 24 files, 5.1 megapixels/s'."""
+        rate = self._pixels / 1e6 / max(1e-3, time.perf_counter() - self._start)
+        return f"{self._count} of {len(self._sizes)} files, {rate:.1f} megapixels/s"
+
+    def done(self, source: str, facts: Mapping[str, Any]) -> None:
+        """One input is over."""
+        self._count += 1
+        self._pixels += facts.get("width", 0) * facts.get("height", 0)
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, advance=self._sizes.get(source, 0), description=self.text)
 
 
 @contextlib.contextmanager

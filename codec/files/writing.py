@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from caecodec.errors import FileSystemError, Remedy
+from caecodec.files import places
 
 STDIO = "-"
 _OVERWRITTEN = Remedy("overwrite=True replaces it", "-f overwrites it")
@@ -22,6 +23,9 @@ def read_bytes(source: str) -> bytes:
             if sys.stdin is None:
                 raise FileSystemError("standard input is closed")
             return sys.stdin.buffer.read()
+        source = places.on_disk(source)
+        if places.elsewhere(source):
+            return places.read(source)
         return Path(source).read_bytes()
     except IsADirectoryError as exc:
         raise FileSystemError("this is a folder: name the files in it") from exc
@@ -33,6 +37,8 @@ def is_stream(target: str) -> bool:
     """Whether bytes go straight to `target`: standard output, a pipe or a device, which no rename may replace."""
     if target == STDIO:
         return True
+    if places.elsewhere(target):
+        return False
     try:
         mode = Path(target).stat().st_mode
     except OSError:
@@ -63,7 +69,9 @@ def write_many(
     try:
         for number, (target, data) in enumerate(outputs):
             try:
-                if is_stream(target):
+                if places.elsewhere(target):
+                    places.write(target, data, overwrite=overwrite)
+                elif is_stream(target):
                     _write_stream(target, data)
                 else:
                     if make_folders:
