@@ -6,7 +6,7 @@ BIN := .venv/bin
 .PHONY: demo check lint test test-all web wheels clean
 .DEFAULT_GOAL := test
 
-.venv/run: pyproject.toml setup.py constraints.txt codec/__init__.py $(wildcard codec/core/*.[ch])  # version, core
+.venv/run: pyproject.toml setup.py constraints.txt codec/__init__.py $(wildcard codec/core/*.[chi]*)  # version, core
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e .
 	touch $@

@@ -141,7 +141,7 @@ class build_core(Command):  # noqa: D101
 
     def get_source_files(self) -> list[str]:
         """Of the core, to be packed with the sources; none while there is nothing to compile."""
-        found = sorted(CORE.glob("*.[ch]")) if any(CORE.glob("*.c")) else []
+        found = sorted(CORE.glob("*.[chi]*")) if any(CORE.glob("*.c")) else []  # .c, .h and .inc
         return [path.relative_to(ROOT).as_posix() for path in found]
 
     def get_outputs(self) -> list[str]:

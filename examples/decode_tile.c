@@ -1,6 +1,6 @@
 /* A .cae file of one tile, up to 1024x1024 pixels, to a PPM picture, with the core alone:
  *
- *     cc -O3 -Icodec/core examples/decode_tile.c codec/core/?*.c -lpthread -o decode_tile
+ *     cc -O3 -Icodec/core examples/decode_tile.c codec/core/?*.c -lpthread -lm -o decode_tile
  *     ./decode_tile models/weights/photo.safetensors img.cae > img.ppm
  *
  * It refuses alpha and metadata, and does not compare the model's id: with another model the tile's check fails. */

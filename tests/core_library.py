@@ -70,7 +70,7 @@ def _build(command: list[str], out: Path) -> None:
             _, errors = process.communicate()
             assert process.returncode == 0, errors.decode()
         made = Path(folder) / out.name
-        subprocess.run([*command, "-shared", *objects, "-o", str(made), "-lpthread"], check=True)
+        subprocess.run([*command, "-shared", *objects, "-o", str(made), "-lpthread", "-lm"], check=True)
         made.replace(out)  # whole, whoever else builds the same
 
 

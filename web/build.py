@@ -45,8 +45,9 @@ LIBRARY = ("-nostdlib", "-nostdlibinc", "-isystem", str(WEB / "libc"))
 
 
 def compile_core(target: Path) -> None:
-    """All of codec/core and the functions of C's library that it calls -> one module without imports."""
-    sources = [*sorted(CORE.glob("*.c")), WEB / "libc" / "libc.c"]
+    """codec/core but for its searches, and the functions of C's library that it calls -> one module without imports."""
+    core = [path for path in sorted(CORE.glob("*.c")) if not path.stem.startswith("search")]
+    sources = [*core, WEB / "libc" / "libc.c"]
     linker = "-Wl," + ",".join((*LINKER, "--max-memory=4294967296"))
     command = ["clang", *TARGET, *FLAGS, *LIBRARY, "-I", str(CORE), *map(str, sources), linker, "-o", str(target)]
     subprocess.run(command, check=True)

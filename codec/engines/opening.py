@@ -98,20 +98,28 @@ def photo(model: Model, device: str, precision: str, engine: str = "auto") -> Ph
     if name == "torch":
         return _on_torch(model, device, precision)
 
-    def with_gradients() -> PhotoEngine:
-        lacking = torch_lacks()
-        if lacking:
-            raise UsageError(f"effort 3 and above needs gradients, and {lacking}")
-        return _on_torch(model, device, precision)
-
     with whole(model.info):
         if name == "native":
-            from caecodec.engines.native.photo import NativePhotoEngine
-
-            return NativePhotoEngine(model, with_gradients)
+            return _on_core(model)
         from caecodec.engines.numpy.photo import NumpyPhotoEngine
 
-        return NumpyPhotoEngine(model, with_gradients)
+        return NumpyPhotoEngine(model, lambda: _with_gradients(model, device, precision))
+
+
+def _with_gradients(model: Model, device: str, precision: str) -> PhotoEngine:
+    """For numpy, which has none: the core, or torch. Raises UsageError."""
+    no_core, no_torch = native_lacks(), torch_lacks()
+    if not no_core:
+        return _on_core(model)
+    if no_torch:
+        raise UsageError(f"effort 3 and above needs gradients, but {no_core}, and {no_torch}")
+    return _on_torch(model, device, precision)
+
+
+def _on_core(model: Model) -> PhotoEngine:
+    from caecodec.engines.native.photo import NativePhotoEngine
+
+    return NativePhotoEngine(model)
 
 
 def _on_torch(model: Model, device: str, precision: str) -> PhotoEngine:

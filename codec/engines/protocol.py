@@ -6,7 +6,7 @@ before any quality; what a decoder is given are symbols or y_hat in fixed point 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -39,6 +39,29 @@ class Refinement:
     fixed: NDArray[np.bool_]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Chosen:
+    """Symbols as one round chose them, and what they cost. Arrays (h', w', N): h and w made even.
+
+    y_hat: in quantiser steps. cost: bits of all symbols, and those that errors are worth. slope: how cost grows with
+    each value of y_hat, but for the bits of its own symbol; none where nobody asked.
+    """
+
+    y_hat: Float
+    cost: float
+    slope: Float | None
+
+
+class Trial(Protocol):
+    """Rounds over one tile at one quality, in floats that approximate what is coded."""
+
+    def __call__(self, target: Float, strength: Float, *, slope: bool) -> Chosen:
+        """Choose the symbols of targets y (h', w', N), after their gain, with a strength of each cell (h', w').
+
+        slope: whether it is asked for. Raises LimitError.
+        """
+
+
 class PhotoEngine(Protocol):
     """g_a, h_a and g_s of a photo model. Cells are 16x16 pixels."""
 
@@ -57,13 +80,8 @@ class PhotoEngine(Protocol):
     def synthesise(self, y_hat: Symbols, quality: int) -> Pixels:
         """y_hat (h, w, N) in fixed point -> pixels (16h, 16w, 3). Raises LimitError."""
 
-    def refine(
-        self, tile: Refinement, tables: Tables, rounds: int, go_on: Callable[[float], bool] = lambda share: True
-    ) -> Float:
-        """Another y (h, w, N) whose nearest symbols are the best that were found in so many rounds.
-
-        go_on is told the share done and says whether to continue. Raises LimitError.
-        """
+    def trial(self, tile: Refinement, tables: Tables) -> Trial:
+        """What choosing a tile's symbols again goes by. Raises LimitError; UsageError where nothing has gradients."""
 
 
 class PhotoLatents(Protocol):

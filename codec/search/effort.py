@@ -16,7 +16,7 @@ class Work:
     """What an encoder does at one effort.
 
     weighs: rate against distortion while rounding, or rounds to nearest. rounds: of choosing all symbols again, each
-    with what they cost later on (see `caecodec.engines.torch.refine`).
+    with what they cost later on (see `caecodec.search.rounds`).
     """
 
     weighs: bool = True

@@ -15,6 +15,7 @@ from caecodec.format.container import tile_grid
 from caecodec.pictures import cells
 from caecodec.pictures.picture import Picture, Pixels
 from caecodec.search.effort import Effort
+from caecodec.search.rounds import chosen_again
 
 
 def ready(codec: Codec, tile: Any, effort: Effort) -> Any:
@@ -56,7 +57,7 @@ def _searched(
     fixed = tiling.border(tile.tile, codec.engine.halo_out, cells.count(picture.width, picture.height))
     strength = worth.strength(tile.strength, tile.activity)
     refinement = Refinement(pixels, tile.y, tile.z, quality, worth, strength, fixed)
-    y = codec.engine.refine(refinement, codec.tables, rounds, go_on)
+    y = chosen_again(codec.engine, refinement, codec.tables, rounds, go_on)
     # these are the symbols themselves: nothing is left to weigh
     found = replace(tile, y=y, strength=0.0)
     return min(tile, found, key=lambda either: _cost(codec, pixels, either, quality))

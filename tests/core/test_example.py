@@ -105,7 +105,7 @@ def test_it_refuses_what_it_does_not_decode(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks nm for an ELF file's names: run it on Linux")
-def test_the_documented_library_shows_cae_h_and_nothing_else(tmp_path: Path) -> None:
+def test_the_documented_library_shows_its_headers_and_nothing_else(tmp_path: Path) -> None:
     compiler()
     page = (ROOT / "docs" / "native.md").read_text(encoding="utf-8")
     line = re.search(r"^cc -O3 (.+ -o) libcae\.so (.+)$", page, re.MULTILINE)
@@ -116,5 +116,5 @@ def test_the_documented_library_shows_cae_h_and_nothing_else(tmp_path: Path) -> 
     assert (done.returncode, done.stderr) == (0, "")
     shown = subprocess.run(["nm", "-D", "--defined-only", str(out)], capture_output=True, text=True, check=True)
     names = {entry.split()[-1] for entry in shown.stdout.splitlines()} - {"_init", "_fini"}
-    header = (CORE / "cae.h").read_text(encoding="utf-8")
-    assert names == set(re.findall(r"^CAE_API [^(]*?(\w+)\(", header, re.MULTILINE))
+    headers = "".join((CORE / name).read_text(encoding="utf-8") for name in ("cae.h", "cae_search.h"))
+    assert names == set(re.findall(r"^CAE_API [^(]*?(\w+)\(", headers, re.MULTILINE))

@@ -11,7 +11,7 @@ import pytest
 from core_library import compiler
 
 HERE = Path(__file__).parent
-TESTED = ("checksum", "model_file", "range_coder", "rounding", "tables")
+TESTED = ("checksum", "model_file", "range_coder", "rounding", "search", "tables")
 FLAGS = "-fsanitize=address,undefined -fno-sanitize-recover=undefined -g"
 
 

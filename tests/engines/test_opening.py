@@ -26,8 +26,8 @@ WITHOUT_TORCH = """
 import sys
 sys.modules["torch"] = None  # as if it were not installed
 import caecodec
-effort, path = int(sys.argv[1]), sys.argv[2]
-print(len(caecodec.decode(caecodec.encode(path, 50, effort=effort, engine="native")).tobytes()))
+effort, path, engine = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+print(len(caecodec.decode(caecodec.encode(path, 50, effort=effort, engine=engine)).tobytes()))
 """
 
 
@@ -81,17 +81,21 @@ def test_an_unknown_engine_is_refused_by_every_family_and_by_the_command(picture
 
 
 @needs_core
-def test_without_torch_effort_2_codes_natively_and_effort_3_says_what_to_install(tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ["auto", "numpy"])
+def test_without_torch_symbols_are_chosen_again_by_the_core(engine: str, tmp_path: Path) -> None:
     path = tmp_path / "picture.png"
     Image.fromarray(photograph(32, 48)).save(path)
-    fine, not_there = (
-        subprocess.run([sys.executable, "-c", WITHOUT_TORCH, effort, path], capture_output=True, text=True, check=False)
-        for effort in ("2", "3")
-    )
-    assert (fine.returncode, fine.stdout.strip()) == (0, str(32 * 48 * 3)), fine.stderr
-    assert not_there.returncode == 1
-    said = "UsageError: effort 3 and above needs gradients, and torch is not installed (caecodec[torch])"
-    assert said in not_there.stderr
+    command = [sys.executable, "-c", WITHOUT_TORCH, "4", path, engine]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, str(32 * 48 * 3)), done.stderr
+
+
+def test_without_torch_and_core_effort_3_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.setattr(library, "_opened", (None, "it is a test"))
+    said = r"needs gradients, but it is a test, and torch is not installed \(caecodec\[torch\]\)"
+    with pytest.raises(UsageError, match=said):
+        caecodec.encode(photograph(32, 48), 50, effort=3)
 
 
 def test_without_torch_its_engine_is_refused_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,7 +76,7 @@ def build(target: str, objects: list[Path], folder: Path) -> Path:
     """A fuzzer."""
     out = folder / target
     source = TARGETS / f"{target}.c"
-    done = clang(*FLAGS, "-fsanitize=fuzzer", f"-I{CORE}", source, *objects, "-o", out, "-lpthread")
+    done = clang(*FLAGS, "-fsanitize=fuzzer", f"-I{CORE}", source, *objects, "-o", out, "-lpthread", "-lm")
     assert done.returncode == 0, done.stderr[-3000:]
     return out
 

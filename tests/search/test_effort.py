@@ -18,16 +18,18 @@ from caecodec.codecs import tiling
 from caecodec.codecs.codec import no_progress
 from caecodec.codecs.opening import open_codec
 from caecodec.codecs.photo import PhotoCodec
-from caecodec.engines.protocol import Refinement
-from caecodec.engines.torch.refine import Rounds
+from caecodec.engines.native import library
+from caecodec.engines.protocol import Chosen, Refinement
+from caecodec.engines.torch.refine import Rounds, TorchTrial
 from caecodec.entropy.fixed_point import ONE
 from caecodec.entropy.order import PHASES, group_at
 from caecodec.format import container
 from caecodec.format.container import TILE
 from caecodec.pictures import cells, picture, ssimulacra2
-from caecodec.search import choice
+from caecodec.search import choice, improve
 from caecodec.search import target as rate
 from caecodec.search.effort import Effort
+from caecodec.search.rounds import chosen_again
 from caecodec.tune import TUNES, Tune
 
 with Image.open(Path(__file__).parents[1] / "data" / "photo.png") as _image:
@@ -36,9 +38,21 @@ PICTURE = picture.from_array(PHOTO)
 QUALITY = 50
 
 
+ENGINES = [
+    pytest.param("native", marks=pytest.mark.skipif(not library.available(), reason=library.why_not())),
+    "torch",
+]
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def coder(request: pytest.FixtureRequest) -> PhotoCodec:
+    """By either of those that have gradients."""
+    return open_codec(engine=request.param, precision="float32" if request.param == "torch" else "auto")
+
+
 @pytest.fixture(scope="module")
-def coder() -> PhotoCodec:
-    return open_codec(precision="float32")
+def on_torch() -> PhotoCodec:
+    return open_codec(engine="torch", precision="float32")
 
 
 def loss(coder: PhotoCodec, data: bytes, quality: int = QUALITY, tune: Tune = "eye") -> float:
@@ -94,32 +108,32 @@ def test_the_public_function_takes_effort() -> None:
 
 @pytest.mark.parametrize("tune", TUNES)
 @pytest.mark.parametrize("quality", [15, 85])
-def test_the_differentiable_walk_is_the_exact_one(coder: PhotoCodec, quality: int, tune: Tune) -> None:
-    tile = replace(next(coder.analyse(PICTURE)), tune=tune)
-    size_bytes, latents = coder.cost_tile(tile, quality)
-    worth = coder.trade(quality, tune)
+def test_the_differentiable_walk_is_the_exact_one(on_torch: PhotoCodec, quality: int, tune: Tune) -> None:
+    tile = replace(next(on_torch.analyse(PICTURE)), tune=tune)
+    size_bytes, latents = on_torch.cost_tile(tile, quality)
+    worth = on_torch.trade(quality, tune)
     strength = np.broadcast_to(worth.strength(tile.strength, tile.activity), tile.y.shape[:2])
-    gain, gain_z = (coder.engine.row(name, quality) for name in ("gain", "gain_z"))
+    gain, gain_z = (on_torch.engine.row(name, quality) for name in ("gain", "gain_z"))
     y, z = (torch.from_numpy(v)[None].permute(0, 3, 1, 2) for v in (tile.y * gain, tile.z * gain_z))
     with torch.no_grad():
         weight = torch.from_numpy(worth.weight.copy())[None, :, None, None]
         usual = torch.from_numpy(np.float32(strength).copy())[None, None]
-        y_hat, _, bits = Rounds(coder.model, coder.engine, coder.tables).walk(y, z, quality, weight, usual)
+        y_hat, _, bits = Rounds(on_torch.model, on_torch.engine, on_torch.tables).walk(y, z, quality, weight, usual)
     assert float(bits) / 8 == pytest.approx(size_bytes, rel=0.03)  # tables are fitted, its densities are not
     values = y_hat[0].permute(1, 2, 0).numpy()
     assert np.mean(np.abs(values - latents / ONE) > 0.3) < 0.01  # some symbols lie on an edge
 
 
-def test_the_gradient_of_a_walk_is_what_moving_a_latent_does(coder: PhotoCodec) -> None:
-    tile = next(coder.analyse(PICTURE))
-    gain, gain_z = (coder.engine.row(name, QUALITY) for name in ("gain", "gain_z"))
+def test_the_gradient_of_a_walk_is_what_moving_a_latent_does(on_torch: PhotoCodec) -> None:
+    tile = next(on_torch.analyse(PICTURE))
+    gain, gain_z = (on_torch.engine.row(name, QUALITY) for name in ("gain", "gain_z"))
     y, z = (torch.from_numpy(v)[None].permute(0, 3, 1, 2) for v in (tile.y * gain, tile.z * gain_z))
-    rounds = Rounds(coder.model, coder.engine, coder.tables)
+    rounds = Rounds(on_torch.model, on_torch.engine, on_torch.tables)
     weight, strength = torch.ones(1, y.shape[1], 1, 1), torch.zeros(1, 1, *y.shape[2:])
     x = torch.from_numpy(PHOTO).permute(2, 0, 1)[None].float() / 255
 
     def error(y_hat: Tensor) -> Tensor:
-        return (coder.engine.decoded(y_hat, QUALITY) - x).double().square().sum()
+        return (on_torch.engine.decoded(y_hat, QUALITY) - x).double().square().sum()
 
     y_hat, moved, _ = rounds.walk(y, z, QUALITY, weight, strength)
     error(y_hat).backward()  # type: ignore[no-untyped-call]
@@ -153,7 +167,7 @@ def test_an_interruption_takes_what_there_is_and_asks_no_more(coder: PhotoCodec,
 
 def test_a_search_that_went_wrong_is_not_taken(coder: PhotoCodec, monkeypatch: pytest.MonkeyPatch) -> None:
     usual = choice.encode(coder, PICTURE, QUALITY)
-    monkeypatch.setattr(Rounds, "__call__", lambda self, task, rounds, go_on: task.y + 1)
+    monkeypatch.setattr(improve, "chosen_again", lambda engine, tile, tables, rounds, go_on: tile.y + 1)
     for effort in (3, 4, 5):
         assert choice.encode(coder, PICTURE, QUALITY, effort=Effort(effort)) == usual
 
@@ -163,11 +177,10 @@ def test_a_search_leaves_alone_what_reaches_into_a_neighbouring_tile(coder: Phot
     fixed = np.zeros(tile.y.shape[:2], bool)
     fixed[:, :3] = True
     worth = coder.trade(QUALITY, "psnr")
-    rounds = Rounds(coder.model, coder.engine, coder.tables)
+    task = Refinement(PHOTO, tile.y, tile.z, QUALITY, worth, tile.strength, fixed)
 
     def found(count: int) -> NDArray[np.float32]:
-        task = Refinement(PHOTO, tile.y, tile.z, QUALITY, worth, tile.strength, fixed)
-        return rounds(task, count) * coder.engine.row("gain", QUALITY)
+        return chosen_again(coder.engine, task, coder.tables, count) * coder.engine.row("gain", QUALITY)
 
     plain, searched = found(0), found(6)
     # what is coded before them moves means, hence whole symbols, only where these are near an edge
@@ -216,17 +229,17 @@ def test_ctrl_c_writes_the_best_so_far_and_ends_the_batch(tmp_path: Path, monkey
     for name in ("a.png", "b.png"):
         Image.fromarray(PHOTO).save(name)
     steps = 0
-    usual = Rounds.walk
+    usual = TorchTrial.__call__
 
-    def interrupted(self: Rounds, *arguments: Any) -> Any:
+    def interrupted(self: TorchTrial, target: Any, strength: Any, *, slope: bool) -> Chosen:
         nonlocal steps
         steps += 1
         if steps == 3:
             signal.raise_signal(signal.SIGINT)
-        return usual(self, *arguments)
+        return usual(self, target, strength, slope=slope)
 
-    monkeypatch.setattr(Rounds, "walk", interrupted)
-    result = run("encode", "a.png", "b.png", "--effort", "9")
+    monkeypatch.setattr(TorchTrial, "__call__", interrupted)
+    result = run("encode", "a.png", "b.png", "--effort", "9", "--engine", "torch")
     assert result.code == 130
     assert "a.png: interrupted; the best so far is written" in result.error_lines[0]
     assert steps == 4  # the last only looks at where it stands

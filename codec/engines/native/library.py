@@ -1,4 +1,4 @@
-"""The shared library beside this file (codec/core/cae.h), by ctypes: its functions, errors, handles and threads.
+"""The shared library beside this file (cae.h and cae_search.h of codec/core), by ctypes: functions, errors, threads.
 
 It is opened when it is first asked for. A plain install where nothing could be compiled has none: `why_not` says so.
 """
@@ -46,6 +46,17 @@ class Unrounded(Structure):
     _fields_ = [(name, POINTER(c_float)) for name in ("y", "z", "weight", "strength")]
 
 
+class Sought(Structure):
+    """`cae_sought`: a tile whose symbols are to be chosen again. Its arrays must outlive it."""
+
+    _fields_ = [
+        *((name, c_int) for name in ("quality", "rows", "columns")),
+        ("samples", POINTER(c_uint8)),
+        *((name, POINTER(c_float)) for name in ("z", "weight")),
+        *((name, c_double) for name in ("mse", "eye")),
+    ]
+
+
 _HANDLE, _SIZE = c_void_p, POINTER(c_size_t)
 _BYTES, _INTS, _FLOATS = POINTER(c_uint8), POINTER(c_int32), POINTER(c_float)
 _TILE = [_HANDLE, _HANDLE, c_int, c_int, c_int, c_int]  # model, pool, quality, gray, rows, columns
@@ -64,13 +75,18 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {  # result, arguments
     "cae_stream_bound": (c_size_t, [_HANDLE, c_int, c_int]),
     "cae_encode_latents": (c_int, [*_TILE, POINTER(Unrounded), _BYTES, _SIZE, _INTS]),
     "cae_cost_latents": (c_int, [*_TILE, POINTER(Unrounded), POINTER(c_double), _INTS]),
+    "cae_gradients_open": (c_int, [_HANDLE, c_void_p, c_size_t, POINTER(_HANDLE)]),
+    "cae_gradients_close": (None, [_HANDLE]),
+    "cae_search_new": (c_int, [_HANDLE, _HANDLE, POINTER(Sought), POINTER(_HANDLE)]),
+    "cae_search_free": (None, [_HANDLE]),
+    "cae_search_round": (c_int, [_HANDLE, _HANDLE, _FLOATS, _FLOATS, _FLOATS, POINTER(c_double), _FLOATS]),
 }
 
 
 class Core:
     """An opened library. Raises OSError, AttributeError where it is none of ours.
 
-    `functions` are those of cae.h by their names; `call` runs one that returns a status.
+    `functions` are those of its headers by their names; `call` runs one that returns a status.
     """
 
     def __init__(self, path: Path) -> None:

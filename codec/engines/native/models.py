@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import mmap
 
 from caecodec.engines.native import library
 from caecodec.engines.native.library import CoreModel
@@ -16,20 +17,21 @@ class Opened:
 
     def __init__(self, model: Model) -> None:
         """Raises ModelError, LimitError; UsageError where there is no core."""
-        data = model.data if model.data is not None else _packed(model)
-        self.core = CoreModel(library.core(), data)
+        self.core = CoreModel(library.core(), packed(model))
         shape = self.core.shape
         photo = shape.family == library.PHOTO
         widths = {"gain": shape.n, "gain_z": shape.z} if photo else {"gain": shape.n, "weight": shape.n}
         self.row = FloatTables(model.tensors, widths).row
 
 
-def _packed(model: Model) -> bytes:
-    """The file of a model that came from none."""
+def packed(model: Model) -> bytes | mmap.mmap:
+    """A model's file, made here where it came from none."""
+    if model.data is not None:
+        return model.data
     return header.packed(model.tensors, {"format": "caecodec-model 2", "family": model.info.family})
 
 
-class _Key:
+class Key:
     """A model by what it is, not by what it holds."""
 
     def __init__(self, model: Model) -> None:
@@ -39,14 +41,14 @@ class _Key:
         return id(self.model)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Key) and other.model is self.model
+        return isinstance(other, Key) and other.model is self.model
 
 
 @functools.lru_cache(maxsize=4)
-def _opened(key: _Key) -> Opened:
+def _opened(key: Key) -> Opened:
     return Opened(key.model)
 
 
 def opened(model: Model) -> Opened:
     """A model in the core's form. Raises as `Opened`."""
-    return _opened(_Key(model))
+    return _opened(Key(model))

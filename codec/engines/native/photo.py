@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from caecodec.engines.native.library import Unrounded, pointer
 from caecodec.engines.native.models import opened
-from caecodec.engines.protocol import Float, PhotoEngine, Refinement
+from caecodec.engines.native.rounds import NativeTrial, gradients
+from caecodec.engines.protocol import Float, Refinement, Trial
 from caecodec.entropy.rounding import RDO_STRENGTH, Strength
 from caecodec.entropy.tables import Tables
 from caecodec.pictures.cells import CELL
@@ -22,19 +22,15 @@ _CHECK_BYTES = 2
 
 
 class NativePhotoEngine:
-    """See `caecodec.engines.protocol.PhotoEngine`.
+    """See `caecodec.engines.protocol.PhotoEngine`."""
 
-    Symbols are chosen again with gradients, which the core has not: by the engine that `with_gradients` makes.
-    """
-
-    def __init__(self, model: Model, with_gradients: Callable[[], PhotoEngine]) -> None:
+    def __init__(self, model: Model) -> None:
         """Raises ModelError, LimitError; UsageError where there is no core."""
+        self._model = model
         self._opened = opened(model)
         shape = self._opened.core.shape
         self.halo_in, self.halo_out = shape.halo_in, shape.halo_out
         self.row = self._opened.row
-        self._with_gradients = with_gradients
-        self._other: PhotoEngine | None = None
 
     @stage("g_a")
     def analyse(self, pixels: Pixels, inner: tuple[slice, slice]) -> tuple[Float, Float]:
@@ -61,12 +57,8 @@ class NativePhotoEngine:
             model.core.call("cae_synthesise", model.handle, pool, quality, rows, columns, *arrays)
         return pixels
 
-    def refine(
-        self, tile: Refinement, tables: Tables, rounds: int, go_on: Callable[[float], bool] = lambda share: True
-    ) -> Float:
-        if self._other is None:
-            self._other = self._with_gradients()
-        return self._other.refine(tile, tables, rounds, go_on)
+    def trial(self, tile: Refinement, tables: Tables) -> Trial:
+        return NativeTrial(gradients(self._model), tile, self.row("gain_z", tile.quality))
 
 
 class NativePhotoLatents:

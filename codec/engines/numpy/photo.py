@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caecodec.engines.numpy.networks import Analysis, Synthesis
-from caecodec.engines.protocol import Float, PhotoEngine, Refinement
+from caecodec.engines.protocol import Float, PhotoEngine, Refinement, Trial
 from caecodec.engines.tables import FloatTables
 from caecodec.entropy.arithmetic import Array
 from caecodec.entropy.fixed_point import ACTIVATION, Block, Layer, Multiplier, Tensors, space_to_depth
@@ -79,7 +79,5 @@ class NumpyPhotoEngine:
     def synthesise(self, y_hat: NDArray[np.int32], quality: int) -> Pixels:
         return self._g_s(y_hat, quality)
 
-    def refine(
-        self, tile: Refinement, tables: Tables, rounds: int, go_on: Callable[[float], bool] = lambda share: True
-    ) -> Float:
-        return self._with_gradients().refine(tile, tables, rounds, go_on)
+    def trial(self, tile: Refinement, tables: Tables) -> Trial:
+        return self._with_gradients().trial(tile, tables)

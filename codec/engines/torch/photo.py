@@ -5,7 +5,6 @@ Float networks with the weights of the integers: pixels may differ from those of
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from caecodec.engines.protocol import Refinement
+from caecodec.engines.protocol import Refinement, Trial
 from caecodec.engines.torch import start
 from caecodec.engines.torch.device import memory
 from caecodec.engines.torch.engine import Engine, Float, array_of, pixels_of
@@ -93,10 +92,8 @@ class TorchPhotoEngine(Engine):
         x = depth_to_space(self._g_s.head(features).float(), 8) + self._g_s.linear_branch(y)
         return x * _SAMPLES + 0.5
 
-    def refine(
-        self, tile: Refinement, tables: Tables, rounds: int, go_on: Callable[[float], bool] = lambda share: True
-    ) -> Float:
-        return self._rounds(tables)(tile, rounds, go_on)
+    def trial(self, tile: Refinement, tables: Tables) -> Trial:
+        return self._rounds(tables).trial(tile)
 
     def _rounds(self, tables: Tables) -> Rounds:
         from caecodec.engines.torch.refine import Rounds

@@ -1,26 +1,13 @@
-"""Latents chosen in rounds, each with what every symbol costs later on: in the picture, and in bits that follow.
-
-Rounding in the order of coding sees what a symbol costs itself. What it does to the picture together with all others,
-and to the means and scales of later steps, is seen afterwards: one pass through decoder and context over the symbols as
-they are, and its gradient. Every target then moves towards where R + lambda D would be lower (a Gauss-Newton step,
-damped), and the symbols are chosen anew; a step that made things worse is taken back and gone more carefully.
-
-The float networks here only approximate the integer ones; what is written is coded by those, so nothing a decoder sees
-depends on this module.
-"""
+"""Rounds over the symbols of a tile on torch: one differentiable walk through context and decoder."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
-from caecodec.engines.protocol import Refinement
+from caecodec.engines.protocol import Chosen, Refinement
 from caecodec.engines.torch.device import memory
 from caecodec.engines.torch.engine import array_of
 from caecodec.engines.torch.integers import load_integers, multiplier, real_layer
@@ -36,32 +23,6 @@ from caecodec.pictures.ssimulacra2 import SMALLEST_SIDE
 from caecodec.zoo.file import Model
 
 Float = NDArray[np.float32]
-
-_CURVATURE = 0.85  # of the error by a latent, over that of the linear branch alone
-_TRUSTED, _DOUBTED = 1.3, 10.0  # least and most that a curvature is taken for more, after a step that made things worse
-_WARY = 1.12  # and after one that made them worse but within the slack
-_REACH = 1.0  # quantiser steps that a target may move from where it was
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How a search goes on, by what errors are measured with; found on validation crops.
-
-    strength: of rounding once there is a gradient, which makes up for more of what rounding takes; in the first round
-    and later. damping: the share of a step that is gone, in the first round and in the last. floor: bits added to the
-    curvature, for measures that say little of some channels. eased: what curvature is multiplied by after a step that
-    went well. slack: how much worse, relatively, a round may be than the best for the next to go on from it.
-    """
-
-    strength: tuple[float, float]
-    damping: tuple[float, float]
-    floor: float
-    eased: float
-    slack: float
-
-
-SQUARED = Pace(strength=(0.7, 1.0), damping=(0.3, 0.1), floor=0.0, eased=0.96, slack=0.02)
-SEEN = Pace(strength=(0.5, 0.5), damping=(0.1, 0.1), floor=5.0, eased=0.8, slack=0.0)
 
 
 class Rounds:
@@ -85,71 +46,10 @@ class Rounds:
         } | {key: multiplier(model.tensors, f"quality.{key}").to(engine.device) for key in ("z_to_u", "to_u", "to_y")}
         self._saving = torch.from_numpy(_savings(tables)).to(engine.device)
 
-    def __call__(self, tile: Refinement, rounds: int, go_on: Callable[[float], bool] = lambda share: True) -> Float:
-        """Another y (h, w, N) before its gain, whose nearest symbols are the best that were found.
-
-        go_on is told the share done and says whether to continue. Raises LimitError.
-        """
+    def trial(self, tile: Refinement) -> TorchTrial:
+        """One tile. Raises LimitError."""
         with memory(self._engine.device):
-            return self._search(tile, rounds, go_on)
-
-    def _search(self, tile: Refinement, rounds: int, go_on: Callable[[float], bool]) -> Float:
-        device = self._engine.device
-        gain, gain_z = (self._engine.row(name, tile.quality) for name in ("gain", "gain_z"))
-        h, w = tile.y.shape[:2]
-
-        def even(x: Tensor) -> Tensor:
-            return F.pad(x, (0, w % 2, 0, h % 2), mode="replicate")
-
-        y = even(self._engine.tensor((tile.y * gain)[None]))
-        z = self._engine.tensor((tile.z * gain_z)[None])
-        x = self._engine.tensor(tile.pixels.astype(np.float32)[None]) / 255
-        eye = None
-        if tile.trade.eye and min(x.shape[2:]) >= SMALLEST_SIDE:
-            eye = EyeDistance(x.shape[2], x.shape[3]).to(device)
-        pace = SEEN if eye else SQUARED
-        usual: Float = np.array(np.broadcast_to(np.asarray(tile.strength, np.float32), (h, w)))
-        first = even(self._engine.tensor(usual[None, ..., None]))
-        movable = even(self._engine.tensor((~tile.fixed).astype(np.float32)[None, ..., None]))
-        worth = torch.from_numpy(np.array(tile.trade.weight)).to(device)[None, :, None, None]
-        # an error in a busy cell is worth as much less as rounding there may do more
-        by_cell = float(usual.mean()) / first
-        curvature = 2 * _CURVATURE * (worth * by_cell + pace.floor).clamp_min(1e-6)
-        target, strength, promised = y, first, 0.0
-        at, decoded, slope, best = y, y, torch.zeros_like(y), y
-        last = least = float("inf")
-        for number in range(rounds + 1):
-            ended = number == rounds or not go_on(number / rounds)
-            with torch.set_grad_enabled(not ended):
-                y_hat, moved, bits = self.walk(target, z, tile.quality, worth, strength)
-                shown = self._engine.decoded(y_hat, tile.quality)[:, :, : 16 * h, : 16 * w]
-                cost = bits + _worth(shown, x, tile.trade, eye)
-                if not ended:
-                    cost.backward()  # type: ignore[no-untyped-call]
-            value = cost.item()
-            if value < least * (1 + pace.slack):
-                if number:
-                    curvature = curvature * (pace.eased if value < last else _WARY)
-                at, last = target, value
-                if not ended:
-                    assert moved.grad is not None
-                    slope, decoded = moved.grad, y_hat.detach()
-                if value < least:
-                    best, least = y_hat.detach(), value
-            else:
-                # a parabola through both: what the slope promised, and what came of it
-                bend = 2 * (value - last - promised) / -promised if promised < 0 else _TRUSTED
-                curvature = curvature * min(max(bend, _TRUSTED), _DOUBTED)
-            if ended:
-                break
-            share = number / max(1, rounds - 1)
-            damping = pace.damping[0] * (pace.damping[1] / pace.damping[0]) ** share
-            stronger = pace.strength[number > 0]
-            target = at + damping * movable * (decoded - slope / curvature - at)
-            target = torch.minimum(torch.maximum(target, y - _REACH), y + _REACH)
-            promised = float((slope * (target - at)).sum())
-            strength = torch.where(movable > 0, stronger * first / float(usual.mean()), first)
-        return (array_of(best.detach())[0, :h, :w] / gain).astype(np.float32, copy=False)
+            return TorchTrial(self, self._engine, tile)
 
     def walk(
         self, target: Tensor, z: Tensor, quality: int, worth: Tensor, strength: Tensor
@@ -206,6 +106,34 @@ class Rounds:
         saved = self._saving[table, size] * strength.expand_as(symbol).flatten()[at]
         symbol.view(-1)[at] = torch.where(added < saved, nearer, some)
         return symbol
+
+
+class TorchTrial:
+    """See `caecodec.engines.protocol.Trial`."""
+
+    def __init__(self, rounds: Rounds, engine: TorchPhotoEngine, tile: Refinement) -> None:
+        self._rounds, self._engine = rounds, engine
+        self._quality, self._trade = tile.quality, tile.trade
+        self._z = engine.tensor((tile.z * engine.row("gain_z", tile.quality))[None])
+        self._x = engine.tensor(tile.pixels.astype(np.float32)[None]) / 255
+        self._worth = torch.from_numpy(np.array(tile.trade.weight)).to(engine.device)[None, :, None, None]
+        self._eye = None
+        height, width = self._x.shape[2:]
+        if tile.trade.eye and min(height, width) >= SMALLEST_SIDE:
+            self._eye = EyeDistance(height, width).to(engine.device)
+
+    def __call__(self, target: Float, strength: Float, *, slope: bool) -> Chosen:
+        engine = self._engine
+        height, width = self._x.shape[2:]
+        with memory(engine.device), torch.set_grad_enabled(slope):
+            wanted, strong = engine.tensor(target[None]), engine.tensor(strength[None, ..., None])
+            y_hat, moved, bits = self._rounds.walk(wanted, self._z, self._quality, self._worth, strong)
+            shown = engine.decoded(y_hat, self._quality)[:, :, :height, :width]
+            cost = bits + _worth(shown, self._x, self._trade, self._eye)
+            if slope:
+                cost.backward()  # type: ignore[no-untyped-call]
+            grown = None if moved.grad is None else array_of(moved.grad)[0]
+            return Chosen(array_of(y_hat.detach())[0], cost.item(), grown)
 
 
 def _worth(shown: Tensor, x: Tensor, trade: Trade, eye: EyeDistance | None) -> Tensor:

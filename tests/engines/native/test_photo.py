@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import zoo_models
@@ -10,12 +13,15 @@ from support import photograph
 
 from caecodec.engines.native import library
 from caecodec.engines.native.photo import NativePhotoEngine, NativePhotoLatents
+from caecodec.engines.native.rounds import Gradients, NativeTrial
 from caecodec.engines.numpy.photo import NumpyPhotoEngine
 from caecodec.engines.protocol import PhotoEngine, Refinement
 from caecodec.entropy.tables import Tables
 from caecodec.errors import CorruptFileError, UsageError
 from caecodec.latents.photo import LatentCodec
 from caecodec.latents.photo_network import EntropyNetwork
+from caecodec.models.networks.trade import Trade
+from caecodec.search.rounds import chosen_again
 
 pytestmark = pytest.mark.skipif(not library.available(), reason=library.why_not())
 MODEL = zoo_models.photo()
@@ -41,7 +47,7 @@ def latents(seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 
 
 def test_an_engine_is_what_numpy_is() -> None:
-    native, numpy = NativePhotoEngine(MODEL, no_gradients), NumpyPhotoEngine(MODEL, no_gradients)
+    native, numpy = NativePhotoEngine(MODEL), NumpyPhotoEngine(MODEL, no_gradients)
     assert (native.halo_in, native.halo_out) == (numpy.halo_in, numpy.halo_out)
     assert np.array_equal(native.row("gain", 3), numpy.row("gain", 3))
     pixels, inner = photograph(96, 128), (slice(1, 6), slice(0, 7))
@@ -53,7 +59,7 @@ def test_an_engine_is_what_numpy_is() -> None:
 
 
 def test_arrays_may_lie_in_memory_as_they_like() -> None:
-    engine = NativePhotoEngine(MODEL, no_gradients)
+    engine = NativePhotoEngine(MODEL)
     pixels, inner = photograph(64, 64), (slice(None), slice(None))
     turned = pixels[::-1, ::-1]
     y, _ = engine.analyse(turned, inner)
@@ -111,24 +117,56 @@ def test_a_stream_that_is_damaged_or_of_another_size_or_quality_is_refused() -> 
 @pytest.mark.parametrize("quality", [0, 101, -1])
 def test_a_quality_that_is_none_is_refused(quality: int) -> None:
     with pytest.raises(UsageError):
-        NativePhotoEngine(MODEL, no_gradients).synthesise(np.zeros((1, 1, 20), np.int32), quality)
+        NativePhotoEngine(MODEL).synthesise(np.zeros((1, 1, 20), np.int32), quality)
 
 
-def test_symbols_are_chosen_again_by_the_engine_with_gradients_which_is_made_once() -> None:
-    y, z = latents()
-    made = []
+def given(shape: tuple[int, int] = SHAPE) -> Refinement:
+    """A tile to be chosen again."""
+    rng = np.random.default_rng(4)
+    y = rng.laplace(0, 0.1, (*shape, 20)).astype(np.float32)
+    z = rng.laplace(0, 4, (-(-shape[0] // 4), -(-shape[1] // 4), 7)).astype(np.float32)
+    trade = Trade(0.01, 0.05, np.ones(20, np.float32), 0.0, 0.0)
+    return Refinement(photograph(16 * shape[0], 16 * shape[1]), y, z, 50, trade, 0.3, np.zeros(shape, bool))
 
-    class Chooser:
-        def refine(self, tile: Refinement, tables: Tables, rounds: int, go_on: object) -> NDArray[np.float32]:
-            return tile.y + rounds
 
-    def with_gradients() -> PhotoEngine:
-        made.append(Chooser())
-        return made[-1]  # type: ignore[return-value]
+def test_a_trial_takes_whole_pairs_of_cells_and_tells_a_slope_where_it_is_asked_for() -> None:
+    tile = given()
+    trial = NativePhotoEngine(MODEL).trial(tile, tables())
+    target = np.zeros((6, 8, 20), np.float32)
+    found = trial(target, np.ones((6, 8), np.float32), slope=True)
+    assert found.y_hat.shape == target.shape
+    assert found.slope is not None
+    assert found.slope.shape == target.shape
+    assert np.isfinite(found.slope).all()
+    again = trial(target[::-1, ::-1], np.ones((6, 8), np.float64), slope=False)  # however they lie in memory
+    assert (again.cost, again.slope) == (found.cost, None)
+    for shape in ((5, 7, 20), (6, 8, 19)):
+        with pytest.raises(ValueError, match="not of"):
+            trial(np.zeros(shape, np.float32), np.ones(shape[:2], np.float32), slope=True)
 
-    engine = NativePhotoEngine(MODEL, with_gradients)
-    assert not made
-    tile = Refinement(photograph(80, 112), y, z, 50, None, 1.0, np.zeros(SHAPE, bool))  # type: ignore[arg-type]
-    for rounds in (2, 3):
-        assert np.array_equal(engine.refine(tile, tables(), rounds), y + rounds)
-    assert len(made) == 1
+
+def test_a_trial_whose_pixels_are_not_its_cells_is_refused() -> None:
+    with pytest.raises(ValueError, match="do not belong to 5 x 7 cells"):
+        NativePhotoEngine(MODEL).trial(replace(given(), pixels=photograph(80, 96)), tables())
+
+
+def test_what_a_search_makes_can_be_coded() -> None:
+    engine, tile = NativePhotoEngine(MODEL), given()
+    y = chosen_again(engine, tile, tables(), 3)
+    assert y.shape == tile.y.shape
+    gain = engine.row("gain", 50)
+    NativePhotoLatents(MODEL).encode(y * gain, tile.z * engine.row("gain_z", 50), 50)
+
+
+def test_memory_of_trials_and_of_models_is_given_back() -> None:
+    """A model goes with all that was made of it, in any order."""
+    model = zoo_models.photo(9)
+    made = Gradients(model)
+    trial = NativeTrial(made, given(), np.ones(7, np.float32))
+    ended = trial._end, made._end
+    del made, model
+    assert all(end.alive for end in ended)
+    del trial
+    gc.collect()
+    assert not ended[0].alive
+    assert not ended[1].alive

@@ -1,0 +1,51 @@
+#include "search_rate.h"
+
+#include <math.h>
+
+static const double SCALE_MIN = 0.11, SCALE_MAX = 64.0, MOST_BITS = 24;
+static const double HALF_ROOT = 0.70710678118654752, DENSITY = 0.39894228040143268; /* of N(0, 1) at 0 */
+static const double BITS_PER_NAT = 1.4426950408889634;
+
+/* Bits of symbol v at a real index within 0..63, and their slope. */
+static double exact(double v, double index, double *slope) {
+    double step = log(SCALE_MAX / SCALE_MIN) / (CAE_SCALES - 1), scale = SCALE_MIN * exp(index * step);
+    double low = (v - 0.5) / scale, high = (v + 0.5) / scale;
+    double mass = 0.5 * (erfc(low * HALF_ROOT) - erfc(high * HALF_ROOT));
+    *slope = 0;
+    if (mass <= ldexp(1, -24))
+        return MOST_BITS;
+    double grows = DENSITY * (low * exp(-low * low / 2) - high * exp(-high * high / 2)); /* of mass, with log(scale) */
+    *slope = -BITS_PER_NAT * grows / mass * step;
+    return -log2(mass);
+}
+
+void cae_rate_open(cae_rate *rate) {
+    for (int v = 0; v < CAE_RATE_SYMBOLS; v++) {
+        for (int node = 0; node < CAE_RATE_NODES; node++) {
+            double slope;
+            rate->bits[v][node] = (float)exact(v, node * 0.5, &slope);
+            rate->slope[v][node] = (float)(slope * 0.5);
+        }
+    }
+}
+
+float cae_rate_bits(const cae_rate *rate, float symbol, float index, float *slope) {
+    float size = symbol < 0 ? -symbol : symbol, found;
+    float within = index > 0 ? index < CAE_SCALES - 1 ? index : CAE_SCALES - 1 : 0;
+    if (size < CAE_RATE_SYMBOLS) { /* a cubic through both nodes (Hermite) */
+        int v = (int)size, node = (int)(within * 2);
+        node = node < CAE_RATE_NODES - 1 ? node : CAE_RATE_NODES - 2;
+        float t = within * 2 - (float)node, b0 = rate->bits[v][node], b1 = rate->bits[v][node + 1];
+        float s0 = rate->slope[v][node], s1 = rate->slope[v][node + 1];
+        float square = 3 * (b1 - b0) - 2 * s0 - s1, cube = s0 + s1 - 2 * (b1 - b0);
+        found = b0 + t * (s0 + t * (square + t * cube));
+        *slope = 2 * (s0 + t * (2 * square + t * 3 * cube));
+    } else {
+        double grows, bits = exact(size, within, &grows);
+        found = (float)bits;
+        *slope = (float)grows;
+    }
+    if ((index < 0 && *slope > 0) || (index > CAE_SCALES - 1 && *slope < 0))
+        *slope = 0;
+    return found;
+}

@@ -1,0 +1,326 @@
+/* The walk of photo.c, in float32. With K = context and q = N/4:
+ *
+ *     start    (h, w, K)   what a step's adaptor makes of psi alone: the same in all rounds
+ *     stream   (h, w, K)   an adaptor of what is known too, ReLU, the trunk
+ *     sums     (w/2, 2q)   means and indices of a row's cells of one phase, for the group that a step codes there
+ *
+ * A step's symbols move y_hat as they are chosen; what is chosen does not follow a slope, but means do: y_hat = symbol +
+ * mean, so that whatever grows with y_hat grows with the mean, and with what the mean is made of. Bits grow with indices.
+ */
+#include "search_walk.h"
+
+#include "arithmetic.h"
+#include "cae.h"
+#include "rounding.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+
+void cae_load_float_context(cae_float_loader *loader, const cae_photo *exact, cae_float_context *c) {
+    *c = (cae_float_context){.exact = exact};
+    int n = exact->n, quarter = n / CAE_STEPS;
+    char name[64];
+    cae_load_float_layer(loader, "int.context.first", exact->psi, exact->context, 1, &c->first, NULL, NULL);
+    for (int step = 0; step < CAE_STEPS; step++) {
+        snprintf(name, sizeof name, "int.context.adaptors.%d", step - 1);
+        if (step > 0)
+            cae_load_float_layer(loader, name, n + exact->psi, exact->context, 1, &c->adaptor[step - 1], NULL, NULL);
+        for (int group = 0; group < CAE_STEPS; group++) {
+            if (step > 0)
+                cae_load_float_part_back(loader, name, n + exact->psi, exact->context, group * quarter, quarter,
+                                         &c->adaptor_back[step - 1][group]);
+        }
+        for (int group = 0; group < CAE_STEPS; group++) {
+            snprintf(name, sizeof name, "int.context.head.%d.%d", step, group);
+            cae_load_float_layer(loader, name, exact->context, 2 * quarter, 1, &c->head[step][group],
+                                 &c->head_back[step][group], NULL);
+        }
+    }
+    c->trunk = cae_load_float_blocks(loader, "int.context.trunk", exact->context, exact->trunk_blocks);
+    c->head_unit = cae_load_float_narrow(loader, "int.context.narrow");
+    cae_rate_open(&c->rate);
+}
+
+typedef struct {
+    cae_float_walk *w;
+    const float *psi; /* (rows, columns, C) */
+    const float *target, *strength;
+    float *y_hat, *slope;
+    int step, keeps;
+} run;
+
+static const cae_photo *exact_of(const run *r) { return r->w->context->exact; }
+static ptrdiff_t cells_before(const run *r, int row) { return (ptrdiff_t)row * r->w->columns; }
+static float *scratch_of(const run *r, int worker) { return r->w->scratch + (size_t)worker * r->w->scratch_count; }
+static float *stream_row(const run *r, int row) { return r->w->stream + cells_before(r, row) * exact_of(r)->context; }
+
+/* A head at a row's cells of one column parity: sums (columns/2, 2q). */
+static void run_head(const run *r, int group, const float *x, float *sums) {
+    int wide = exact_of(r)->context, outputs = exact_of(r)->n / 2;
+    const cae_float_layer *head = &r->w->context->head[r->step][group];
+    cae_float_product job = cae_float_product_of(head, x, 2 * wide, r->w->columns / 2, sums, outputs);
+    r->w->kernels->product(&job);
+}
+
+/* What does not change from round to round: adaptors of psi, and all of step 0. */
+static void run_start(void *context, int row, int worker) {
+    const run *r = context;
+    cae_float_walk *w = r->w;
+    const cae_photo *p = exact_of(r);
+    int wide = p->context, outputs = p->n / 2;
+    ptrdiff_t cells = cells_before(r, row);
+    const float *psi = r->psi + cells * p->psi;
+    float *features = scratch_of(r, worker), *sums = features + (ptrdiff_t)w->columns * wide;
+    for (int step = 1; step < CAE_STEPS; step++) {
+        float *out = w->start[step - 1] + cells * wide;
+        cae_float_product job =
+            cae_float_product_of(&w->context->adaptor[step - 1], psi, p->psi, w->columns, out, wide);
+        job.span[0] = (cae_float_span){psi, p->psi, p->n};
+        w->kernels->product(&job);
+    }
+    cae_float_product job = cae_float_product_of(&w->context->first, psi, p->psi, w->columns, features, wide);
+    w->kernels->product(&job);
+    w->kernels->rectify(features, (size_t)w->columns * (size_t)wide, FLT_MAX, NULL);
+    for (int parity = 0; parity < 2; parity++) {
+        run_head(r, CAE_PHASE_OF[row % 2][parity], features + (ptrdiff_t)parity * wide, sums);
+        for (int i = 0; i < w->columns / 2; i++)
+            memcpy(w->first + (cells + 2 * i + parity) * outputs, sums + (ptrdiff_t)i * outputs,
+                   (size_t)outputs * sizeof *sums);
+    }
+}
+
+/* The adaptor of a row: psi's part, and that of the groups that are known in each phase. */
+static void run_adaptor(void *context, int row, int worker) {
+    const run *r = context;
+    cae_float_walk *w = r->w;
+    (void)worker;
+    const cae_photo *p = exact_of(r);
+    int quarter = p->n / CAE_STEPS, wide = p->context;
+    ptrdiff_t cells = cells_before(r, row);
+    size_t count = (size_t)w->columns * (size_t)wide;
+    float *stream = stream_row(r, row);
+    memcpy(stream, w->start[r->step - 1] + cells * wide, count * sizeof *stream);
+    for (int parity = 0; parity < 2; parity++) {
+        int phase = CAE_PHASE_OF[row % 2][parity];
+        const float *u = w->known + (cells + parity) * p->n;
+        cae_float_product job = cae_float_product_of(&w->context->adaptor[r->step - 1], NULL, 2 * p->n, w->columns / 2,
+                                                     stream + (ptrdiff_t)parity * wide, 2 * wide);
+        job.bias = NULL;
+        job.spans = 0;
+        for (int step = 0; step < r->step; step++) {
+            int first = (step ^ phase) * quarter;
+            job.span[job.spans++] = (cae_float_span){u + first, quarter, first};
+        }
+        w->kernels->product(&job);
+    }
+    w->kernels->rectify(stream, count, FLT_MAX, r->keeps ? w->kept_adaptor[r->step - 1] + cells * wide : NULL);
+}
+
+/* The symbol of a value: nearest, or one nearer to zero where that saves more rate than it costs distortion. */
+static float chosen(const cae_tables *tables, float residual, float index, float weight, float strength) {
+    float symbol = floorf(residual + 0.5f);
+    if (symbol == 0 || !(symbol == symbol))
+        return symbol;
+    float nearer = symbol > 0 ? symbol - 1 : symbol + 1, size = fabsf(symbol), saved = 0;
+    float within = index > 0 ? index < CAE_SCALES - 1 ? index : CAE_SCALES - 1 : 0;
+    const cae_table *t = &tables->table[(int)(within + 0.5f)];
+    if (size <= (float)t->tail) {
+        const double *bits = t->bits + t->tail + (int)size;
+        saved = (float)(bits[0] - bits[-1]) * strength;
+    }
+    float error = residual - symbol, error_nearer = residual - nearer;
+    return (error_nearer * error_nearer - error * error) * weight < saved ? nearer : symbol;
+}
+
+/* Symbols of one group of one cell, of means and indices as a head gives them. */
+static double choose_cell(const run *r, ptrdiff_t cell, int group, const float *sums) {
+    cae_float_walk *w = r->w;
+    const cae_photo *p = exact_of(r);
+    int quarter = p->n / CAE_STEPS, first = group * quarter;
+    ptrdiff_t at = cell * p->n + first;
+    const float *to_y = w->to_y + first, *to_u = w->to_u + first, *offset = w->index_offset + first;
+    double bits = 0;
+    for (int k = 0; k < quarter; k++) {
+        float mean = sums[k] * to_y[k], index = (sums[quarter + k] + offset[k]) * (1.0f / CAE_ONE);
+        float symbol = chosen(p->tables, r->target[at + k] - mean, index, w->weight[first + k], r->strength[cell]);
+        bits += (double)cae_rate_bits(&w->context->rate, symbol, index, &w->of_index[at + k]);
+        r->y_hat[at + k] = symbol + mean;
+        w->known[at + k] = (symbol + mean) * to_u[k];
+    }
+    return bits;
+}
+
+static void run_choice(void *context, int row, int worker) {
+    const run *r = context;
+    cae_float_walk *w = r->w;
+    const cae_photo *p = exact_of(r);
+    int wide = p->context, outputs = p->n / 2;
+    ptrdiff_t cells = cells_before(r, row);
+    float *features = stream_row(r, row), *sums = scratch_of(r, worker);
+    for (size_t i = 0; r->step > 0 && i < (size_t)w->columns * (size_t)wide; i++)
+        features[i] *= w->context->head_unit;
+    for (int parity = 0; parity < 2; parity++) {
+        int group = r->step ^ CAE_PHASE_OF[row % 2][parity];
+        if (r->step > 0)
+            run_head(r, group, features + (ptrdiff_t)parity * wide, sums);
+        for (int i = 0; i < w->columns / 2; i++) {
+            ptrdiff_t cell = cells + 2 * i + parity;
+            const float *found = r->step > 0 ? sums + (ptrdiff_t)i * outputs : w->first + cell * outputs;
+            w->bits[row] += choose_cell(r, cell, group, found);
+        }
+    }
+}
+
+double cae_float_walk_run(cae_float_walk *w, cae_threads *pool, const float *target, const float *strength, float *y_hat,
+                          int keeps) {
+    run r = {.w = w, .target = target, .strength = strength, .y_hat = y_hat, .keeps = keeps};
+    for (int row = 0; row < w->rows; row++)
+        w->bits[row] = 0;
+    for (r.step = 0; r.step < CAE_STEPS; r.step++) {
+        if (r.step > 0) {
+            cae_parallel(pool, w->rows, run_adaptor, &r);
+            cae_float_blocks_run(&w->trunk, pool, w->stream, keeps ? w->kept_trunk[r.step - 1] : NULL);
+        }
+        cae_parallel(pool, w->rows, run_choice, &r);
+    }
+    double bits = w->bits_z;
+    for (int row = 0; row < w->rows; row++)
+        bits += w->bits[row];
+    return bits;
+}
+
+/* From the means and indices of a step to the trunk's stream. */
+static void back_head(void *context, int row, int worker) {
+    const run *r = context;
+    cae_float_walk *w = r->w;
+    const cae_photo *p = exact_of(r);
+    int wide = p->context, quarter = p->n / CAE_STEPS;
+    ptrdiff_t cells = cells_before(r, row);
+    float *sums = scratch_of(r, worker), *stream = stream_row(r, row);
+    for (int parity = 0; parity < 2; parity++) {
+        int group = r->step ^ CAE_PHASE_OF[row % 2][parity], first = group * quarter;
+        for (int i = 0; i < w->columns / 2; i++) {
+            ptrdiff_t at = (cells + 2 * i + parity) * p->n + first;
+            float *out = sums + (ptrdiff_t)i * 2 * quarter;
+            for (int k = 0; k < quarter; k++) {
+                out[k] = r->slope[at + k] * w->to_y[first + k] * w->context->head_unit;
+                out[quarter + k] = w->of_index[at + k] * (1.0f / CAE_ONE) * w->context->head_unit;
+            }
+        }
+        cae_float_product job = cae_float_product_of(&w->context->head_back[r->step][group], sums, 2 * quarter,
+                                                     w->columns / 2, stream + (ptrdiff_t)parity * wide, 2 * wide);
+        w->kernels->product(&job);
+    }
+}
+
+/* From an adaptor to the groups that were known. */
+static void back_adaptor(void *context, int row, int worker) {
+    const run *r = context;
+    cae_float_walk *w = r->w;
+    const cae_photo *p = exact_of(r);
+    int wide = p->context, quarter = p->n / CAE_STEPS;
+    ptrdiff_t cells = cells_before(r, row);
+    float *of_u = scratch_of(r, worker), *stream = stream_row(r, row);
+    w->kernels->keep(stream, (size_t)w->columns * (size_t)wide, w->kept_adaptor[r->step - 1] + cells * wide);
+    for (int parity = 0; parity < 2; parity++) {
+        for (int step = 0; step < r->step; step++) {
+            int group = step ^ CAE_PHASE_OF[row % 2][parity], first = group * quarter;
+            cae_float_product job = cae_float_product_of(&w->context->adaptor_back[r->step - 1][group],
+                                                         stream + (ptrdiff_t)parity * wide, 2 * wide, w->columns / 2, of_u,
+                                                         quarter);
+            w->kernels->product(&job);
+            for (int i = 0; i < w->columns / 2; i++) {
+                float *restrict out = r->slope + (cells + 2 * i + parity) * p->n + first;
+                const float *restrict from = of_u + (ptrdiff_t)i * quarter, *restrict to_u = w->to_u + first;
+                for (int k = 0; k < quarter; k++)
+                    out[k] += from[k] * to_u[k];
+            }
+        }
+    }
+}
+
+void cae_float_walk_back(cae_float_walk *w, cae_threads *pool, float *slope) {
+    run r = {.w = w, .slope = slope};
+    for (r.step = CAE_STEPS - 1; r.step > 0; r.step--) {
+        cae_parallel(pool, w->rows, back_head, &r);
+        cae_float_blocks_back(&w->trunk, pool, w->stream, w->kept_trunk[r.step - 1]);
+        cae_parallel(pool, w->rows, back_adaptor, &r);
+    }
+}
+
+/* Tables of a quality as real numbers. */
+static void open_tables(cae_float_walk *w, int quality, const float *weight) {
+    const cae_photo *p = w->context->exact;
+    ptrdiff_t at = (ptrdiff_t)(quality - 1) * p->n;
+    for (int k = 0; k < p->n; k++) {
+        w->to_u[k] = CAE_ONE * ldexpf((float)p->to_u.factor[at + k], -p->to_u.shift[k]);
+        w->to_y[k] = ldexpf((float)p->to_y.factor[at + k], -p->to_y.shift[k]) / CAE_ONE;
+        w->index_offset[k] = (float)p->index[at + k];
+        w->weight[k] = weight[k];
+    }
+}
+
+/* Symbols of z, their bits, and psi of them. */
+static int open_psi(cae_float_walk *w, cae_threads *pool, int quality, const float *z, float *psi) {
+    const cae_photo *p = w->context->exact;
+    cae_memory memory = {0};
+    int hz = (w->rows + 3) / 4, wz = (w->columns + 3) / 4;
+    size_t cells = (size_t)hz * (size_t)wz, of_z = (size_t)p->z;
+    size_t count = (size_t)w->rows * (size_t)w->columns * (size_t)p->psi;
+    int16_t *symbols = cae_take(&memory, cells * of_z, sizeof *symbols);
+    int16_t *fixed = cae_take(&memory, count, sizeof *fixed);
+    int error = memory.failed ? CAE_ERROR_MEMORY : CAE_OK;
+    for (size_t i = 0; !error && i < cells; i++) {
+        const uint8_t *index = p->z_index + (size_t)(quality - 1) * of_z;
+        cae_round(p->tables, of_z, z + i * of_z, p->z_mean + (size_t)(quality - 1) * of_z, index, NULL, 0,
+                  symbols + i * of_z);
+        for (size_t k = 0; k < of_z; k++) {
+            float slope;
+            w->bits_z += (double)cae_rate_bits(&w->context->rate, symbols[i * of_z + k], index[k], &slope);
+        }
+    }
+    if (!error)
+        error = cae_photo_psi(p, pool, quality, hz, wz, symbols, w->rows, w->columns, fixed, p->psi);
+    for (size_t i = 0; !error && i < count; i++)
+        psi[i] = fixed[i];
+    cae_give_back(&memory);
+    return error;
+}
+
+int cae_float_walk_open(cae_float_walk *w, const cae_float_context *context, const cae_float_kernels *kernels,
+                        cae_threads *pool, int quality, int rows, int columns, const float *z, const float *weight,
+                        cae_memory *memory) {
+    const cae_photo *p = context->exact;
+    int workers = cae_thread_count(pool);
+    size_t cells = (size_t)rows * (size_t)columns, n = (size_t)p->n, wide = (size_t)p->context;
+    *w = (cae_float_walk){.context = context, .kernels = kernels, .rows = rows, .columns = columns};
+    w->to_u = cae_take(memory, 4 * n, sizeof *w->to_u);
+    w->first = cae_take(memory, cells * n / 2, sizeof *w->first);
+    w->known = cae_take(memory, cells * n, sizeof *w->known);
+    w->stream = cae_take(memory, cells * wide, sizeof *w->stream);
+    w->of_index = cae_take(memory, cells * n, sizeof *w->of_index);
+    w->bits = cae_take(memory, (size_t)rows, sizeof *w->bits);
+    w->scratch_count = (size_t)columns * (wide + n / 2);
+    w->scratch = cae_take(memory, (size_t)workers * w->scratch_count, sizeof *w->scratch);
+    cae_float_blocks_open(&w->trunk, kernels, context->trunk, p->trunk_blocks, rows, columns, p->context, workers, memory);
+    for (int i = 0; i < CAE_STEPS - 1; i++) {
+        w->start[i] = cae_take(memory, cells * wide, sizeof(float));
+        w->kept_adaptor[i] = cae_take(memory, cells * wide, 1);
+        w->kept_trunk[i] = cae_take(memory, cae_float_blocks_kept(&w->trunk), 1);
+    }
+    cae_memory own = {0};
+    float *psi = cae_take(&own, cells * (size_t)p->psi, sizeof *psi);
+    int error = memory->failed || own.failed ? CAE_ERROR_MEMORY : CAE_OK;
+    if (!error) {
+        w->to_y = w->to_u + n, w->index_offset = w->to_y + n, w->weight = w->index_offset + n;
+        open_tables(w, quality, weight);
+        error = open_psi(w, pool, quality, z, psi);
+    }
+    if (!error) {
+        run r = {.w = w, .psi = psi};
+        cae_parallel(pool, rows, run_start, &r);
+    }
+    cae_give_back(&own);
+    return error;
+}

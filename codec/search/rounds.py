@@ -1,0 +1,108 @@
+"""Latents chosen in rounds, each with what every symbol costs later on: in the picture, and in bits that follow.
+
+Rounding in the order of coding sees what a symbol costs itself. What it does to the picture together with all others,
+and to the means and scales of later steps, is seen afterwards: one pass through decoder and context over the symbols as
+they are, and its gradient. Every target then moves towards where R + lambda D would be lower (a Gauss-Newton step,
+damped), and the symbols are chosen anew; a step that made things worse is taken back and gone more carefully.
+
+What a round costs and how that grows, an engine tells (`caecodec.engines.protocol.Trial`), in floats that only
+approximate the integers; what is written is coded by those, so nothing a decoder sees depends on this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from caecodec.engines.protocol import Float, PhotoEngine, Refinement
+from caecodec.entropy.tables import Tables
+
+_CURVATURE = 0.85  # of the error by a latent, over that of the linear branch alone
+_TRUSTED, _DOUBTED = 1.3, 10.0  # least and most that a curvature is taken for more, after a step that made things worse
+_WARY = 1.12  # and after one that made them worse but within the slack
+_REACH = 1.0  # quantiser steps that a target may move from where it was
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How a search goes on, by what errors are measured with; found on validation crops.
+
+    strength: of rounding once there is a gradient, which makes up for more of what rounding takes; in the first round
+    and later. damping: the share of a step that is gone, in the first round and in the last. floor: bits added to the
+    curvature, for measures that say little of some channels. eased: what curvature is multiplied by after a step that
+    went well. slack: how much worse, relatively, a round may be than the best for the next to go on from it.
+    """
+
+    strength: tuple[float, float]
+    damping: tuple[float, float]
+    floor: float
+    eased: float
+    slack: float
+
+    def damped(self, share: float) -> float:
+        """The share of a step that is gone, once so much of all rounds is done."""
+        return self.damping[0] * (self.damping[1] / self.damping[0]) ** share
+
+
+SQUARED = Pace(strength=(0.7, 1.0), damping=(0.3, 0.1), floor=0.0, eased=0.96, slack=0.02)
+SEEN = Pace(strength=(0.5, 0.5), damping=(0.1, 0.1), floor=5.0, eased=0.8, slack=0.0)
+
+
+def chosen_again(
+    engine: PhotoEngine,
+    tile: Refinement,
+    tables: Tables,
+    rounds: int,
+    go_on: Callable[[float], bool] = lambda share: True,
+) -> Float:
+    """Another y (h, w, N) before its gain, whose nearest symbols are the best that were found in so many rounds.
+
+    go_on is told the share done and says whether to continue. Raises LimitError; UsageError where nothing has
+    gradients.
+    """
+    trial = engine.trial(tile, tables)
+    gain = engine.row("gain", tile.quality)
+    h, w = tile.y.shape[:2]
+
+    def even(x: Float) -> Float:
+        whole: Float = np.pad(x, ((0, h % 2), (0, w % 2), *((0, 0),) * (x.ndim - 2)), mode="edge")
+        return whole
+
+    y = even((tile.y * gain).astype(np.float32, copy=False))
+    usual = np.array(np.broadcast_to(np.asarray(tile.strength, np.float32), (h, w)))
+    middle = float(usual.mean())
+    first, movable = even(usual), even((~tile.fixed).astype(np.float32))
+    pace = SEEN if tile.trade.eye else SQUARED
+    # an error in a busy cell is worth as much less as rounding there may do more
+    with np.errstate(divide="ignore", invalid="ignore"):
+        by_cell = (middle / first)[..., None]
+    curvature: Float = 2 * np.float32(_CURVATURE) * np.maximum(tile.trade.weight * by_cell + pace.floor, 1e-6)
+    target, strength, promised = y, first, 0.0
+    at, decoded, slope, best = y, y, np.zeros_like(y), y
+    last = least = float("inf")
+    for number in range(rounds + 1):
+        ended = number == rounds or not go_on(number / rounds)
+        found = trial(target, strength, slope=not ended)
+        if found.cost < least * (1 + pace.slack):
+            if number:
+                curvature *= np.float32(pace.eased if found.cost < last else _WARY)
+            at, last = target, found.cost
+            if found.slope is not None:
+                slope, decoded = found.slope, found.y_hat
+            if found.cost < least:
+                best, least = found.y_hat, found.cost
+        else:
+            # a parabola through both: what the slope promised, and what came of it
+            bend = 2 * (found.cost - last - promised) / -promised if promised < 0 else _TRUSTED
+            curvature *= np.float32(min(max(bend, _TRUSTED), _DOUBTED))
+        if ended:
+            break
+        step = (decoded - slope / curvature - at) * (np.float32(pace.damped(number / max(1, rounds - 1))) * movable)[
+            ..., None
+        ]
+        target = np.clip(at + step, y - np.float32(_REACH), y + np.float32(_REACH))
+        promised = float(np.sum(slope * (target - at), dtype=np.float64))
+        strength = np.where(movable > 0, np.float32(pace.strength[number > 0] / middle) * first, first)
+    return (best[:h, :w] / gain).astype(np.float32, copy=False)
