@@ -10,7 +10,7 @@ from typing import Any
 
 from caecodec.errors import FileSystemError, Remedy, UsageError
 from caecodec.files.jobs import Job
-from caecodec.files.writing import is_stream, write_many
+from caecodec.files.writing import Filled, is_stream, write_many
 
 SLOW_SECONDS = 0.02  # for one file: it is written at once
 _IN_THE_WAY = Remedy(
@@ -21,10 +21,10 @@ GATHER_SECONDS = 0.5  # finished files wait this long at most for others to be w
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one job: the bytes of its output or what went wrong, and facts of it ('seconds' among them)."""
+    """What became of one job: its output or what went wrong, and facts of it ('seconds' among them)."""
 
     job: Job
-    made: bytes | Exception
+    made: bytes | Filled | Exception
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -62,7 +62,7 @@ def written(
     waiting: list[Outcome] = []
 
     def write() -> Iterator[Done]:
-        outputs = [(one.job.target, one.made) for one in waiting if isinstance(one.made, bytes)]
+        outputs = [(one.job.target, one.made) for one in waiting if not isinstance(one.made, Exception)]
         failures = write_many(outputs, overwrite=overwrite, make_folders=make_folders)
         for one, (_, failure) in zip(waiting, failures, strict=True):
             yield Done(one.job, failure, facts=one.facts)

@@ -10,7 +10,7 @@ import click
 
 from caecodec.batch.writing import Outcome
 from caecodec.command.batch import Teller, run_batch
-from caecodec.command.options import machine_options, many_files_options, reporting_options
+from caecodec.command.options import machine_options, many_files_options, reporting_options, view_options
 from caecodec.files.jobs import SUFFIX, Job
 from caecodec.files.writing import is_stream
 from caecodec.limits import Limits
@@ -19,10 +19,20 @@ from caecodec.limits import Limits
 @click.command(short_help="Decode .cae files to pictures.")
 @many_files_options
 @click.option("--format", "suffix", default=".png", show_default=True, help="Output suffix where -o does not say.")
+@view_options
 @machine_options
 @reporting_options
 def decode(
-    inputs: tuple[str, ...], suffix: str, device: str, precision: str, engine: str, max_pixels: int, **batch: Any
+    inputs: tuple[str, ...],
+    suffix: str,
+    region: tuple[int, int, int, int] | None,
+    scale: float,
+    depth: int,
+    device: str,
+    precision: str,
+    engine: str,
+    max_pixels: int,
+    **batch: Any,
 ) -> None:
     """Decode .cae files to pictures (.png, or what the output's suffix says)."""
     suffix = suffix if suffix.startswith(".") else f".{suffix}"
@@ -31,12 +41,15 @@ def decode(
     from caecodec.pictures import saving
 
     saving.check_suffix(kind)
+    saving.check_depth(kind, depth)
 
     def make(jobs: Sequence[Job]) -> Iterator[Outcome]:
         from caecodec.batch.decoding import Decoding, decoded
 
         return decoded(
-            jobs, Decoding(kind, device, precision, engine, Limits(pixels=max_pixels)), Teller(quiet=batch["quiet"])
+            jobs,
+            Decoding(kind, device, precision, engine, Limits(pixels=max_pixels), region, scale, depth),
+            Teller(quiet=batch["quiet"]),
         )
 
     def parts(facts: dict[str, Any]) -> list[str]:
