@@ -61,6 +61,7 @@ __all__ = [
     "encode",
     "info",
     "open_image",
+    "register_opener",
 ]
 
 
@@ -228,3 +229,10 @@ def bit_allocation(data: Source, *, limits: Limits = DEFAULT_LIMITS) -> BitAlloc
 def open_image(path: Source, *, limits: Limits = DEFAULT_LIMITS) -> Image.Image:
     """As `decode`, under the name that Pillow's users look for."""
     return decode(path, limits=limits)
+
+
+def register_opener() -> None:
+    """Let Pillow open and save .cae files, as `import caecodec.plugins.pillow` does."""
+    from caecodec.plugins import pillow
+
+    pillow.register()

@@ -32,6 +32,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("codecs",),
     ("search",),
     ("batch",),
+    ("plugins",),
     ("command",),
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
@@ -45,7 +46,7 @@ HANDED_OVER = {
 BORDERS = {
     "constriction": {"entropy.coder"},
     "torch": {"engines.torch", "models.networks"},
-    "PIL": {"pictures", "batch.reading", ""},  # "" is the package itself: callers have PIL images
+    "PIL": {"pictures", "batch.reading", "plugins.pillow", ""},  # "" is the package itself: callers have PIL images
     "rich": {"command.terminal"},
     "safetensors": set(),  # model files are read by zoo.header; training writes them
     "ctypes": {"engines.native"},
