@@ -24,7 +24,7 @@ PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "models.weights"),
     ("limits", "tune", "stages", "zoo", "files"),
-    ("format", "pictures"),
+    ("format", "pictures", "desktop"),
     ("entropy",),
     ("latents",),
     ("models.networks",),
@@ -53,7 +53,7 @@ BORDERS = {
     "click": {"command"},
 }
 # imported by `--help`, `--version` and `info`
-LIGHT = ("", "errors", "limits", "tune", "stages", "format", "files", "search.effort", "command")
+LIGHT = ("", "errors", "limits", "tune", "stages", "format", "files", "desktop", "search.effort", "command")
 
 
 def modules() -> dict[str, Path]:

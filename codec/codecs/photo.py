@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caecodec.codecs import tiling
+from caecodec.codecs.ahead import ahead
 from caecodec.codecs.codec import Codec, Latents, Progress, no_progress
 from caecodec.codecs.sweep import Cells, Sweep
 from caecodec.engines import opening
@@ -143,8 +144,11 @@ class PhotoCodec(Codec):
 
     def _latents_of(self, parsed: Container, tiles: Iterable[tuple[int, tiling.Tile]]) -> Iterator[Latents]:
         """Of some tiles and their numbers."""
-        for number, tile in tiles:
-            yield self.latents.decode(parsed.tiles[number], tile.shape, parsed.quality)
+        return map(functools.partial(self._decoded, parsed), tiles)
+
+    def _decoded(self, parsed: Container, numbered: tuple[int, tiling.Tile]) -> Latents:
+        number, tile = numbered
+        return self.latents.decode(parsed.tiles[number], tile.shape, parsed.quality)
 
     def allocation(self, parsed: Container) -> BitAllocation:
         _, columns = container.tile_grid(parsed.width, parsed.height)
@@ -183,7 +187,9 @@ class PhotoCodec(Codec):
         render, halo = self._renderer(view, parsed.quality)
         window = Cells(top // per_cell, -(-bottom // per_cell), left // per_cell, -(-right // per_cell))
         sweep = Sweep(parsed.width, parsed.height, window, halo)
-        latents = self._latents_of(parsed, sweep.tiles)
+        # where latents are nearly all of the work, whole tiles share the processors better than the layers of each
+        workers = opening.workers() if halo == 0 and self._by == "native" else 0
+        latents = ahead(functools.partial(self._decoded, parsed), sweep.tiles, workers)
         at = window.top * per_cell
         columns = slice(left - window.left * per_cell, right - window.left * per_cell)
         for band in sweep.bands(told_of(latents, len(sweep.tiles), progress), render):
