@@ -11,7 +11,8 @@ Importing the package is cheap: torch is imported when pixels are needed.
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal, cast, overload
 
 from caecodec.errors import (
     BatchError,
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from caecodec.latents.allocation import BitAllocation
+    from caecodec.pictures.rows import Rows
+
+Region = tuple[int, int, int, int]  # left, top, right, bottom
 
 __version__ = "0.1.0"
 
@@ -53,9 +57,11 @@ __all__ = [
     "__version__",
     "bit_allocation",
     "decode",
+    "decode_rows",
     "encode",
     "info",
     "open_image",
+    "register_opener",
 ]
 
 
@@ -105,27 +111,98 @@ def encode(
     return choice.encode(codec, picture, DEFAULT_QUALITY if quality is None else quality, effort=asked)
 
 
+@overload
 def decode(
     data: Source,
     *,
+    region: Region | None = None,
+    scale: float = 1,
+    depth: Literal[8] = 8,
     device: str = "auto",
     precision: str = "auto",
     engine: str = "auto",
     limits: Limits = DEFAULT_LIMITS,
-) -> Image.Image:
-    """A .cae file -> a PIL image of mode L, LA, RGB or RGBA.
+) -> Image.Image: ...
+
+
+@overload
+def decode(
+    data: Source,
+    *,
+    region: Region | None = None,
+    scale: float = 1,
+    depth: Literal[16],
+    device: str = "auto",
+    precision: str = "auto",
+    engine: str = "auto",
+    limits: Limits = DEFAULT_LIMITS,
+) -> NDArray[np.uint16]: ...
+
+
+def decode(
+    data: Source,
+    *,
+    region: Region | None = None,
+    scale: float = 1,
+    depth: int = 8,
+    device: str = "auto",
+    precision: str = "auto",
+    engine: str = "auto",
+    limits: Limits = DEFAULT_LIMITS,
+) -> Image.Image | NDArray[np.uint16]:
+    """A .cae file -> a PIL image of mode L, LA, RGB or RGBA, or with a depth of 16 an array of 0..65535.
 
     data: the bytes of a file, a path or a binary stream. EXIF, ICC profile and XMP are in `image.info` under Pillow's
-    names. Raises CorruptFileError, LimitError, ModelError; OSError where a path cannot be read.
+    names. region: (left, top, right, bottom), half-open, in pixels of the whole picture; only tiles it touches are
+    decoded. scale: 1, 1/2, 1/4, 1/8 or 1/16; the last two take a fraction of the time. The result is what the region
+    touches of the smaller picture. depth: 8, or 16 for what rounding to 8 bits throws away: (H, W) where there is one
+    channel, else (H, W, channels). Raises UsageError, CorruptFileError, LimitError, ModelError; OSError where a path
+    cannot be read.
     """
-    from caecodec.format import container
-
-    whole = bytes_of(data)
-    container.parse(whole, limits)  # a bad file is refused before codecs are imported
-    from caecodec.codecs import opening
+    found = _rows(data, region, scale, depth, device, precision, engine, limits)
+    if depth == 16:
+        return cast("NDArray[np.uint16]", found.array())
     from caecodec.pictures import saving
 
-    return saving.to_image(opening.decode(whole, device, precision, engine, limits))
+    return saving.to_image(found.picture())
+
+
+def decode_rows(
+    data: Source,
+    *,
+    region: Region | None = None,
+    scale: float = 1,
+    depth: int = 8,
+    device: str = "auto",
+    precision: str = "auto",
+    engine: str = "auto",
+    limits: Limits = DEFAULT_LIMITS,
+) -> Iterator[NDArray[np.uint8] | NDArray[np.uint16]]:
+    """As `decode`, in bands of some rows from top to bottom, (h, W) or (h, W, channels), of about 1024 rows each.
+
+    The picture is decoded while they are taken, so nobody need hold all of it. Errors in its tiles come then.
+    """
+    return _rows(data, region, scale, depth, device, precision, engine, limits).bands
+
+
+def _rows(
+    data: Source,
+    region: Region | None,
+    scale: float,
+    depth: int,
+    device: str,
+    precision: str,
+    engine: str,
+    limits: Limits,
+) -> Rows:
+    from caecodec.format import container
+
+    parsed = container.parse(bytes_of(data), limits)  # a bad file is refused before codecs are imported
+    from caecodec.codecs import opening
+    from caecodec.pictures.view import View
+
+    view = View.of(region, scale, depth)
+    return opening.open_codec(parsed.model_id, device, precision, engine).rows(parsed, view)
 
 
 def info(data: Source, limits: Limits = DEFAULT_LIMITS) -> Info:
@@ -152,3 +229,10 @@ def bit_allocation(data: Source, *, limits: Limits = DEFAULT_LIMITS) -> BitAlloc
 def open_image(path: Source, *, limits: Limits = DEFAULT_LIMITS) -> Image.Image:
     """As `decode`, under the name that Pillow's users look for."""
     return decode(path, limits=limits)
+
+
+def register_opener() -> None:
+    """Let Pillow open and save .cae files, as `import caecodec.plugins.pillow` does."""
+    from caecodec.plugins import pillow
+
+    pillow.register()

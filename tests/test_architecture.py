@@ -24,7 +24,7 @@ PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "models.weights"),
     ("limits", "tune", "stages", "zoo", "files"),
-    ("format", "pictures"),
+    ("format", "pictures", "desktop"),
     ("entropy",),
     ("latents",),
     ("models.networks",),
@@ -32,6 +32,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("codecs",),
     ("search",),
     ("batch",),
+    ("plugins",),
     ("command",),
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
@@ -45,14 +46,14 @@ HANDED_OVER = {
 BORDERS = {
     "constriction": {"entropy.coder"},
     "torch": {"engines.torch", "models.networks"},
-    "PIL": {"pictures", "batch.reading", ""},  # "" is the package itself: callers have PIL images
+    "PIL": {"pictures", "batch.reading", "plugins.pillow", ""},  # "" is the package itself: callers have PIL images
     "rich": {"command.terminal"},
     "safetensors": set(),  # model files are read by zoo.header; training writes them
     "ctypes": {"engines.native"},
     "click": {"command"},
 }
 # imported by `--help`, `--version` and `info`
-LIGHT = ("", "errors", "limits", "tune", "stages", "format", "files", "search.effort", "command")
+LIGHT = ("", "errors", "limits", "tune", "stages", "format", "files", "desktop", "search.effort", "command")
 
 
 def modules() -> dict[str, Path]:

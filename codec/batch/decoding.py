@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from caecodec.batch.watching import Nobody, Watcher
 from caecodec.batch.writing import Outcome
 from caecodec.files.jobs import Job
-from caecodec.files.writing import read_bytes
+from caecodec.files.writing import Filled, filled, read_bytes
 from caecodec.format import container
 from caecodec.format.container import Container
 from caecodec.limits import DEFAULT_LIMITS, Limits
@@ -22,6 +23,18 @@ if TYPE_CHECKING:  # a bad file is refused before torch is imported
 Facts = dict[str, Any]
 
 
+HELD_PIXELS = 1 << 22  # up to which a picture is held whole and written by Pillow
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A picture that was written while it was decoded."""
+
+    width: int
+    height: int
+    output: Filled
+
+
 @dataclass(frozen=True, slots=True)
 class Decoding:
     """How files are to be decoded; `suffix` names the format of the pictures."""
@@ -31,6 +44,9 @@ class Decoding:
     precision: str = "auto"
     engine: str = "auto"
     limits: Limits = DEFAULT_LIMITS
+    region: tuple[int, int, int, int] | None = None
+    scale: float = 1
+    depth: int = 8
 
     def outcomes(self, jobs: Iterable[Job], watcher: Watcher | None = None) -> Iterator[Outcome]:
         """`decoded`."""
@@ -38,7 +54,8 @@ class Decoding:
 
     def choices(self) -> dict[str, Any]:
         """What decides the bytes of a picture, beside its file: for `caecodec.batch.manifest`."""
-        return {"suffix": self.suffix, "precision": self.precision}
+        view = {"region": self.region, "scale": self.scale, "depth": self.depth}
+        return {"suffix": self.suffix, "precision": self.precision, **view}
 
 
 def decoded(jobs: Iterable[Job], how: Decoding, watcher: Watcher | None = None) -> Iterator[Outcome]:
@@ -49,6 +66,11 @@ def decoded(jobs: Iterable[Job], how: Decoding, watcher: Watcher | None = None) 
     """
     from caecodec.batch import together
     from caecodec.pictures import saving
+    from caecodec.pictures.view import View
+
+    view = View.of(how.region, how.scale, how.depth)
+    saving.check_depth(how.suffix, how.depth)
+    writer = saving.rows_writer(how.suffix)
 
     told = watcher or Nobody()
     loading = 0.0
@@ -63,21 +85,26 @@ def decoded(jobs: Iterable[Job], how: Decoding, watcher: Watcher | None = None) 
         loading += time.perf_counter() - start
         return codec
 
-    def alone(codec: Codec, key: tuple[Job, Facts], parsed: Container) -> Picture:
+    def alone(codec: Codec, key: tuple[Job, Facts], one: Container) -> Picture | Written:
         with told.progress(key[0].source) as progress:
-            return codec.decode(parsed, progress)
+            rows = codec.rows(one, view, progress)
+            if writer is None or (how.depth == 8 and rows.width * rows.height <= HELD_PIXELS):
+                return rows.picture()
+            return Written(rows.width, rows.height, filled(key[0].target, functools.partial(writer, rows)))
 
     start = time.perf_counter()
-    for (job, of_file), made in together.decoded(_parse_each(jobs, how.limits), opened, alone):
+    parsed = _parse_each(jobs, how.limits)
+    for (job, of_file), made in together.decoded(parsed, opened, alone, apart=not view.whole):
         try:
             if isinstance(made, Exception):
                 raise made
-            saved = saving.saved(made, how.suffix)
+            saved = made.output if isinstance(made, Written) else saving.saved(made, how.suffix)
         except Exception as exc:
             yield Outcome(job, exc)
         else:
             seconds = time.perf_counter() - start - loading
-            sizes = {"width": made.width, "height": made.height, "bytes": len(saved)}
+            written = saved.size if isinstance(saved, Filled) else len(saved)
+            sizes = {"width": made.width, "height": made.height, "bytes": written}
             yield Outcome(job, saved, sizes | of_file | {"seconds": seconds})
         start, loading = time.perf_counter(), 0.0
 
@@ -86,9 +113,9 @@ def _parse_each(jobs: Iterable[Job], limits: Limits) -> Iterator[tuple[tuple[Job
     for job in jobs:
         try:
             data = read_bytes(job.source)
-            parsed = container.parse(data, limits)
+            size, parsed = len(data), container.parse(data, limits)
+            del data  # a copy of each tile is in what was parsed
+            of_file = {"input_bytes": size, "quality": parsed.quality, "model": parsed.model_id.hex()}
+            yield (job, of_file), parsed
         except Exception as exc:
             yield (job, {}), exc
-        else:
-            of_file = {"input_bytes": len(data), "quality": parsed.quality, "model": parsed.model_id.hex()}
-            yield (job, of_file), parsed

@@ -12,6 +12,7 @@ from caecodec.format.container import Container
 from caecodec.pictures.picture import Picture
 
 Key = TypeVar("Key")
+Made = TypeVar("Made")
 WORKERS = 2  # matrix products and convolutions leave the interpreter to the other threads
 
 
@@ -74,11 +75,13 @@ def _collect(
 def decoded(
     parsed: Iterable[tuple[Key, Container | Exception]],
     opened: Callable[[bytes], Codec],
-    alone: Callable[[Codec, Key, Container], Picture],
-) -> Iterator[tuple[Key, Picture | Exception]]:
+    alone: Callable[[Codec, Key, Container], Made],
+    *,
+    apart: bool = False,
+) -> Iterator[tuple[Key, Picture | Made | Exception]]:
     """Files of any models -> pictures, in the same order; what could not be parsed is passed on.
 
-    opened: model id -> codec. alone: decodes a file whose codec takes one at a time.
+    opened: model id -> codec. alone: decodes a file whose codec takes one at a time. apart: no two together.
     """
     batch: list[tuple[Key, Container | Exception]] = []
     current: Codec | None = None
@@ -112,7 +115,7 @@ def decoded(
             if coder is not current or len(batch) >= coder.batch:
                 yield from flush()
                 current = coder
-            if coder.batch == 1:
+            if apart or coder.batch == 1:
                 try:
                     yield key, alone(coder, key, one)
                 except Exception as exc:

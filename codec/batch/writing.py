@@ -11,7 +11,7 @@ from caecodec.batch.watching import Watcher
 from caecodec.errors import FileSystemError, Remedy, UsageError
 from caecodec.files.jobs import Job
 from caecodec.files.places import exists
-from caecodec.files.writing import is_stream, write_many
+from caecodec.files.writing import Filled, is_stream, write_many
 
 SLOW_SECONDS = 0.02  # for one file: it is written at once
 _IN_THE_WAY = Remedy(
@@ -22,10 +22,10 @@ GATHER_SECONDS = 0.5  # finished files wait this long at most for others to be w
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one job: the bytes of its output or what went wrong, and facts of it ('seconds' among them)."""
+    """What became of one job: its output or what went wrong, and facts of it ('seconds' among them)."""
 
     job: Job
-    made: bytes | Exception
+    made: bytes | Filled | Exception
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -76,7 +76,7 @@ def published(outcomes: Iterable[Outcome], *, at_once: bool = False, make_folder
     def write() -> Iterator[Done]:
         for may_replace in (False, True):
             some = [one for one in waiting if one.job.replace == may_replace]
-            outputs = [(one.job.target, one.made) for one in some if isinstance(one.made, bytes)]
+            outputs = [(one.job.target, one.made) for one in some if not isinstance(one.made, Exception)]
             failures = write_many(outputs, overwrite=may_replace, make_folders=make_folders) if outputs else []
             for one, (_, failure) in zip(some, failures, strict=True):
                 yield Done(one.job, failure, facts=one.facts)

@@ -16,6 +16,8 @@ from caecodec.latents.allocation import BitAllocation
 from caecodec.models.networks.trade import Trade
 from caecodec.pictures import planes
 from caecodec.pictures.picture import Picture, Pixels
+from caecodec.pictures.rows import Rows, joined
+from caecodec.pictures.view import WHOLE, Samples, View
 from caecodec.tune import Tune
 from caecodec.zoo import file
 
@@ -65,6 +67,26 @@ class Codec(ABC):
         progress: Progress = no_progress,
     ) -> Pixels:
         """Pixels (height, width[, 3]) from latents of tiles, taken in raster order as they are needed."""
+
+    def bands(self, parsed: Container, view: View, progress: Progress = no_progress) -> Iterator[Samples]:
+        """Colour of a view, (h, w[, 3]) from top to bottom. Raises as `decode`; UsageError of the view.
+
+        The default decodes all of it: pictures of such models are small.
+        """
+        latents = self.decode_latents(parsed)
+        yield view.of_plane(self.synthesise(*size_of(parsed), parsed.quality, latents, progress))
+
+    def rows(self, parsed: Container, view: View = WHOLE, progress: Progress = no_progress) -> Rows:
+        """Container -> a view of its picture, whose rows are decoded as they are taken.
+
+        Raises CorruptFileError, LimitError, also while they are taken; UsageError of the view.
+        """
+        left, top, right, bottom = view.window(parsed.width, parsed.height)
+        alpha = alpha_of(parsed)
+        shown = None if alpha is None else view.of_plane(alpha)
+        channels = (1 if parsed.gray else 3) + (shown is not None)
+        bands = joined(self.bands(parsed, view, progress), shown)
+        return Rows(right - left, bottom - top, channels, view.depth, bands, **metadata_of(parsed))
 
     def encode(self, picture: Picture, quality: int, progress: Progress = no_progress) -> bytes:
         """Picture -> the bytes of a .cae file, without any search (`caecodec.search.choice` has it).
@@ -137,12 +159,21 @@ def size_of(parsed: Container) -> tuple[int, int, bool]:
 
 def picture_of(parsed: Container, colour: Callable[[], Pixels]) -> Picture:
     """Colour, made once alpha is known to be sound, with everything beside it. Raises CorruptFileError."""
-    alpha = None
-    if container.TAG_ALPHA in parsed.sections:
-        data = parsed.sections[container.TAG_ALPHA]
-        alpha = planes.decompress(data, parsed.width, parsed.height, True, "the alpha section")
-    metadata = {container.SECTION_NAMES[t]: d for t, d in parsed.sections.items() if t != container.TAG_ALPHA}
-    return Picture(colour(), alpha, **metadata)  # type: ignore[arg-type]
+    alpha = alpha_of(parsed)
+    return Picture(colour(), alpha, **metadata_of(parsed))
+
+
+def alpha_of(parsed: Container) -> Pixels | None:
+    """(H, W), where there is any. Raises CorruptFileError."""
+    if container.TAG_ALPHA not in parsed.sections:
+        return None
+    data = parsed.sections[container.TAG_ALPHA]
+    return planes.decompress(data, parsed.width, parsed.height, True, "the alpha section")
+
+
+def metadata_of(parsed: Container) -> dict[str, bytes]:
+    """'exif', 'icc' and 'xmp', those that are there."""
+    return {container.SECTION_NAMES[t]: d for t, d in parsed.sections.items() if t != container.TAG_ALPHA}
 
 
 def sections_of(picture: Picture) -> dict[bytes, bytes]:

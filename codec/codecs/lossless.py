@@ -20,6 +20,7 @@ from caecodec.format.container import CHECK_BYTES, LOSSLESS_ID, Container
 from caecodec.pictures import planes
 from caecodec.pictures.cells import CELL
 from caecodec.pictures.picture import Picture, Pixels
+from caecodec.pictures.view import Samples, View
 from caecodec.zoo.file import Model, ModelInfo
 
 NAME = "lossless"
@@ -73,19 +74,8 @@ class LosslessCodec(Codec):
 
     def decode_latents(self, parsed: Container) -> Iterator[Pixels]:
         """Pixels of every tile. Raises CorruptFileError."""
-        for tile, stream in zip(tiling.tiles(parsed.width, parsed.height), parsed.tiles, strict=True):
-            height = min(tile.bottom * CELL, parsed.height) - tile.top * CELL
-            width = min(tile.right * CELL, parsed.width) - tile.left * CELL
-            body, kind = stream[CHECK_BYTES:-1], stream[-1:] if len(stream) > CHECK_BYTES else b""
-            shape = (height, width) if parsed.gray else (height, width, 3)
-            if kind == _COMPRESSED:
-                block = planes.decompress(body, width, height, parsed.gray, "a tile")
-            elif kind == _STORED and len(body) == np.prod(shape):
-                block = np.frombuffer(body, np.uint8).reshape(shape)
-            else:
-                raise CorruptFileError("a tile of pixels is malformed")
-            confirm(block, stream)
-            yield block
+        for number, tile in enumerate(tiling.tiles(parsed.width, parsed.height)):
+            yield _decoded(parsed, number, tile)
 
     def synthesise(
         self,
@@ -102,3 +92,35 @@ class LosslessCodec(Codec):
             tiling.inside(colour, tile)[...] = next(latents)
             progress((number + 1) / len(tiles))
         return colour
+
+    def bands(self, parsed: Container, view: View, progress: Progress = no_progress) -> Iterator[Samples]:
+        """See `Codec`. Decodes the tiles that the view touches."""
+        left, top, right, bottom = (side * view.divisor for side in view.window(parsed.width, parsed.height))
+        touched: dict[int, list[tuple[int, tiling.Tile]]] = {}
+        for number, tile in enumerate(tiling.tiles(parsed.width, parsed.height)):
+            rows, columns = (tile.top * CELL, tile.bottom * CELL), (tile.left * CELL, tile.right * CELL)
+            if rows[0] < bottom and rows[1] > top and columns[0] < right and columns[1] > left:
+                touched.setdefault(tile.row, []).append((number, tile))
+        for done, members in enumerate(touched.values()):
+            start_row, start_column = members[0][1].top * CELL, members[0][1].left * CELL
+            band = np.concatenate([_decoded(parsed, number, tile) for number, tile in members], axis=1)
+            part = band[max(0, top - start_row) : bottom - start_row, left - start_column : right - start_column]
+            yield view.finished(part)
+            progress((done + 1) / len(touched))
+
+
+def _decoded(parsed: Container, number: int, tile: tiling.Tile) -> Pixels:
+    """Pixels of a tile, (h, w[, 3]). Raises CorruptFileError."""
+    stream = parsed.tiles[number]
+    height = min(tile.bottom * CELL, parsed.height) - tile.top * CELL
+    width = min(tile.right * CELL, parsed.width) - tile.left * CELL
+    body, kind = stream[CHECK_BYTES:-1], stream[-1:] if len(stream) > CHECK_BYTES else b""
+    shape = (height, width) if parsed.gray else (height, width, 3)
+    if kind == _COMPRESSED:
+        block = planes.decompress(body, width, height, parsed.gray, "a tile")
+    elif kind == _STORED and len(body) == np.prod(shape):
+        block = np.frombuffer(body, np.uint8).reshape(shape)
+    else:
+        raise CorruptFileError("a tile of pixels is malformed")
+    confirm(block, stream)
+    return block

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from caecodec.codecs import tiling
+from caecodec.codecs.ahead import ahead
 from caecodec.codecs.codec import Codec, Latents, Progress, no_progress
+from caecodec.codecs.sweep import Cells, Sweep
 from caecodec.engines import opening
 from caecodec.engines.protocol import PhotoEngine, PhotoLatents
 from caecodec.entropy.arithmetic import NUMPY, Arithmetic
@@ -23,7 +25,9 @@ from caecodec.latents.photo import LatentCodec
 from caecodec.latents.photo_network import EntropyNetwork
 from caecodec.models.networks.trade import Trade, activity, trade
 from caecodec.pictures import cells
-from caecodec.pictures.picture import Picture, Pixels
+from caecodec.pictures.cells import CELL
+from caecodec.pictures.picture import DEEP_MAX, Picture, Pixels
+from caecodec.pictures.view import Samples, View, gray_of, smaller
 from caecodec.tune import Tune
 from caecodec.zoo.file import Model
 
@@ -136,8 +140,15 @@ class PhotoCodec(Codec):
         return found
 
     def decode_latents(self, parsed: Container) -> Iterator[Latents]:
-        for tile, stream in zip(tiling.tiles(parsed.width, parsed.height), parsed.tiles, strict=True):
-            yield self.latents.decode(stream, tile.shape, parsed.quality)
+        yield from self._latents_of(parsed, enumerate(tiling.tiles(parsed.width, parsed.height)))
+
+    def _latents_of(self, parsed: Container, tiles: Iterable[tuple[int, tiling.Tile]]) -> Iterator[Latents]:
+        """Of some tiles and their numbers."""
+        return map(functools.partial(self._decoded, parsed), tiles)
+
+    def _decoded(self, parsed: Container, numbered: tuple[int, tiling.Tile]) -> Latents:
+        number, tile = numbered
+        return self.latents.decode(parsed.tiles[number], tile.shape, parsed.quality)
 
     def allocation(self, parsed: Container) -> BitAllocation:
         _, columns = container.tile_grid(parsed.width, parsed.height)
@@ -157,22 +168,69 @@ class PhotoCodec(Codec):
         latents: Iterator[Latents],
         progress: Progress = no_progress,
     ) -> Pixels:
-        """See `Codec`. Holds three rows of tiles of latents at most, whatever the height."""
-        extent = cells.count(width, height)
-        halo = self.engine.halo_out
-        all_tiles = list(tiling.tiles(width, height))
-        rows, columns = container.tile_grid(width, height)
+        """See `Codec`. Holds a tile of latents and the edges of others, whatever the size."""
+        high, wide = cells.count(width, height)
+        sweep = Sweep(width, height, Cells(0, high, 0, wide), self.engine.halo_out)
         colour: Pixels = np.empty((height, width) if gray else (height, width, 3), np.uint8)
-        known: dict[int, Latents] = {}  # row of tiles -> latents of the whole row
-        for row in range(rows):
-            for ahead in range(row, min(row + 2, rows)):
-                if ahead not in known:
-                    members = all_tiles[ahead * columns : (ahead + 1) * columns]
-                    known[ahead] = np.concatenate([next(latents) for _ in members], axis=1)
-            known.pop(row - 2, None)
-            for tile in all_tiles[row * columns : (row + 1) * columns]:
-                region = tiling.with_halo(tile, halo, extent)
-                y_hat = np.concatenate([tiling.rows_of(known[r], r, region) for r in sorted(known)], axis=0)
-                tiling.paste(colour, self.engine.synthesise(y_hat, quality), tile, region)
-                progress((tile.row * columns + tile.column + 1) / len(all_tiles))
+        told = told_of(latents, len(sweep.tiles), progress)
+        at = 0
+        for band in sweep.bands(told, lambda y_hat: self.engine.synthesise(y_hat, quality)):
+            part = band[: height - at, :width]
+            colour[at : at + len(part)] = cells.as_asked(part, gray=True) if gray else part
+            at += len(part)
         return colour
+
+    def bands(self, parsed: Container, view: View, progress: Progress = no_progress) -> Iterator[Samples]:
+        """See `Codec`. Decodes the tiles that the view touches. 1/8 and 1/16 are made of the linear branch alone."""
+        left, top, right, bottom = view.window(parsed.width, parsed.height)
+        per_cell = CELL // view.divisor
+        render, halo = self._renderer(view, parsed.quality)
+        window = Cells(top // per_cell, -(-bottom // per_cell), left // per_cell, -(-right // per_cell))
+        sweep = Sweep(parsed.width, parsed.height, window, halo)
+        # where latents are nearly all of the work, whole tiles share the processors better than the layers of each
+        workers = opening.workers() if halo == 0 and self._by == "native" else 0
+        latents = ahead(functools.partial(self._decoded, parsed), sweep.tiles, workers)
+        at = window.top * per_cell
+        columns = slice(left - window.left * per_cell, right - window.left * per_cell)
+        for band in sweep.bands(told_of(latents, len(sweep.tiles), progress), render):
+            part = band[max(0, top - at) : bottom - at, columns]
+            at += len(band)
+            if not parsed.gray:
+                yield part if part.dtype == np.uint8 else view.rounded(part)
+            else:
+                yield cells.as_asked(part, gray=True) if part.dtype == np.uint8 else view.rounded(gray_of(part))
+
+    def _renderer(self, view: View, quality: int) -> tuple[Callable[[Latents], Samples], int]:
+        """Latents -> pixels of a view, of 8 bits where that is exact and else of 16; and how far it looks, in cells."""
+        engine = self.engine
+        if view.divisor >= CELL // 2:
+            side, lift = CELL // view.divisor, self._lift(quality)
+
+            def of_linear_branch(y_hat: Latents) -> Samples:
+                samples = engine.synthesise_small(y_hat, quality, side)
+                return (samples + lift).clip(0, DEEP_MAX).astype(np.uint16)
+
+            return of_linear_branch, 0
+        if view == View(view.region):
+            return lambda y_hat: engine.synthesise(y_hat, quality), engine.halo_out
+        if view.divisor == 1:
+            return lambda y_hat: engine.synthesise_deep(y_hat, quality), engine.halo_out
+        return lambda y_hat: smaller(engine.synthesise_deep(y_hat, quality), view.divisor), engine.halo_out
+
+    def _lift(self, quality: int) -> NDArray[np.int32]:
+        """What all of g_s adds to the linear branch where nothing is to be seen, (3,) in 16 bits."""
+        halo = self.engine.halo_out
+        nothing = np.zeros((2 * halo + 1, 2 * halo + 1, int(self.model.info.config["n"])), np.int32)
+        middle = slice(halo * CELL, (halo + 1) * CELL)
+        mean = self.engine.synthesise_deep(nothing, quality)[middle, middle].mean(axis=(0, 1))
+        alone = self.engine.synthesise_small(nothing[:1, :1], quality, 1)[0, 0]
+        lift: NDArray[np.int32] = np.floor(mean + 0.5).astype(np.int32) - alone
+        return lift
+
+
+def told_of(latents: Iterator[Latents], count: int, progress: Progress) -> Iterator[Latents]:
+    """The same, telling before each what share of them has been taken and used."""
+    for number, one in enumerate(latents):
+        progress(number / count)
+        yield one
+    progress(1.0)

@@ -80,13 +80,6 @@ def border(tile: Tile, width: int, extent: tuple[int, int]) -> NDArray[np.bool_]
     return found
 
 
-def rows_of(latents: Latents, row: int, region: Region) -> Latents:
-    """The part of one row of tiles that lies in `region`; no rows where they do not touch."""
-    start = row * TILE_CELLS
-    top, bottom = max(0, region.top - start), max(0, region.bottom - start)
-    return latents[top:bottom, region.left : region.right]
-
-
 def cut(colour: Pixels, region: Region) -> Pixels:
     """A region of the picture (H, W[, 3]) -> (h, w, 3), whole cells."""
     rows = slice(region.top * CELL, region.bottom * CELL)
@@ -96,11 +89,3 @@ def cut(colour: Pixels, region: Region) -> Pixels:
 def inside(colour: Pixels, tile: Tile) -> Pixels:
     """A tile's part of the picture (H, W[, 3]), as a view."""
     return colour[tile.top * CELL : tile.bottom * CELL, tile.left * CELL : tile.right * CELL]
-
-
-def paste(colour: Pixels, block: Pixels, tile: Tile, region: Region) -> None:
-    """Put the inside of a synthesised region (h, w, 3) into the picture."""
-    target = inside(colour, tile)
-    top, left = region.inner_top * CELL, region.inner_left * CELL
-    part = block[top : top + target.shape[0], left : left + target.shape[1]]
-    target[...] = cells.as_asked(part, gray=True) if target.ndim == 2 else part

@@ -13,7 +13,7 @@ from typing import NoReturn
 import click
 
 from caecodec import __version__
-from caecodec.command import decode, encode, latents, look, train
+from caecodec.command import decode, desktop, encode, latents, look, train
 from caecodec.command.options import debug_option
 from caecodec.command.terminal import ReportedError, report
 from caecodec.errors import FileSystemError, UsageError
@@ -48,6 +48,7 @@ for _command in (
     *(encode.encode, decode.decode, latents.latents),
     *(look.info, look.verify, look.models),
     *(train.train, train.export),
+    *(desktop.desktop, desktop.thumbnail, desktop.completion, desktop.man),
 ):
     caecodec.add_command(_command)
 
@@ -62,8 +63,8 @@ def _status(arguments: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("caecodec: interrupted", err=True)
         return 130
-    except SystemExit:  # click's answer to a closed pipe
-        return FileSystemError.exit_code
+    except SystemExit as exc:  # click's answer to a closed pipe, and to a shell that completes a word
+        return FileSystemError.exit_code if exc.code else 0
     except click.exceptions.NoArgsIsHelpError as exc:
         exc.show()
         return 2

@@ -45,6 +45,43 @@ many_files_options = _joined(
     click.option("-j", "--jobs", type=click.IntRange(1, 1024), help="Files done side by side.  [default: cores]"),
     click.option("--manifest", metavar="FILE.jsonl", help="What is done, a row a file; a second run goes on there."),
 )
+_SCALES = {"1": 1.0, "1/2": 1 / 2, "1/4": 1 / 4, "1/8": 1 / 8, "1/16": 1 / 16}
+
+
+class _Region(click.ParamType):
+    """Four numbers with commas."""
+
+    name = "region"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int, int, int]:
+        parts = str(value).split(",")
+        if len(parts) != 4 or not all(part.strip().isdecimal() for part in parts):
+            self.fail(f"{value!r} is not LEFT,TOP,RIGHT,BOTTOM in pixels", param, ctx)
+        left, top, right, bottom = (int(part) for part in parts)
+        return left, top, right, bottom
+
+
+view_options = _joined(
+    click.option("--region", type=_Region(), metavar="L,T,R,B", help="Part of the picture, in its pixels."),
+    click.option(
+        "--scale",
+        type=click.Choice(list(_SCALES)),
+        default="1",
+        show_default=True,
+        callback=lambda _context, _parameter, value: _SCALES[value],
+        help="Smaller; 1/8 and 1/16 are quick.",
+    ),
+    click.option(
+        "--depth",
+        type=click.Choice(["8", "16"]),
+        default="8",
+        show_default=True,
+        callback=lambda _context, _parameter, value: int(value),
+        help="Bits of a sample; 16 in PNG, TIFF and PPM.",
+    ),
+)
 max_pixels_option = click.option(
     "--max-pixels", type=click.IntRange(min=1), default=DEFAULT_LIMITS.pixels, help="Refuse larger pictures."
 )

@@ -170,7 +170,21 @@ int cae_synthesise(const cae_model *model, cae_threads *pool, int quality, int r
                    uint8_t *samples) {
     if (!possible(rows, columns, quality))
         return CAE_ERROR_ARGUMENT;
-    return cae_run_g_s(model->kernels, pool, &model->g_s, quality, rows, columns, y_hat, samples);
+    return cae_run_g_s(model->kernels, pool, &model->g_s, quality, rows, columns, y_hat, samples, NULL);
+}
+
+int cae_synthesise_deep(const cae_model *model, cae_threads *pool, int quality, int rows, int columns,
+                        const int32_t *y_hat, uint16_t *samples) {
+    if (!possible(rows, columns, quality))
+        return CAE_ERROR_ARGUMENT;
+    return cae_run_g_s(model->kernels, pool, &model->g_s, quality, rows, columns, y_hat, NULL, samples);
+}
+
+int cae_synthesise_small(const cae_model *model, int quality, int side, int rows, int columns, const int32_t *y_hat,
+                         uint16_t *samples) {
+    if (!possible(rows, columns, quality) || side < 1 || side > 2)
+        return CAE_ERROR_ARGUMENT;
+    return cae_run_small(model->kernels, &model->g_s, quality, side, rows, columns, y_hat, samples);
 }
 
 int cae_analyse(const cae_model *model, cae_threads *pool, int rows, int columns, const uint8_t *samples, int top,

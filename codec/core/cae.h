@@ -78,6 +78,15 @@ CAE_API int cae_measure_latents(const cae_model *model, cae_threads *pool, int q
 CAE_API int cae_synthesise(const cae_model *model, cae_threads *pool, int quality, int rows, int columns,
                            const int32_t *y_hat, uint8_t *samples);
 
+/* As above, in 16 bits: 65535 is white. Rounded to 8 bits they are the samples above (FORMAT.md, 10.6). */
+CAE_API int cae_synthesise_deep(const cae_model *model, cae_threads *pool, int quality, int rows, int columns,
+                                const int32_t *y_hat, uint16_t *samples);
+
+/* y_hat of a rectangle of cells -> the linear branch of g_s alone, averaged over squares of cell/side pixels, in 16 bits:
+ * samples (side*rows, side*columns, 3). side: 1 or 2. No cell sees another. Its mean lacks what the rest of g_s adds. */
+CAE_API int cae_synthesise_small(const cae_model *model, int quality, int side, int rows, int columns,
+                                 const int32_t *y_hat, uint16_t *samples);
+
 /* Samples (cell*rows, cell*columns, 3) of a tile and its halo -> y (inner_rows, inner_columns, n) of the cells from
  * (top, left) on, and z (ceil(inner_rows/4), ceil(inner_columns/4), z) of these, both before any quality. */
 CAE_API int cae_analyse(const cae_model *model, cae_threads *pool, int rows, int columns, const uint8_t *samples, int top,

@@ -80,6 +80,14 @@ def native_lacks() -> str:
     return library.why_not()
 
 
+def workers() -> int:
+    """How many threads of Python may have the core compute for them beside each other; 0 on a single processor."""
+    from caecodec.engines.native import library
+
+    count = library.thread_count()
+    return count if count > 1 else 0
+
+
 def of_cells(device: str, precision: str, engine: str) -> str:
     """Which engine codes families with cells: 'native', 'numpy' or 'torch'. Raises UsageError.
 

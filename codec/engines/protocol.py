@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from caecodec.entropy.rounding import RDO_STRENGTH, Strength
 from caecodec.entropy.tables import Tables
 from caecodec.models.networks.trade import Trade
-from caecodec.pictures.picture import Pixels
+from caecodec.pictures.picture import Deep, Pixels
 
 Float = NDArray[np.float32]
 Symbols = NDArray[np.int32]
@@ -82,6 +82,15 @@ class PhotoEngine(Protocol):
 
     def trial(self, tile: Refinement, tables: Tables) -> Trial:
         """What choosing a tile's symbols again goes by. Raises LimitError; UsageError where nothing has gradients."""
+
+    def synthesise_deep(self, y_hat: Symbols, quality: int) -> Deep:
+        """The same samples before they are rounded to 8 bits, in 16: (s + 128) // 257 are those of `synthesise`."""
+
+    def synthesise_small(self, y_hat: Symbols, quality: int, side: int) -> Deep:
+        """The linear branch of g_s alone, averaged over squares of 16/side pixels: (side*h, side*w, 3), in 16 bits.
+
+        side: 1 or 2. No cell sees another. It lacks what the rest of g_s adds everywhere.
+        """
 
 
 class PhotoLatents(Protocol):

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import stat
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from caecodec.errors import FileSystemError, Remedy
 from caecodec.files import places
@@ -57,8 +61,46 @@ def write_atomically(target: str, data: bytes, *, overwrite: bool) -> None:
         raise failure
 
 
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """A file that is written already, under a name for the time being."""
+
+    path: str
+    size: int
+
+
+def filled(target: str, write: Callable[[BinaryIO], None]) -> Filled:
+    """Let `write` fill a file that `write_many` will give its name; it can seek. What it raises leaves nothing behind.
+
+    It lies where the target will, or in the nearest folder above that is there. Raises FileSystemError.
+    """
+    passing = is_stream(target) or places.elsewhere(target)
+    folder = Path(tempfile.gettempdir()) if passing else Path(os.path.realpath(target)).parent
+    while not folder.is_dir() and folder != folder.parent:
+        folder = folder.parent
+    temporary = folder / _temporary_name()
+    try:
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        with os.fdopen(os.open(temporary, flags, _mode_of(Path(target))), "w+b") as stream:
+            write(stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+            return Filled(str(temporary), stream.seek(0, 2))
+    except BaseException as exc:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        failure = _as_ours(target, exc) if isinstance(exc, OSError) else None
+        if failure is not None:
+            raise failure from exc
+        raise
+
+
+def _temporary_name() -> str:
+    return f".caecodec-{os.urandom(8).hex()}.tmp"
+
+
 def write_many(
-    outputs: Sequence[tuple[str, bytes]], *, overwrite: bool, make_folders: bool = False
+    outputs: Sequence[tuple[str, bytes | Filled]], *, overwrite: bool, make_folders: bool = False
 ) -> list[tuple[str, Exception | None]]:
     """Write files as `write_atomically`, many of them with one sync; what went wrong with each, or None.
 
@@ -70,7 +112,8 @@ def write_many(
         for number, (target, data) in enumerate(outputs):
             try:
                 if places.elsewhere(target):
-                    places.write(target, data, overwrite=overwrite)
+                    whole = data if isinstance(data, bytes) else Path(data.path).read_bytes()
+                    places.write(target, whole, overwrite=overwrite)
                 elif is_stream(target):
                     _write_stream(target, data)
                 else:
@@ -78,7 +121,10 @@ def write_many(
                         make_folder(Path(target).parent)
                     path = Path(os.path.realpath(target))
                     # not made from the target's name, which may be as long as names can be
-                    waiting[number] = path.with_name(f".caecodec-{os.urandom(8).hex()}.tmp"), path
+                    if isinstance(data, Filled):
+                        waiting[number] = Path(data.path), path
+                        continue
+                    waiting[number] = path.with_name(_temporary_name()), path
                     _fill(*waiting[number], data, sync=len(outputs) == 1 or not hasattr(os, "sync"))
             except Exception as exc:  # out of memory, say
                 failures[number] = exc
@@ -94,7 +140,10 @@ def write_many(
         for folder in {path.parent for number, (_, path) in waiting.items() if number not in failures}:
             _sync_folder(folder)
     finally:
-        for temporary, _ in waiting.values():
+        for temporary in (
+            *(t for t, _ in waiting.values()),
+            *(Path(d.path) for _, d in outputs if isinstance(d, Filled)),
+        ):
             with contextlib.suppress(OSError):
                 temporary.unlink()
     return [(target, _as_ours(target, failures.get(number))) for number, (target, _) in enumerate(outputs)]
@@ -118,20 +167,28 @@ def _fill(temporary: Path, path: Path, data: bytes, *, sync: bool) -> None:
             os.fsync(stream.fileno())
 
 
-def _write_stream(target: str, data: bytes) -> None:
+def _write_stream(target: str, data: bytes | Filled) -> None:
     try:
         if target == STDIO:
             if sys.stdout is None:
                 raise FileSystemError("standard output is closed")
-            sys.stdout.buffer.write(data)
+            _pour(data, sys.stdout.buffer)
             sys.stdout.buffer.flush()
         else:
             with open(target, "wb") as stream:  # noqa: PTH123
-                stream.write(data)
+                _pour(data, stream)
     except BrokenPipeError:
         raise
     except OSError as exc:
         raise FileSystemError(f"cannot write {target}: {_reason(exc)}") from exc
+
+
+def _pour(data: bytes | Filled, stream: BinaryIO) -> None:
+    if isinstance(data, bytes):
+        stream.write(data)
+        return
+    with Path(data.path).open("rb") as given:
+        shutil.copyfileobj(given, stream, 1 << 20)
 
 
 def make_folder(folder: Path) -> None:

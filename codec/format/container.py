@@ -53,6 +53,18 @@ class Container:
     sections: Mapping[bytes, bytes] = field(default_factory=dict)  # tag -> payload
 
 
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What stands in front of the tiles; nothing has been checked that stands behind."""
+
+    width: int
+    height: int
+    quality: int
+    model_id: bytes
+    gray: bool
+    sections: Mapping[bytes, bytes]
+
+
 def tile_grid(width: int, height: int) -> tuple[int, int]:
     """Rows and columns of tiles of a picture of this size in pixels."""
     return -(-height // TILE), -(-width // TILE)
@@ -96,30 +108,13 @@ def parse(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Container:
     what is over `limits`.
     Allocates nothing beyond slices of `data`.
     """
-    if data[: len(MAGIC)] != MAGIC:
-        if not data or MAGIC.startswith(data):
-            raise CorruptFileError(f"truncated: {len(data)} bytes are too few for a .cae file")
-        raise CorruptFileError("not a .cae file (it does not begin with CA EC 0D)")
-    if len(data) < _SMALLEST:
-        raise CorruptFileError(f"truncated: {len(data)} bytes are too few for a .cae file")
-    version, flags, quality = data[3:6]
-    if version != VERSION:
-        known = f"format version {version}; this caecodec reads version {VERSION}"
-        raise CorruptFileError(f"{known}: install a newer one" if version > VERSION else f"{known}, the first released")
+    _check_start(data)
     found = int.from_bytes(data[-4:], "little")
     if zlib.crc32(memoryview(data)[:-4]) != found:
         raise CorruptFileError("the checksum does not match: the file is damaged or truncated; fetch it again")
-    if flags & CRITICAL_FLAGS & ~KNOWN_FLAGS:
-        raise CorruptFileError(f"flags 0x{flags:02x} need a newer caecodec")
-    if not 1 <= quality <= 100:
-        raise CorruptFileError(f"quality {quality} is not in 1..100")
     reader = _Reader(data, _FIXED, len(data) - 4)
-    width, height = reader.varint("width"), reader.varint("height")
-    if not width or not height:
-        raise CorruptFileError(f"a picture of {width}x{height} pixels has no pixels")
-    limits.check_size(width, height)
-    sections = _sections(reader, limits) if flags & FLAG_SECTIONS else {}
-    rows, columns = tile_grid(width, height)
+    head = _head(data, reader, limits)
+    rows, columns = tile_grid(head.width, head.height)
     if rows * columns * CHECK_BYTES + rows * columns - 1 > reader.left:
         raise CorruptFileError(f"truncated: {reader.left} bytes cannot hold {rows * columns} tiles")
     lengths = [reader.varint("tile length") for _ in range(rows * columns - 1)]
@@ -129,8 +124,41 @@ def parse(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Container:
         raise CorruptFileError("a tile is too short")
     if any(len(tile) > CHECK_BYTES and not tile[-1] for tile in tiles):
         raise CorruptFileError("a tile ends in zero bytes that no encoder writes")
-    model_id = data[6 : 6 + MODEL_ID_BYTES]
-    return Container(width, height, quality, model_id, tuple(tiles), bool(flags & FLAG_GRAY), sections)
+    return Container(head.width, head.height, head.quality, head.model_id, tuple(tiles), head.gray, head.sections)
+
+
+def parse_head(start: bytes, limits: Limits = DEFAULT_LIMITS) -> Head:
+    """The first bytes of a .cae file -> what they say of it. Raises as `parse`, also where they are too few."""
+    _check_start(start)
+    return _head(start, _Reader(start, _FIXED, len(start)), limits)
+
+
+def _check_start(data: bytes) -> None:
+    if data[: len(MAGIC)] != MAGIC:
+        if not data or MAGIC.startswith(data):
+            raise CorruptFileError(f"truncated: {len(data)} bytes are too few for a .cae file")
+        raise CorruptFileError("not a .cae file (it does not begin with CA EC 0D)")
+    if len(data) < _SMALLEST:
+        raise CorruptFileError(f"truncated: {len(data)} bytes are too few for a .cae file")
+    version = data[3]
+    if version != VERSION:
+        known = f"format version {version}; this caecodec reads version {VERSION}"
+        raise CorruptFileError(f"{known}: install a newer one" if version > VERSION else f"{known}, the first released")
+
+
+def _head(data: bytes, reader: _Reader, limits: Limits) -> Head:
+    flags, quality = data[4:6]
+    if flags & CRITICAL_FLAGS & ~KNOWN_FLAGS:
+        raise CorruptFileError(f"flags 0x{flags:02x} need a newer caecodec")
+    if not 1 <= quality <= 100:
+        raise CorruptFileError(f"quality {quality} is not in 1..100")
+    width, height = reader.varint("width"), reader.varint("height")
+    if not width or not height:
+        raise CorruptFileError(f"a picture of {width}x{height} pixels has no pixels")
+    limits.check_size(width, height)
+    sections = _sections(reader, limits) if flags & FLAG_SECTIONS else {}
+    model_id = data[len(MAGIC) + 3 : _FIXED]
+    return Head(width, height, quality, model_id, bool(flags & FLAG_GRAY), sections)
 
 
 def _sections(reader: _Reader, limits: Limits) -> dict[bytes, bytes]:

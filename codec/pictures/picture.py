@@ -11,6 +11,9 @@ from caecodec.errors import InputImageError
 from caecodec.limits import DEFAULT_LIMITS, Limits
 
 Pixels = NDArray[np.uint8]
+Deep = NDArray[np.uint16]
+DEEP_MAX = 0xFFFF
+DEEP_STEP = 257  # of 16 bits, to one of 8
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import struct
+from collections.abc import Callable
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -11,6 +14,7 @@ from PIL import Image
 from caecodec.errors import UsageError
 from caecodec.pictures.picture import Picture
 from caecodec.pictures.pillow import EXIF_PREFIX
+from caecodec.pictures.rows import Rows
 
 WEBP_MAX_SIDE = 16383
 TIFF_XMP = 700  # its tag
@@ -47,6 +51,25 @@ SAVE_OPTIONS: dict[str, dict[str, object]] = {
     ".jpeg": {"format": "JPEG", "quality": 95, "subsampling": 0},
 }
 NO_ALPHA = (".jpg", ".jpeg", ".bmp", ".ppm")
+
+
+# what is written row by row, whatever the size, and in 16 bits
+ROWS_WRITERS = {".png": "png", ".ppm": "ppm", ".tif": "tiff", ".tiff": "tiff"}
+
+
+def check_depth(suffix: str, depth: int) -> None:
+    """Raise UsageError for a suffix whose format does not hold so many bits."""
+    if depth > 8 and suffix.lower() not in ROWS_WRITERS:
+        raise UsageError(f"{suffix} is not written with {depth} bits; choose one of {', '.join(ROWS_WRITERS)}")
+
+
+def rows_writer(suffix: str) -> Callable[[Rows, BinaryIO], None] | None:
+    """What writes rows as they come into a file that can seek, where a format has it; it raises UsageError."""
+    name = ROWS_WRITERS.get(suffix.lower())
+    if name is None:
+        return None
+    writer: Callable[[Rows, BinaryIO], None] = importlib.import_module(f"caecodec.pictures.{name}").write
+    return writer
 
 
 def check_suffix(suffix: str) -> None:

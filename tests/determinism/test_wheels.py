@@ -66,7 +66,7 @@ def test_wheels_core_computes_the_same(machine: Machine, expected: dict[str, byt
     with zipfile.ZipFile(wheel) as archive:
         library = Path(archive.extract("caecodec/engines/native/_core.so", tmp_path))
     program = tmp_path / "program"
-    command = [*ZIG, "-target", machine.triple, "-dynamic", "-std=c11", f"-I{CORE}", str(PROGRAM), str(library)]
+    command = [*ZIG, "-target", machine.triple, "-dynamic", "-O1", "-std=c11", f"-I{CORE}", str(PROGRAM), str(library)]
     subprocess.run([*command, f"-Wl,-rpath,{library.parent}", "-o", str(program)], check=True)
     root = str(Path(machine.loader).parents[1])
     start = [str(QEMU), "-L", root, str(program)] if machine.emulated else [str(program)]

@@ -13,7 +13,19 @@ import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
-from ctypes import POINTER, Structure, c_char_p, c_double, c_float, c_int, c_int32, c_size_t, c_uint8, c_void_p
+from ctypes import (
+    POINTER,
+    Structure,
+    c_char_p,
+    c_double,
+    c_float,
+    c_int,
+    c_int32,
+    c_size_t,
+    c_uint8,
+    c_uint16,
+    c_void_p,
+)
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +70,7 @@ class Sought(Structure):
 
 
 _HANDLE, _SIZE = c_void_p, POINTER(c_size_t)
-_BYTES, _INTS, _FLOATS = POINTER(c_uint8), POINTER(c_int32), POINTER(c_float)
+_BYTES, _WORDS, _INTS, _FLOATS = POINTER(c_uint8), POINTER(c_uint16), POINTER(c_int32), POINTER(c_float)
 _TILE = [_HANDLE, _HANDLE, c_int, c_int, c_int, c_int]  # model, pool, quality, gray, rows, columns
 FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {  # result, arguments
     "cae_error_text": (c_char_p, [c_int]),
@@ -71,6 +83,8 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {  # result, arguments
     "cae_decode_latents": (c_int, [*_TILE, _BYTES, c_size_t, _INTS]),
     "cae_measure_latents": (c_int, [*_TILE, _BYTES, c_size_t, _INTS, _FLOATS, _FLOATS]),
     "cae_synthesise": (c_int, [_HANDLE, _HANDLE, c_int, c_int, c_int, _INTS, _BYTES]),
+    "cae_synthesise_deep": (c_int, [_HANDLE, _HANDLE, c_int, c_int, c_int, _INTS, _WORDS]),
+    "cae_synthesise_small": (c_int, [_HANDLE, c_int, c_int, c_int, c_int, _INTS, _WORDS]),
     "cae_analyse": (c_int, [_HANDLE, _HANDLE, c_int, c_int, _BYTES, c_int, c_int, c_int, c_int, _FLOATS, _FLOATS]),
     "cae_stream_bound": (c_size_t, [_HANDLE, c_int, c_int]),
     "cae_encode_latents": (c_int, [*_TILE, POINTER(Unrounded), _BYTES, _SIZE, _INTS]),
@@ -178,7 +192,7 @@ def pointer(array: NDArray[Any] | None, kind: DTypeLike) -> Any:
         raise TypeError(
             f"the core takes {np.dtype(kind)} in raster order, not {array.dtype} of strides {array.strides}"
         )
-    made: Any = {"uint8": c_uint8, "int32": c_int32, "float32": c_float}[np.dtype(kind).name]
+    made: Any = {"uint8": c_uint8, "uint16": c_uint16, "int32": c_int32, "float32": c_float}[np.dtype(kind).name]
     return ctypes.cast(array.ctypes.data, POINTER(made))
 
 

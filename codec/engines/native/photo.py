@@ -14,7 +14,7 @@ from caecodec.engines.protocol import Float, Refinement, Trial
 from caecodec.entropy.rounding import RDO_STRENGTH, Strength
 from caecodec.entropy.tables import Tables
 from caecodec.pictures.cells import CELL
-from caecodec.pictures.picture import Pixels
+from caecodec.pictures.picture import Deep, Pixels
 from caecodec.stages import stage
 from caecodec.zoo.file import Model
 
@@ -59,6 +59,27 @@ class NativePhotoEngine:
 
     def trial(self, tile: Refinement, tables: Tables) -> Trial:
         return NativeTrial(gradients(self._model), tile, self.row("gain_z", tile.quality))
+
+    @stage("g_s")
+    def synthesise_deep(self, y_hat: NDArray[np.int32], quality: int) -> Deep:
+        model = self._opened.core
+        latents = np.ascontiguousarray(y_hat, np.int32)
+        rows, columns, _ = latents.shape
+        samples: Deep = np.empty((rows * CELL, columns * CELL, 3), np.uint16)
+        arrays = pointer(latents, np.int32), pointer(samples, np.uint16)
+        with model.core.threads() as pool:
+            model.core.call("cae_synthesise_deep", model.handle, pool, quality, rows, columns, *arrays)
+        return samples
+
+    @stage("g_s")
+    def synthesise_small(self, y_hat: NDArray[np.int32], quality: int, side: int) -> Deep:
+        model = self._opened.core
+        latents = np.ascontiguousarray(y_hat, np.int32)
+        rows, columns, _ = latents.shape
+        samples: Deep = np.empty((rows * side, columns * side, 3), np.uint16)
+        arrays = pointer(latents, np.int32), pointer(samples, np.uint16)
+        model.core.call("cae_synthesise_small", model.handle, quality, side, rows, columns, *arrays)
+        return samples
 
 
 class NativePhotoLatents:

@@ -27,7 +27,7 @@ from caecodec.entropy.fixed_point import (
     table,
 )
 from caecodec.errors import ModelError
-from caecodec.pictures.picture import Pixels
+from caecodec.pictures.picture import DEEP_MAX, DEEP_STEP, Deep, Pixels
 
 FEATURE_MAX = float((1 << 17) - 1)  # before modulation
 _MODULATION_MAX = float((1 << 13) - 1)
@@ -43,6 +43,15 @@ def _fit(*layers: tuple[str, Layer, tuple[int, int]]) -> None:
     for name, layer, shape in layers:
         if layer.weight.shape != shape:
             raise ModelError(f"layer {name} does not fit the rest of the network")
+
+
+def _deep(sums: Array) -> Deep:
+    """Sums of g_s, which are half a step up so that 8 bits are rounded -> samples of 16 bits."""
+    x = sums + ((128 << SAMPLE_BITS) - (1 << (SAMPLE_BITS - 1)))
+    x *= DEEP_STEP * 2.0**-SAMPLE_BITS
+    x += 0.5
+    samples: Deep = NUMPY.settle(x, 0, DEEP_MAX).astype(np.uint16)
+    return samples
 
 
 class Synthesis:
@@ -78,6 +87,31 @@ class Synthesis:
 
     def __call__(self, y_hat: NDArray[np.int32], quality: int) -> Pixels:
         """y_hat (h, w, N), fixed point -> samples (cell*h, cell*w, 3)."""
+        x = self._sums(y_hat, quality)
+        x *= 2.0**-SAMPLE_BITS
+        x += 128
+        samples: Pixels = NUMPY.settle(x, 0, 255).astype(np.uint8)
+        return samples
+
+    def deep(self, y_hat: NDArray[np.int32], quality: int) -> Deep:
+        """The same samples before they are rounded to 8 bits, in 16."""
+        return _deep(self._sums(y_hat, quality))
+
+    def small(self, y_hat: NDArray[np.int32], quality: int, side: int) -> Deep:
+        """The linear branch alone, averaged over squares of cell/side pixels: (side*h, side*w, 3), in 16 bits."""
+        y = self._to_g_s.at(quality)(y_hat, ACTIVATION)
+        square = self.cell // side
+        shape = (side, square, side, square, 3)
+        weight, bias = (
+            part.reshape(*part.shape[:-1], *shape).sum(axis=(-4, -2)).reshape(*part.shape[:-1], -1)
+            for part in (self._linear.weight, self._linear.bias)
+        )
+        # multiples of 2^-shift that stay far below 2^53 of them: exact in any order
+        sums = y.reshape(-1, self.n) @ weight + bias
+        return _deep(depth_to_space(np.floor(sums / square**2).reshape(*y.shape[:2], -1), side))
+
+    def _sums(self, y_hat: NDArray[np.int32], quality: int) -> Array:
+        """Samples in 2^-SAMPLE_BITS of a step, from their middle."""
         y = self._to_g_s.at(quality)(y_hat, ACTIVATION)
         v = depth_to_space(self._stem(y, -FEATURE_MAX, FEATURE_MAX))
         r = NUMPY.halve(v * self._modulation[quality - 1], MODULATION_BITS, STREAM)
@@ -86,10 +120,7 @@ class Synthesis:
         fine = self._head(neighbourhoods(self._head.read(r)), -np.inf, np.inf)
         x = depth_to_space(fine, self.cell // 2)
         x += depth_to_space(self._linear(y, -np.inf, np.inf), self.cell)
-        x *= 2.0**-SAMPLE_BITS
-        x += 128
-        samples: Pixels = NUMPY.settle(x, 0, 255).astype(np.uint8)
-        return samples
+        return x
 
 
 class Analysis:

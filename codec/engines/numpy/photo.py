@@ -15,7 +15,7 @@ from caecodec.entropy.fixed_point import ACTIVATION, Block, Layer, Multiplier, T
 from caecodec.entropy.tables import Tables
 from caecodec.errors import ModelError
 from caecodec.pictures.cells import CELL
-from caecodec.pictures.picture import Pixels
+from caecodec.pictures.picture import Deep, Pixels
 from caecodec.stages import stage
 from caecodec.zoo.file import Model
 
@@ -81,3 +81,11 @@ class NumpyPhotoEngine:
 
     def trial(self, tile: Refinement, tables: Tables) -> Trial:
         return self._with_gradients().trial(tile, tables)
+
+    @stage("g_s")
+    def synthesise_deep(self, y_hat: NDArray[np.int32], quality: int) -> Deep:
+        return self._g_s.deep(y_hat, quality)
+
+    @stage("g_s")
+    def synthesise_small(self, y_hat: NDArray[np.int32], quality: int, side: int) -> Deep:
+        return self._g_s.small(y_hat, quality, side)

@@ -22,7 +22,8 @@ from caecodec.entropy.fixed_point import ACTIVATION, MODULATION_BITS, ONE, SAMPL
 from caecodec.entropy.tables import Tables
 from caecodec.models.networks.layers import depth_to_space, space_to_depth
 from caecodec.models.networks.photo import Analysis, HyperAnalysis, PhotoConfig, Synthesis
-from caecodec.pictures.picture import Pixels
+from caecodec.pictures.cells import CELL
+from caecodec.pictures.picture import DEEP_MAX, Deep, Pixels
 from caecodec.stages import stage
 from caecodec.zoo.file import Model
 
@@ -30,6 +31,11 @@ if TYPE_CHECKING:
     from caecodec.engines.torch.refine import Rounds
 
 _SAMPLES = 2.0**-SAMPLE_BITS / SAMPLE
+
+
+def _deep(x: Tensor) -> Tensor:
+    """Samples in about [0, 1] -> 0..65535, rounded."""
+    return (x * DEEP_MAX).round().clamp(0, DEEP_MAX)
 
 
 class TorchPhotoEngine(Engine):
@@ -84,9 +90,27 @@ class TorchPhotoEngine(Engine):
             pixels: Pixels = pixels_of(self.decoded(y, quality))[0]
             return pixels
 
+    @stage("g_s")
+    def synthesise_deep(self, y_hat: NDArray[np.int32], quality: int) -> Deep:
+        with memory(self.device), torch.inference_mode():
+            x = self.decoded(self.tensor(y_hat[None]).float() / ONE, quality)
+            samples: Deep = array_of(_deep(x))[0].astype(np.uint16)
+            return samples
+
+    @stage("g_s")
+    def synthesise_small(self, y_hat: NDArray[np.int32], quality: int, side: int) -> Deep:
+        with memory(self.device), torch.inference_mode():
+            y = self._activations(self.tensor(y_hat[None]).float() / ONE, quality)
+            x = F.avg_pool2d(self._g_s.linear_branch(y), CELL // side)
+            samples: Deep = array_of(_deep(x * _SAMPLES + 0.5))[0].astype(np.uint16)
+            return samples
+
+    def _activations(self, y_hat: Tensor, quality: int) -> Tensor:
+        return (y_hat * (self._to_g_s[quality - 1] * ONE)[:, None, None]).clamp(-ACTIVATION, ACTIVATION)
+
     def decoded(self, y_hat: Tensor, quality: int) -> Tensor:
         """y_hat (1, N, h, w) in quantiser steps -> x_hat (1, 3, 16h, 16w) in about [0, 1], unrounded, with gradient."""
-        y = (y_hat * (self._to_g_s[quality - 1] * ONE)[:, None, None]).clamp(-ACTIVATION, ACTIVATION)
+        y = self._activations(y_hat, quality)
         modulation = self._modulation[quality - 1][None, :, None, None].to(self.body)
         features = self._g_s.features(y.to(self.body), modulation)
         x = depth_to_space(self._g_s.head(features).float(), 8) + self._g_s.linear_branch(y)

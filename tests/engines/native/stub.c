@@ -14,6 +14,8 @@ void cae_model_shape(const cae_model *m, cae_shape *s) { s->family = CAE_PHOTO; 
 int cae_decode_latents(const cae_model *m, cae_threads *p, int q, int g, int r, int c, const uint8_t *s, size_t n, int32_t *y) { (void)m;(void)g;(void)s;(void)n; y[0] = p ? p->count : 0; y[1] = r * c; return q; }
 int cae_measure_latents(const cae_model *m, cae_threads *p, int q, int g, int r, int c, const uint8_t *s, size_t n, int32_t *y, float *by, float *bz) { (void)by;(void)bz; return cae_decode_latents(m,p,q,g,r,c,s,n,y); }
 int cae_synthesise(const cae_model *m, cae_threads *p, int q, int r, int c, const int32_t *y, uint8_t *s) { (void)m;(void)p;(void)q;(void)r;(void)c;(void)y;(void)s; return CAE_OK; }
+int cae_synthesise_deep(const cae_model *m, cae_threads *p, int q, int r, int c, const int32_t *y, uint16_t *s) { (void)m;(void)p;(void)q;(void)r;(void)c;(void)y;(void)s; return CAE_OK; }
+int cae_synthesise_small(const cae_model *m, int q, int k, int r, int c, const int32_t *y, uint16_t *s) { (void)m;(void)q;(void)k;(void)r;(void)c;(void)y;(void)s; return CAE_OK; }
 int cae_analyse(const cae_model *m, cae_threads *p, int r, int c, const uint8_t *s, int t, int l, int ir, int ic, float *y, float *z) { (void)m;(void)p;(void)r;(void)c;(void)s;(void)t;(void)l;(void)ir;(void)ic;(void)y;(void)z; return CAE_OK; }
 size_t cae_stream_bound(const cae_model *m, int r, int c) { (void)m; return (size_t)r * c; }
 int cae_encode_latents(const cae_model *m, cae_threads *p, int q, int g, int r, int c, const cae_unrounded *u, uint8_t *s, size_t *n, int32_t *y) { (void)m;(void)p;(void)q;(void)g;(void)r;(void)c;(void)u;(void)s;(void)n;(void)y; return CAE_OK; }

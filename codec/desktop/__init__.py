@@ -1,0 +1,1 @@
+"""What a desktop and a shell are told of caecodec. Standard library only."""

@@ -1,0 +1,18 @@
+"""PPM and PGM, written row by row."""
+
+from __future__ import annotations
+
+from typing import BinaryIO
+
+from caecodec.errors import UsageError
+from caecodec.pictures.rows import Rows
+
+
+def write(rows: Rows, stream: BinaryIO) -> None:
+    """P6, or P5 for gray, of 8 or 16 bits; there is no place for metadata. Raises UsageError for alpha."""
+    if rows.channels in (2, 4):
+        raise UsageError(".ppm has no transparency and this picture does; choose .png or .tif")
+    kind, most = "P5" if rows.channels == 1 else "P6", (1 << rows.depth) - 1
+    stream.write(f"{kind}\n{rows.width} {rows.height}\n{most}\n".encode())
+    for band in rows.bands:
+        stream.write((band if rows.depth == 8 else band.astype(">u2")).tobytes())

@@ -1,0 +1,1 @@
+"""caecodec inside other libraries, on its public functions."""
