@@ -14,6 +14,7 @@ from caecodec.codecs.codec import Codec, Latents, Progress, no_progress
 from caecodec.engines import opening
 from caecodec.engines.protocol import PhotoEngine, PhotoLatents
 from caecodec.entropy.arithmetic import NUMPY, Arithmetic
+from caecodec.entropy.fixed_point import ONE
 from caecodec.entropy.rounding import RDO_STRENGTH, Strength
 from caecodec.entropy.tables import Tables
 from caecodec.format import container
@@ -138,6 +139,13 @@ class PhotoCodec(Codec):
     def decode_latents(self, parsed: Container) -> Iterator[Latents]:
         for tile, stream in zip(tiling.tiles(parsed.width, parsed.height), parsed.tiles, strict=True):
             yield self.latents.decode(stream, tile.shape, parsed.quality)
+
+    def latents_of(self, parsed: Container) -> Float:
+        _, columns = container.tile_grid(parsed.width, parsed.height)
+        tiles = list(self.decode_latents(parsed))
+        rows = [np.concatenate(tiles[i : i + columns], axis=1) for i in range(0, len(tiles), columns)]
+        whole = np.concatenate(rows, axis=0).astype(np.float32)
+        return np.asarray(whole / (np.float32(ONE) * self.engine.row("gain", parsed.quality)), np.float32)
 
     def allocation(self, parsed: Container) -> BitAllocation:
         _, columns = container.tile_grid(parsed.width, parsed.height)

@@ -1,0 +1,1 @@
+"""caecodec within other libraries, on its public API alone."""
