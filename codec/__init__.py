@@ -57,6 +57,7 @@ __all__ = [
     "__version__",
     "bit_allocation",
     "decode",
+    "decode_latents",
     "decode_rows",
     "encode",
     "info",
@@ -224,6 +225,22 @@ def bit_allocation(data: Source, *, limits: Limits = DEFAULT_LIMITS) -> BitAlloc
     from caecodec.codecs import opening
 
     return opening.open_codec(parsed.model_id).allocation(parsed)
+
+
+def decode_latents(data: Source, *, model: str | None = None, limits: Limits = DEFAULT_LIMITS) -> NDArray[np.float32]:
+    """A .cae file, as of `decode` -> its latents y without decoding pixels: float32 (rows, columns, channels).
+
+    A cell is 16x16 pixels of a photo model, 8x8 of a tiny one. The scale is the same at every quality, so that files of
+    several can be mixed. model: which one looks at the pixels of a lossless file, for an encoder keeps pictures so
+    where that is smaller. Raises CorruptFileError, LimitError, ModelError; UsageError of files of the autoencoders.
+    """
+    from caecodec.format import container
+
+    whole = bytes_of(data)
+    container.parse(whole, limits)  # a bad file is refused before codecs are imported
+    from caecodec.codecs import opening
+
+    return opening.latents(whole, model, limits)
 
 
 def open_image(path: Source, *, limits: Limits = DEFAULT_LIMITS) -> Image.Image:

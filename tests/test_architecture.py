@@ -36,7 +36,15 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("command",),
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
-NOT_FOR_CODING = ("models.data", "models.families", "models.training", "models.export", "models.recipes", "bench")
+NOT_FOR_CODING = (
+    "models.data",
+    "models.families",
+    "models.training",
+    "models.export",
+    "models.recipes",
+    "bench",
+    "plugins",
+)
 # commands that hand over to rooms which are not for coding, inside their functions
 HANDED_OVER = {
     "command.main": {"bench"},

@@ -1,12 +1,14 @@
 """The table of codecs, and how they are opened by name.
 
-A new codec is a line in `CODECS`: its name, and what makes it of that name. What it makes is what `protocol.BenchCodec`
-asks for: a class in a module of this room, or other options for a format that Pillow writes. Importing its library is
-for the maker, which raises UsageError that says what to install.
+A new codec of ours is a line in `CODECS`: its name, and what makes it of that name. What it makes is what
+`protocol.BenchCodec` asks for: a class in a module of this room, or other options for a format that Pillow writes.
+Importing its library is for the maker, which raises UsageError that says what to install. Another package brings its
+own by entry points, and a TOML file names command lines (`commands`).
 """
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections.abc import Mapping, Sequence
 from functools import partial
 
@@ -17,6 +19,7 @@ from caecodec.bench.codecs.ours import of_caecodec, open_caecodec
 from caecodec.bench.codecs.protocol import BenchCodec, Maker
 from caecodec.errors import UsageError
 
+GROUP = "caecodec.bench_codecs"  # of entry points
 _PROGRESSIVE = {"optimize": True, "progressive": True}
 _PROGRESSIVE_444 = _PROGRESSIVE | {"subsampling": "4:4:4"}
 _AVIF_GRID = (5, 10, 20, 30, 40, 50, 60, 70, 80, 88, 95)
@@ -45,25 +48,56 @@ CODECS: Mapping[str, Maker] = {
 }
 
 
-def known_names(names: Sequence[str]) -> list[str]:
-    """Names of codecs, each once; 'all' stands for all of `CODECS`.
+def plugged() -> dict[str, Maker]:
+    """Codecs of other packages, by the entry points `caecodec.bench_codecs`: each a `protocol.Maker`.
+
+    One that cannot be imported says so when it is opened, as any other that does not work here.
+    """
+    found: dict[str, Maker] = {}
+    for entry in importlib.metadata.entry_points(group=GROUP):
+        found[entry.name] = partial(_of_entry, entry)
+    return found
+
+
+def _of_entry(entry: importlib.metadata.EntryPoint, name: str) -> BenchCodec:
+    made: BenchCodec = entry.load()(name)
+    return made
+
+
+def all_codecs(more: Mapping[str, Maker] | None = None) -> dict[str, Maker]:
+    """Ours, those of other packages and `more`, by name. Raises UsageError where two have one name."""
+    found = dict(CODECS)
+    for others in (plugged(), more or {}):
+        for name, make in others.items():
+            if name in found or of_caecodec(name):
+                raise UsageError(f"there is a codec {name} already: choose another name")
+            found[name] = make
+    return found
+
+
+def known_names(names: Sequence[str], more: Mapping[str, Maker] | None = None) -> list[str]:
+    """Names of codecs, each once; 'all' stands for all of `all_codecs`.
 
     'caecodec:NAME' is caecodec with another model, 'caecodec@6' with another effort, 'caecodec@psnr' and
     'caecodec@6@psnr' with --tune psnr. Raises UsageError for a name that is none of these, and without any.
     """
-    wanted = list(dict.fromkeys(one for name in names for one in (CODECS if name == "all" else [name])))
-    unknown = [name for name in wanted if name not in CODECS and not of_caecodec(name)]
+    there = all_codecs(more)
+    wanted = list(dict.fromkeys(one for name in names for one in (there if name == "all" else [name])))
+    unknown = [name for name in wanted if name not in there and not of_caecodec(name)]
     if unknown or not wanted:
-        choices = f"{', '.join(CODECS)}, caecodec:MODEL, caecodec@EFFORT or all"
+        choices = f"{', '.join(there)}, caecodec:MODEL, caecodec@EFFORT or all"
         raise UsageError(f"no codec {', '.join(unknown) or 'named'}; choose from {choices}")
     return wanted
 
 
-def open_codecs(names: Sequence[str]) -> tuple[list[BenchCodec], dict[str, str]]:
+def open_codecs(
+    names: Sequence[str], more: Mapping[str, Maker] | None = None
+) -> tuple[list[BenchCodec], dict[str, str]]:
     """Names (see `known_names`) -> the codecs that work here, and why each of the others does not."""
     codecs, missing = [], {}
-    for name in known_names(names):
-        make = open_caecodec if of_caecodec(name) else CODECS[name]
+    there = all_codecs(more)
+    for name in known_names(names, more):
+        make = open_caecodec if of_caecodec(name) else there[name]
         try:
             codecs.append(_tried(make(name)))
         except Exception as exc:  # whatever keeps a codec from working is the reason that is shown

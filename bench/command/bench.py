@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from caecodec.bench.command import page, rd, small, timing, words
+from caecodec.bench.command import loader, merge, page, rd, small, timing, words
 
 
 @click.group()
@@ -13,8 +13,8 @@ def bench() -> None:
 
 
 for _command in (
-    *(rd.rd, rd.table, rd.beats),
-    *(timing.speed, timing.growth, timing.stages),
+    *(rd.rd, rd.table, rd.beats, merge.merge),
+    *(timing.speed, timing.growth, timing.stages, loader.loader),
     *(small.small, small.latents),
     *(words.words, page.report),
 ):

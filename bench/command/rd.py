@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from caecodec.bench.command.merge import mixed_option
 from caecodec.bench.command.terminal import (
     KEPT,
     Bar,
@@ -33,6 +34,13 @@ _results_file = click.argument("file", metavar="RESULTS.json", type=click.Path(p
 @click.command()
 @click.argument("pictures", nargs=-1, required=True, metavar="PICTURE...", type=click.Path(path_type=Path))
 @click.option("--codecs", default="caecodec,jpeg", show_default=True, help="Names with commas between, or all.")
+@click.option(
+    "--commands",
+    multiple=True,
+    metavar="FILE.toml",
+    type=click.Path(path_type=Path),
+    help="More codecs, as command lines.",
+)
 @click.option("--qualities", metavar="Q,Q,...", help="For every codec, instead of its own grid.")
 @click.option("-j", "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Processes.")
 @output_option(None, f"{KEPT}  [default: results/rd-NAME.json, of the first PICTURE]")
@@ -52,6 +60,7 @@ _results_file = click.argument("file", metavar="RESULTS.json", type=click.Path(p
 def rd(
     pictures: tuple[Path, ...],
     codecs: str,
+    commands: tuple[Path, ...],
     qualities: str | None,
     jobs: int,
     output: Path | None,
@@ -72,7 +81,7 @@ def rd(
     grid = None if qualities is None else _whole_numbers(qualities)
     beside_psnr = metrics.names(asked)
     metrics.require(beside_psnr)
-    opened, missing = working_codecs(codecs)
+    opened, missing = working_codecs(codecs, commands)
     found = find_pictures(pictures, crop)
     path = output or Path("results") / f"rd-{pictures[0].resolve().stem}.json"
     with Bar() as bar:
@@ -111,6 +120,7 @@ def rd(
     "  [default: psnr; of --direct all]",
 )
 @click.option("--codecs", help="Of --direct, --metrics and --overhead; names with commas between.  [default: all]")
+@mixed_option
 @click.option("--published", default="", help="Published curves for --bd and --direct; names with commas between.")
 @click.option("--curves", type=click.Path(path_type=Path), help="File of published curves.  [default: what ships]")
 def table(
@@ -122,17 +132,21 @@ def table(
     anchor: str | None,
     asked: tuple[str, ...],
     codecs: str | None,
+    mixed: bool,
     published: str,
     curves: Path | None,
 ) -> None:
     """What other codecs need for the quality of caecodec at round bit rates."""
     from caecodec.bench.metrics.claims import TITLE, claims_table
     from caecodec.bench.metrics.published import FILE, select
+    from caecodec.bench.rd.merge import refuse_mixed
     from caecodec.bench.rd.results import load_rd
 
     view = _one_view(view, direct)
     metrics = _metrics_of(view, asked)
     found = load_rd(file)
+    if not mixed:
+        refuse_mixed(found, timed=view == "efforts")
     chosen = None if codecs is None else names_of(codecs)
     beside = select(names_of(published), found.pictures, curves or FILE)
     if view in ("bd", "direct"):

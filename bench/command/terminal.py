@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -48,14 +48,18 @@ def hold_to_one_thread() -> None:
         os.environ[variable] = "1"
 
 
-def working_codecs(names: str) -> tuple[list[BenchCodec], dict[str, str]]:
+def working_codecs(names: str, commands: Sequence[Path] = ()) -> tuple[list[BenchCodec], dict[str, str]]:
     """Names with commas between -> the codecs that work here, and why others do not, which is said.
+
+    commands: TOML files of more codecs (`caecodec.bench.codecs.commands`).
 
     Raises UsageError for an unknown name, and where none works.
     """
+    from caecodec.bench.codecs.commands import makers
     from caecodec.bench.codecs.registry import open_codecs
 
-    opened, missing = open_codecs(names_of(names))
+    more = {name: make for path in commands for name, make in makers(path).items()}
+    opened, missing = open_codecs(names_of(names), more)
     warn_of_missing(missing)
     if not opened:
         raise UsageError("none of the codecs works here")

@@ -120,6 +120,13 @@ class Codec(ABC):
         """Where the bits of a file go. Raises CorruptFileError, and UsageError where the model has no map of them."""
         raise UsageError(f"{self.model.info.name} keeps no map of where its bits go")
 
+    def latents_of(self, parsed: Container) -> NDArray[np.float32]:
+        """y as a file has it, on the scale of `features` whatever its quality: (h, w, channels), all tiles as one.
+
+        Raises CorruptFileError, and UsageError where the model has none.
+        """
+        raise UsageError(f"a file of model {self.model.info.name} has no latents to hand out: photo and tiny have")
+
     def check(self, picture: Picture) -> None:
         """Raise InputImageError for a picture the model cannot take. The default takes all."""
         return

@@ -5,6 +5,9 @@ from __future__ import annotations
 import functools
 import importlib
 
+import numpy as np
+from numpy.typing import NDArray
+
 from caecodec.codecs.codec import Codec, Progress, no_progress
 from caecodec.codecs.lossless import NAME, LosslessCodec
 from caecodec.engines.opening import whole
@@ -62,3 +65,12 @@ def verify(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Container:
         alpha = parsed.sections[container.TAG_ALPHA]
         planes.decompress(alpha, parsed.width, parsed.height, True, "the alpha section")
     return parsed
+
+
+def latents(data: bytes, model: str | None = None, limits: Limits = DEFAULT_LIMITS) -> NDArray[np.float32]:
+    """y of a file, see `Codec.latents_of`; of a lossless one what `model` sees in its pixels."""
+    parsed = container.parse(data, limits)
+    codec = open_codec(parsed.model_id)
+    if parsed.model_id != LOSSLESS_ID:
+        return codec.latents_of(parsed)
+    return open_codec(model).features([codec.decode(parsed)])[0]

@@ -16,6 +16,7 @@ from caecodec.codecs.sweep import Cells, Sweep
 from caecodec.engines import opening
 from caecodec.engines.protocol import PhotoEngine, PhotoLatents
 from caecodec.entropy.arithmetic import NUMPY, Arithmetic
+from caecodec.entropy.fixed_point import ONE
 from caecodec.entropy.rounding import RDO_STRENGTH, Strength
 from caecodec.entropy.tables import Tables
 from caecodec.format import container
@@ -149,6 +150,13 @@ class PhotoCodec(Codec):
     def _decoded(self, parsed: Container, numbered: tuple[int, tiling.Tile]) -> Latents:
         number, tile = numbered
         return self.latents.decode(parsed.tiles[number], tile.shape, parsed.quality)
+
+    def latents_of(self, parsed: Container) -> Float:
+        _, columns = container.tile_grid(parsed.width, parsed.height)
+        tiles = list(self.decode_latents(parsed))
+        rows = [np.concatenate(tiles[i : i + columns], axis=1) for i in range(0, len(tiles), columns)]
+        whole = np.concatenate(rows, axis=0).astype(np.float32)
+        return np.asarray(whole / (np.float32(ONE) * self.engine.row("gain", parsed.quality)), np.float32)
 
     def allocation(self, parsed: Container) -> BitAllocation:
         _, columns = container.tile_grid(parsed.width, parsed.height)

@@ -13,6 +13,7 @@ from caecodec.codecs.codec import Codec, Latents, Progress, check_quality, no_pr
 from caecodec.codecs.grouping import grouped
 from caecodec.engines import opening
 from caecodec.engines.protocol import Float, TinyEngine, TinyLatents
+from caecodec.entropy.fixed_point import ONE
 from caecodec.entropy.tables import Tables
 from caecodec.errors import CorruptFileError, InputImageError
 from caecodec.format.container import Container
@@ -122,6 +123,10 @@ class TinyCodec(Codec):
         self._check_size(parsed)
         shape = cells.count(parsed.width, parsed.height, TINY_CELL)
         yield self.latents.decode(parsed.tiles, shape, parsed.quality, parsed.gray)[0]
+
+    def latents_of(self, parsed: Container) -> Float:
+        (y_hat,) = self.decode_latents(parsed)
+        return np.asarray(y_hat / (np.float32(ONE) * self.engine.row("gain", parsed.quality)), np.float32)
 
     def synthesise(
         self,

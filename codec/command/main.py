@@ -13,7 +13,7 @@ from typing import NoReturn
 import click
 
 from caecodec import __version__
-from caecodec.command import decode, desktop, encode, latents, look, train
+from caecodec.command import decode, desktop, encode, latents, look, pack, train
 from caecodec.command.options import debug_option
 from caecodec.command.terminal import ReportedError, report
 from caecodec.errors import FileSystemError, UsageError
@@ -45,7 +45,7 @@ def caecodec() -> None:
 
 
 for _command in (
-    *(encode.encode, decode.decode, latents.latents),
+    *(encode.encode, decode.decode, latents.latents, pack.pack),
     *(look.info, look.verify, look.models),
     *(train.train, train.export),
     *(desktop.desktop, desktop.thumbnail, desktop.completion, desktop.man),
