@@ -57,7 +57,7 @@ BORDERS = {
     "PIL": {"pictures", "batch.reading", "plugins.pillow", ""},  # "" is the package itself: callers have PIL images
     "rich": {"command.terminal"},
     "safetensors": set(),  # model files are read by zoo.header; training writes them
-    "ctypes": {"engines.native"},
+    "ctypes": {"engines.native", "pictures.shared"},
     "click": {"command"},
 }
 # imported by `--help`, `--version` and `info`

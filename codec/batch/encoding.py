@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -12,7 +13,7 @@ from caecodec.batch.reading import read_picture
 from caecodec.batch.watching import Nobody, Watcher
 from caecodec.batch.writing import Outcome
 from caecodec.files.jobs import Job
-from caecodec.files.writing import read_bytes
+from caecodec.files.writing import open_input
 from caecodec.format import container
 from caecodec.limits import DEFAULT_LIMITS, Limits
 from caecodec.pictures.picture import Picture
@@ -94,14 +95,15 @@ def encoded(jobs: Iterable[Job], how: Encoding, watcher: Watcher | None = None) 
 def _read_each(jobs: Iterable[Job], how: Encoding, watcher: Watcher) -> Iterator[Reading]:
     for job in jobs:
         try:
-            data = read_bytes(job.source)
-            picture = read_picture(data, how.limits, keep_metadata=how.keep_metadata)
+            with open_input(job.source) as stream:
+                picture = read_picture(stream, how.limits, keep_metadata=how.keep_metadata)
+                size = stream.seek(0, os.SEEK_END)
             for note in picture.notes:
                 watcher.note(job.source, note)
         except Exception as exc:
             yield job, 0, exc
         else:
-            yield job, len(data), picture
+            yield job, size, picture
 
 
 def _one_by_one(codec: Codec, readings: Iterable[Reading], how: Encoding, watcher: Watcher) -> Iterator[Outcome]:

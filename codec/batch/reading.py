@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import io
+from typing import BinaryIO
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from caecodec.errors import InputImageError, Remedy
-from caecodec.files.sources import Source, bytes_of
+from caecodec.files.sources import Source, stream_of
 from caecodec.format.container import MAGIC
 from caecodec.limits import DEFAULT_LIMITS, Limits
 from caecodec.pictures import pillow
 from caecodec.pictures.picture import Picture, from_array
 
 
-def read_picture(data: bytes, limits: Limits = DEFAULT_LIMITS, *, keep_metadata: bool = True) -> Picture:
-    """A file of a picture in any format but our own. Raises InputImageError, LimitError."""
-    if data.startswith(MAGIC):
+def read_picture(source: bytes | BinaryIO, limits: Limits = DEFAULT_LIMITS, *, keep_metadata: bool = True) -> Picture:
+    """A file of a picture in any format but our own, as bytes or a stream that can seek.
+
+    Raises InputImageError, LimitError.
+    """
+    stream = io.BytesIO(source) if isinstance(source, bytes) else source
+    start = stream.read(len(MAGIC))
+    stream.seek(0)
+    if start == MAGIC:
         remedy = Remedy("`decode` gives its picture back", "`caecodec decode` gives its picture back")
         raise InputImageError("this is a .cae file already", remedy)
-    return pillow.open_picture(data, limits, keep_metadata=keep_metadata)
+    return pillow.open_picture(stream, limits, keep_metadata=keep_metadata)
 
 
 def picture_from(
@@ -31,7 +40,8 @@ def picture_from(
     if hasattr(image, "__array__") or hasattr(image, "__array_interface__"):
         return from_array(np.asarray(image), limits)
     try:
-        data = bytes_of(image)
+        stream = stream_of(image)
     except TypeError as exc:
         raise InputImageError(f"not a picture: {exc}") from exc
-    return read_picture(data, limits, keep_metadata=keep_metadata)
+    with stream:
+        return read_picture(stream, limits, keep_metadata=keep_metadata)

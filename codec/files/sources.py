@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 from typing import BinaryIO
@@ -23,3 +24,14 @@ def bytes_of(source: Source) -> bytes:
             return bytes(data)
         raise TypeError("the stream gives text: open it in binary mode")
     raise TypeError(f"a file is a path, bytes or a binary stream, not {type(source).__name__}")
+
+
+def stream_of(source: Source) -> BinaryIO:
+    """The same as a stream that can seek, to be closed: a plain file is not read yet. Raises as `bytes_of`."""
+    if not isinstance(source, str | os.PathLike):
+        return io.BytesIO(bytes_of(source))
+    stream = Path(source).open("rb")  # noqa: SIM115
+    if stream.seekable():
+        return stream
+    with stream:
+        return io.BytesIO(stream.read())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import shutil
 import stat
@@ -15,8 +16,10 @@ from typing import BinaryIO
 
 from caecodec.errors import FileSystemError, Remedy
 from caecodec.files import places
+from caecodec.files.sources import stream_of
 
 STDIO = "-"
+_FOLDER = "this is a folder: name the files in it"
 _OVERWRITTEN = Remedy("overwrite=True replaces it", "-f overwrites it")
 
 
@@ -32,7 +35,20 @@ def read_bytes(source: str) -> bytes:
             return places.read(source)
         return Path(source).read_bytes()
     except IsADirectoryError as exc:
-        raise FileSystemError("this is a folder: name the files in it") from exc
+        raise FileSystemError(_FOLDER) from exc
+    except OSError as exc:
+        raise FileSystemError(_reason(exc)) from exc
+
+
+def open_input(source: str) -> BinaryIO:
+    """As `read_bytes`, as a stream that can seek and is to be closed: a plain file is not read yet."""
+    source = places.on_disk(source)
+    if source == STDIO or places.elsewhere(source):
+        return io.BytesIO(read_bytes(source))
+    try:
+        return stream_of(source)
+    except IsADirectoryError as exc:
+        raise FileSystemError(_FOLDER) from exc
     except OSError as exc:
         raise FileSystemError(_reason(exc)) from exc
 

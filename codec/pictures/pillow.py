@@ -16,6 +16,7 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 from caecodec.errors import CaecodecError, InputImageError, LimitError, Remedy
 from caecodec.limits import DEFAULT_LIMITS, Limits
 from caecodec.pictures.picture import Picture
+from caecodec.pictures.shared import in_one_piece, samples
 
 WITHOUT_METADATA = Remedy("keep_metadata=False drops metadata", "--strip drops metadata")
 # how HEIC files and their relatives begin, after four bytes
@@ -61,7 +62,7 @@ def open_picture(
     Raises InputImageError, LimitError; OSError of the file system passes through.
     """
     stream = io.BytesIO(source) if isinstance(source, bytes) else source
-    with decoding(), own_limits():
+    with decoding(), own_limits(), in_one_piece():
         try:
             image = Image.open(stream)
         except UnidentifiedImageError:
@@ -129,7 +130,7 @@ def _from_image(image: Image.Image, limits: Limits, keep_metadata: bool) -> Pict
     target = ("LA" if has_alpha else "L") if gray else ("RGBA" if has_alpha else "RGB")
     if image.mode != target:
         image = image.convert(target)
-    array = np.asarray(image)
+    array = samples(image)
     if keep_metadata and not gray and 0 < len(icc) <= limits.metadata_bytes and _is_srgb(bytes(icc)):
         icc = b""
     metadata = {"exif": exif, "icc": bytes(icc), "xmp": xmp if isinstance(xmp, bytes) else str(xmp).encode()}
@@ -143,7 +144,7 @@ def _from_image(image: Image.Image, limits: Limits, keep_metadata: bool) -> Pict
             )
     if has_alpha:
         colour = array[..., 0] if gray else array[..., :3]
-        return Picture(colour, np.ascontiguousarray(array[..., -1]), **metadata, notes=tuple(notes))
+        return Picture(colour, array[..., -1], **metadata, notes=tuple(notes))
     return Picture(array, None, **metadata, notes=tuple(notes))
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 MIB = 1 << 20
 PROGRAM = """
@@ -57,3 +60,21 @@ def test_a_photograph_encodes_and_decodes_in_bounded_memory(
     encoded, decoded = map(int, done.stdout.split())
     assert encoded < to_encode
     assert decoded < to_decode
+
+
+PEAK = """
+import resource, subprocess, sys
+subprocess.run([sys.executable, "-m", "caecodec", *sys.argv[1:]], check=True)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems count memory in other ways")
+def test_100_megapixels_are_held_once_while_they_are_encoded(tmp_path: Path) -> None:
+    """12,000 x 8,400: Pillow's four bytes a pixel and little else."""
+    small = np.random.default_rng(0).integers(0, 256, (105, 150, 3), dtype=np.uint8)
+    Image.fromarray(small).resize((12000, 8400), Image.Resampling.BICUBIC).save(tmp_path / "large.ppm")
+    command = [sys.executable, "-c", PEAK, "encode", "-q", "30", str(tmp_path / "large.ppm"), "-o", os.devnull]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(done.stdout.split()[-1]) * 1024 < 700 * MIB
