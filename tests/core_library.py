@@ -56,6 +56,9 @@ def library() -> ctypes.CDLL:
     found.cae_kernels_named.restype = found.cae_chosen_kernels.restype = ctypes.c_void_p
     found.cae_error_text.restype = found.cae_kernels.restype = ctypes.c_char_p
     found.cae_stream_bound.restype = ctypes.c_size_t
+    found.cae_file_tensor.restype = ctypes.c_void_p
+    found.cae_symbols_cost.restype = ctypes.c_double
+    found.cae_crc32.restype = ctypes.c_uint32
     return found
 
 
@@ -115,7 +118,7 @@ class CoreError(Exception):
         self.number = number
 
 
-def _sure(error: int) -> None:
+def sure(error: int) -> None:
     if error:
         raise CoreError(error)
 
@@ -132,7 +135,7 @@ class Pool:
 
     def __init__(self, count: int) -> None:
         self.pointer = ctypes.c_void_p()
-        _sure(library().cae_threads_new(count, ctypes.byref(self.pointer)))
+        sure(library().cae_threads_new(count, ctypes.byref(self.pointer)))
 
     def __del__(self) -> None:
         library().cae_threads_free(self.pointer)
@@ -146,7 +149,7 @@ class Model:
         core = library()
         chosen = core.cae_kernels_named(name.encode()) if name else core.cae_chosen_kernels()
         size = ctypes.c_size_t(len(data))
-        _sure(core.cae_model_open_for(ctypes.c_void_p(chosen), data, size, ctypes.byref(self._model)))
+        sure(core.cae_model_open_for(ctypes.c_void_p(chosen), data, size, ctypes.byref(self._model)))
         self.shape = Shape()
         core.cae_model_shape(self._model, ctypes.byref(self.shape))
         self._threads = Pool(threads) if threads > 1 else None
@@ -162,7 +165,7 @@ class Model:
         y_hat = self._y_hat(shape)
         size = ctypes.c_size_t(len(data))
         args = (self._model, self._pool, quality, int(gray), *shape, data, size, _pointer(y_hat))
-        _sure(library().cae_decode_latents(*args))
+        sure(library().cae_decode_latents(*args))
         return y_hat
 
     def measure(
@@ -172,7 +175,7 @@ class Model:
         of_z = np.empty((-(-shape[0] // 4), -(-shape[1] // 4)), np.float32)
         size = ctypes.c_size_t(len(data))
         args = (self._model, self._pool, quality, int(gray), *shape, data, size)
-        _sure(library().cae_measure_latents(*args, _pointer(y_hat), _pointer(of_y), _pointer(of_z)))
+        sure(library().cae_measure_latents(*args, _pointer(y_hat), _pointer(of_y), _pointer(of_z)))
         return of_y, of_z
 
     def _given(self, arrays: tuple[NDArray[np.float32] | None, ...]) -> Unrounded:
@@ -193,7 +196,7 @@ class Model:
         room = library().cae_stream_bound(self._model, *shape) if capacity is None else capacity
         stream, size = np.empty(room, np.uint8), ctypes.c_size_t(room)
         args = (self._model, self._pool, quality, int(gray), *shape, ctypes.byref(given), _pointer(stream))
-        _sure(library().cae_encode_latents(*args, ctypes.byref(size), _pointer(y_hat)))
+        sure(library().cae_encode_latents(*args, ctypes.byref(size), _pointer(y_hat)))
         return stream[: size.value].tobytes(), y_hat
 
     def cost(
@@ -208,14 +211,14 @@ class Model:
         given, shape = self._given((y, z, weight, strength)), y.shape[:2]
         y_hat, bits = self._y_hat(shape), ctypes.c_double()
         args = (self._model, self._pool, quality, int(gray), *shape, ctypes.byref(given), ctypes.byref(bits))
-        _sure(library().cae_cost_latents(*args, _pointer(y_hat)))
+        sure(library().cae_cost_latents(*args, _pointer(y_hat)))
         return bits.value, y_hat
 
     def synthesise(self, y_hat: NDArray[np.int32], quality: int) -> NDArray[np.uint8]:
         rows, columns, _ = y_hat.shape
         samples = np.empty((rows * self.shape.cell, columns * self.shape.cell, 3), np.uint8)
         args = (self._model, self._pool, quality, rows, columns, _pointer(y_hat), _pointer(samples))
-        _sure(library().cae_synthesise(*args))
+        sure(library().cae_synthesise(*args))
         return samples
 
     def analyse(
@@ -227,5 +230,5 @@ class Model:
         y = np.empty((h, w, self.shape.n), np.float32)
         z = np.empty((-(-h // 4), -(-w // 4), self.shape.z), np.float32)
         args = (self._model, self._pool, rows, columns, _pointer(samples), top, left, h, w, _pointer(y), _pointer(z))
-        _sure(library().cae_analyse(*args))
+        sure(library().cae_analyse(*args))
         return y, z

@@ -1,24 +1,21 @@
-"""The core's inner parts, which `cae.h` does not show, built for tests and called through ctypes."""
+"""The core's inner parts, which `cae.h` does not show, called through ctypes: of what core_library builds."""
 
 from __future__ import annotations
 
 import ctypes
-import functools
 import os
 import shlex
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from core_library import CORE, compiler
+from core_library import CORE, compiler, library, sure
 from numpy.typing import NDArray
 
 from caecodec.entropy.fixed_point import SCALES, Indices
 from caecodec.entropy.tables import Symbols
 
-PARTS = ("model_file.c", "tables.c", "range_coder.c", "rounding.c", "checksum.c")
 U8, I16, I32, I64, F16, F32 = range(6)
 
 Size = ctypes.c_size_t
@@ -37,7 +34,8 @@ class Table(ctypes.Structure):
     _fields_ = (
         ("start", ctypes.POINTER(ctypes.c_uint32)),
         ("bits", ctypes.POINTER(ctypes.c_double)),
-        ("guess", ctypes.POINTER(ctypes.c_uint16)),
+        ("guess", ctypes.c_void_p),
+        ("guessed", ctypes.c_void_p),
         ("tail", ctypes.c_int32),
         ("mode", ctypes.c_uint32),
     )
@@ -75,30 +73,6 @@ class FileStruct(ctypes.Structure):
         ("family_length", Size),
         ("format_length", Size),
     )
-
-
-@functools.cache
-def library() -> ctypes.CDLL:
-    with tempfile.TemporaryDirectory() as folder:
-        out = build([CORE / part for part in PARTS], Path(folder) / "parts.so", "-shared", "-fPIC")
-        found = ctypes.CDLL(str(out))
-    found.cae_file_tensor.restype = ctypes.c_void_p
-    found.cae_symbols_cost.restype = ctypes.c_double
-    found.cae_crc32.restype = ctypes.c_uint32
-    return found
-
-
-class CError(Exception):
-    """A function of the core returned one of the errors of cae.h."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
-
-
-def sure(error: int) -> None:
-    if error:
-        raise CError(error)
 
 
 def pointer(array: NDArray[np.generic]) -> ctypes.c_void_p:

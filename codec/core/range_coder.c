@@ -8,7 +8,7 @@ enum {
     PARTS = 4,
     GAMMA_MAX_BITS = 16,
     HALF = 1 << (CAE_PRECISION - 1),
-    PEAKED = HALF / 2, /* from this frequency on, the most frequent entry is worth a guess */
+    PEAKED = HALF / 4 * 3, /* from this frequency on, the most frequent entry is asked for first: unless wrong, it is faster */
 };
 
 /* A batch in the order of its scale indices. Positions are cut into four parts with counters of their own, which then run
@@ -98,30 +98,38 @@ static inline void refill(reading *r) {
     }
 }
 
-/* The entry that holds `number`, below 2^24. */
-static inline uint32_t entry_of(const cae_table *t, uint32_t number) {
-    uint32_t top = number >> (CAE_PRECISION - CAE_GUESS_BITS);
-    uint32_t low = t->guess[top], high = t->guess[top + 1];
-    while (high - low > 8) { /* a table of many narrow entries must not cost more than a few steps */
-        uint32_t middle = (low + high + 1) / 2;
-        if (t->start[middle] <= number)
-            low = middle;
+/* The entry that holds the distance, of those that a number of these top bits may be in. */
+static uint32_t search(const cae_table *t, uint64_t scale, uint64_t distance, uint64_t top) {
+    uint32_t entry = t->guessed[top], highest = t->guessed[top + 1];
+    while (highest - entry > 8) { /* a table of many narrow entries must not cost more than a few steps */
+        uint32_t middle = (entry + highest + 1) / 2;
+        if (scale * t->start[middle] <= distance)
+            entry = middle;
         else
-            high = middle - 1;
+            highest = middle - 1;
     }
-    while (t->start[low + 1] <= number)
-        low++;
-    return low;
+    while (scale * t->start[entry + 1] <= distance)
+        entry++;
+    return entry;
 }
 
-/* The next entry, or -1. */
+/* The next entry, or -1. Starts are multiplied to be compared with the distance, for a product is there sooner than a
+ * quotient: all that is divided are the bits that `guess` needs, and divisions take as long as their quotient has bits. */
 static inline int32_t decode_entry(reading *r, const cae_table *t) {
-    uint64_t scale = r->range >> CAE_PRECISION, number = r->distance / scale;
-    if (number >> CAE_PRECISION)
+    uint64_t scale = r->range >> CAE_PRECISION;
+    uint64_t top = r->distance / (scale << (CAE_PRECISION - CAE_GUESS_BITS));
+    if (top >> CAE_GUESS_BITS)
         return -1;
-    uint32_t entry = entry_of(t, (uint32_t)number), start = t->start[entry];
-    r->distance -= scale * start;
-    r->range = scale * (t->start[entry + 1] - start);
+    cae_guess guess = t->guess[top];
+    uint32_t entry = t->guessed[top];
+    uint64_t distance = r->distance - scale * guess.start, range = scale * guess.frequency;
+    if (distance >= range) {
+        entry = search(t, scale, r->distance, top);
+        distance = r->distance - scale * t->start[entry];
+        range = scale * (t->start[entry + 1] - t->start[entry]);
+    }
+    r->distance = distance;
+    r->range = range;
     refill(r);
     return (int32_t)entry;
 }

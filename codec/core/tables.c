@@ -14,6 +14,8 @@
 #pragma GCC optimize("fp-contract=off")
 #endif
 
+enum { GUESSES = 1 << CAE_GUESS_BITS };
+
 /* log2 of an integer from 1: exponent + 2/ln(2) * artanh((m - 1)/(m + 1)), m from 1/sqrt(2) to sqrt(2). */
 static double log2_of(uint32_t x) {
     int exponent = 31 - __builtin_clz(x);
@@ -30,23 +32,25 @@ static double log2_of(uint32_t x) {
 
 /* Room for everything that tables point to. */
 static int allocate(cae_tables *tables, size_t count) {
-    size_t guesses = CAE_SCALES * ((1 << CAE_GUESS_BITS) + 1);
     size_t bits = count * sizeof(double), starts = (count + CAE_SCALES) * sizeof(uint32_t);
-    char *memory = malloc(bits + starts + guesses * sizeof(uint16_t));
+    size_t guesses = CAE_SCALES * (GUESSES * sizeof(cae_guess)), guessed = CAE_SCALES * (GUESSES + 1) * sizeof(uint16_t);
+    char *memory = malloc(bits + guesses + starts + guessed);
     if (memory == NULL)
         return CAE_ERROR_MEMORY;
     tables->memory = memory;
     tables->table[0].bits = (double *)memory;
-    tables->table[0].start = (uint32_t *)(memory + bits);
-    tables->table[0].guess = (uint16_t *)(memory + bits + starts);
+    tables->table[0].guess = (cae_guess *)(memory + bits);
+    tables->table[0].start = (uint32_t *)(memory + bits + guesses);
+    tables->table[0].guessed = (uint16_t *)(memory + bits + guesses + starts);
     return CAE_OK;
 }
 
-/* One table, whose three arrays are those of `t`. */
+/* One table, whose four arrays are those of `t`. */
 static int fill(cae_table *t, const void *frequencies, size_t first) {
     uint32_t *start = (uint32_t *)t->start;
     double *bits = (double *)t->bits;
-    uint16_t *guess = (uint16_t *)t->guess;
+    cae_guess *guess = (cae_guess *)t->guess;
+    uint16_t *guessed = (uint16_t *)t->guessed;
     uint32_t sum = 0, most = 0, entries = 2 * (uint32_t)t->tail + 2, at = 0;
     for (uint32_t i = 0; i < entries; i++) {
         int32_t frequency = cae_read_i32(frequencies, first + i);
@@ -63,12 +67,13 @@ static int fill(cae_table *t, const void *frequencies, size_t first) {
     start[entries] = sum;
     if (sum != UINT32_C(1) << CAE_PRECISION)
         return CAE_ERROR_MODEL;
-    for (uint32_t g = 0; g < 1 << CAE_GUESS_BITS; g++) {
+    for (uint32_t g = 0; g < GUESSES; g++) {
         while (start[at + 1] <= g << (CAE_PRECISION - CAE_GUESS_BITS))
             at++;
-        guess[g] = (uint16_t)at;
+        guess[g] = (cae_guess){start[at], start[at + 1] - start[at]};
+        guessed[g] = (uint16_t)at;
     }
-    guess[1 << CAE_GUESS_BITS] = (uint16_t)(entries - 1);
+    guessed[GUESSES] = (uint16_t)(entries - 1);
     return CAE_OK;
 }
 
@@ -89,7 +94,8 @@ int cae_tables_open(cae_tables *tables, const void *tail, const void *frequencie
         cae_table *t = &tables->table[k], *zero = &tables->table[0];
         t->bits = zero->bits + first;
         t->start = zero->start + first + k;
-        t->guess = zero->guess + k * ((1 << CAE_GUESS_BITS) + 1);
+        t->guess = zero->guess + k * GUESSES;
+        t->guessed = zero->guessed + k * (GUESSES + 1);
         error = fill(t, frequencies, first);
         first += 2 * (size_t)t->tail + 2;
     }

@@ -14,10 +14,16 @@ enum {
     CAE_GUESS_BITS = 10, /* of a number below 2^24, from its top: what `guess` is looked up by */
 };
 
+/* The frequencies before an entry, and its own. */
+typedef struct {
+    uint32_t start, frequency;
+} cae_guess;
+
 typedef struct {
     const uint32_t *start; /* entries + 1 sums: of the frequencies before each entry; the last is 2^24 */
     const double *bits;    /* entries: what each costs */
-    const uint16_t *guess; /* 2^10 + 1: the entry that holds the number of these top bits and zeros below */
+    const cae_guess *guess;  /* 2^10: the entry that holds the number of these top bits and zeros below, */
+    const uint16_t *guessed; /* 2^10 + 1: and which one it is */
     int32_t tail;          /* entry j is the symbol j - tail, entry 2*tail + 1 the escape */
     uint32_t mode;         /* the most frequent entry */
 } cae_table;

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from core_library import CORE
-from core_parts import Size, build, library, pointer
+from core_library import CORE, library
+from core_parts import Size, build, pointer
 from numpy.typing import NDArray
 
 NOISE = np.random.default_rng(1).integers(0, 256, 5000).astype(np.uint8)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from core_library import MODEL
-from core_parts import F16, F32, I16, I32, I64, U8, CError, FileStruct, Size, library, pointer, sure
+from core_library import MODEL, CoreError, library, sure
+from core_parts import F16, F32, I16, I32, I64, U8, FileStruct, Size, pointer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -66,7 +66,7 @@ def refused(data: bytes) -> bool:
     try:
         with opened(data):
             return False
-    except CError as error:
+    except CoreError as error:
         return error.number == MODEL
 
 

@@ -6,8 +6,8 @@ import itertools
 
 import numpy as np
 import pytest
-from core_library import ARGUMENT, STREAM
-from core_parts import CDecoder, CEncoder, CError, CTables
+from core_library import ARGUMENT, STREAM, CoreError
+from core_parts import CDecoder, CEncoder, CTables
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -52,7 +52,7 @@ class Both:
             try:
                 expected = theirs.decode(indices)
             except CorruptFileError:
-                with pytest.raises(CError) as caught:
+                with pytest.raises(CoreError) as caught:
                     ours.decode(indices)
                 assert caught.value.number == STREAM
                 return None
@@ -199,7 +199,7 @@ def test_a_full_buffer_is_an_error_and_nothing_is_written_past_it(shipped: Both)
     for capacity in (*range(20), len(stream) - 1):
         encoder = CEncoder(shipped.c, len(stream) + 100)
         encoder.struct.capacity = capacity
-        with pytest.raises(CError) as caught:
+        with pytest.raises(CoreError) as caught:
             encoder.encode(symbols, indices)
             encoder.finish()
         assert caught.value.number == ARGUMENT

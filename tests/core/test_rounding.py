@@ -6,7 +6,8 @@ import ctypes
 
 import numpy as np
 import pytest
-from core_parts import CTables, Size, library, pointer
+from core_library import library
+from core_parts import CTables, Size, pointer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from core_library import MODEL
-from core_parts import CError, CTables
+from core_library import MODEL, CoreError
+from core_parts import CTables
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -33,7 +33,7 @@ def small(*first: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 def rejected(frequencies: NDArray[np.generic], tail: NDArray[np.generic]) -> bool:
     """Whether both reject them."""
-    with pytest.raises(CError) as caught:
+    with pytest.raises(CoreError) as caught:
         CTables(frequencies, tail)
     with pytest.raises(ModelError):
         Tables.of(frequencies, tail)
@@ -108,5 +108,5 @@ def test_a_tail_of_all_symbols_is_the_longest() -> None:
     assert tables.struct.table[0].tail == SYMBOL_MAX
     longer = np.ones(len(longest) + 2, np.int64)
     longer[0] += WHOLE - len(longer)
-    with pytest.raises(CError):  # Python takes it: a symbol that FORMAT.md, 6.3, says there is not
+    with pytest.raises(CoreError):  # Python takes it: a symbol that FORMAT.md, 6.3, says there is not
         CTables(*small(*longer))
