@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { NAME_SIZE = 96, TAPS = 9 };
+enum { NAME_SIZE = 96, TAPS = 9, MOST_PANEL = 32 };
 
 /* Below this every sum stays: a stream may be added to it in 32 bits. */
 static const int64_t LARGEST_SUM = (1LL << 31) - (1LL << 27);
@@ -74,22 +74,61 @@ static int number(cae_loader *loader, const char *name, const char *part, int mo
 
 int cae_load_number(cae_loader *loader, const char *name, int most) { return number(loader, name, "", most); }
 
-/* The largest that a sum of any output can be in magnitude: the bound is proven here. */
-static int64_t prove(cae_loader *loader, const void *weight, const void *bias, int inputs, int outputs, int largest) {
+/* The largest that a sum of any output can be in magnitude: the bound is proven here. A model has millions of weights: they
+ * are read in the order in which they lie. */
+static int64_t prove(cae_loader *loader, const uint8_t *weight, const void *bias, int inputs, int outputs, int largest) {
+    cae_memory memory = {0};
+    uint32_t *sums = cae_take(&memory, (size_t)outputs, sizeof *sums); /* of at most 2^16 inputs, below 2^15 each */
     int64_t bound = 0;
-    for (int o = 0; o < outputs; o++) {
-        int64_t sum = 0, b = cae_read_i32(bias, (size_t)o);
-        for (int i = 0; i < inputs; i++) {
-            int w = cae_read_i16(weight, (size_t)i * (size_t)outputs + (size_t)o);
-            sum += w < 0 ? -w : w;
+    if (!sums)
+        fail(loader, CAE_ERROR_MEMORY);
+    for (int i = 0; sums && i < inputs; i++) {
+        const uint8_t *row = weight + (size_t)i * (size_t)outputs * sizeof(int16_t);
+        for (int o = 0; o < outputs; o++) {
+            int w = cae_read_i16(row, (size_t)o);
+            sums[o] += (uint32_t)(w < 0 ? -w : w);
         }
-        sum = sum * largest + (b < 0 ? -b : b);
+    }
+    for (int o = 0; sums && o < outputs; o++) {
+        int64_t b = cae_read_i32(bias, (size_t)o), sum = (int64_t)sums[o] * largest + (b < 0 ? -b : b);
         if (sum > bound)
             bound = sum;
     }
+    cae_give_back(&memory);
     if (bound >= LARGEST_SUM)
         fail(loader, CAE_ERROR_MODEL);
     return bound;
+}
+
+/* Weights of a pair of inputs and `count` outputs, one panel's at most, as kernels read them. */
+static void pack_pair(const cae_kernel_set *kernels, const uint8_t *first, const uint8_t *second, int count, int16_t *out) {
+    int lanes = kernels->lanes, step = kernels->side_by_side ? 2 : 1, other = kernels->side_by_side ? 1 : lanes;
+    for (int o = 0; o < count; o += lanes, out += 2 * lanes) {
+        int here = count - o < lanes ? count - o : lanes;
+        for (int i = 0; i < here; i++) {
+            out[i * step] = cae_read_i16(first, (size_t)(o + i));
+            out[i * step + other] = cae_read_i16(second, (size_t)(o + i));
+        }
+    }
+}
+
+/* Weights of a layer, (inputs, outputs), into layer->weight, panel after panel. */
+static void pack(const cae_kernel_set *kernels, const uint8_t *weight, const cae_layer *layer) {
+    static const uint8_t zeros[MOST_PANEL * sizeof(int16_t)]; /* beside the last of an odd number */
+    int panel = kernels->panel;
+    size_t row = (size_t)layer->outputs * sizeof(int16_t);
+    int16_t *out = layer->weight;
+    for (int o = 0; o < layer->outputs; o += panel) {
+        const uint8_t *from = weight + (size_t)o * sizeof(int16_t);
+        int count = layer->outputs - o < panel ? layer->outputs - o : panel;
+        for (int s = 0; s < layer->spans; s++) {
+            for (int k = 0; k < layer->length[s]; k += 2, out += 2 * panel) {
+                int both = k + 1 < layer->length[s];
+                pack_pair(kernels, from, both ? from + row : zeros, count, out);
+                from += both ? 2 * row : row;
+            }
+        }
+    }
 }
 
 void cae_load_layer(cae_loader *loader, const char *name, int spans, const int *length, int outputs, int flags,
@@ -111,25 +150,14 @@ void cae_load_layer(cae_loader *loader, const char *name, int spans, const int *
         return;
     layer->bound = prove(loader, weight, bias, layer->inputs, outputs, flags & CAE_READS_SAMPLES ? 255 : CAE_ACTIVATION);
 
-    int panel = kernels->panel, lanes = kernels->lanes, panels = (outputs + panel - 1) / panel;
+    int panel = kernels->panel, panels = (outputs + panel - 1) / panel;
     layer->weight = take(loader, (size_t)panels * (size_t)panel * 2, sizeof *layer->weight * (size_t)layer->pairs);
     layer->bias = take(loader, (size_t)panels * (size_t)panel, sizeof *layer->bias);
     if (loader->error)
         return;
     for (int o = 0; o < outputs; o++)
         layer->bias[o] = cae_read_i32(bias, (size_t)o);
-    for (int s = 0, input = 0; s < spans; s++) {
-        for (int k = 0; k < length[s]; k++, input++) {
-            size_t pair = (size_t)(layer->at[s] + k / 2);
-            for (int o = 0; o < outputs; o++) {
-                size_t in_panel = (size_t)(o % panel), vector = in_panel / (size_t)lanes, lane = in_panel % (size_t)lanes;
-                size_t place = kernels->side_by_side ? 2 * lane + k % 2 : lane + (k % 2 ? (size_t)lanes : 0);
-                size_t before = (size_t)(o / panel) * (size_t)layer->pairs + pair; /* pairs of panels */
-                layer->weight[(before * (size_t)panel + vector * (size_t)lanes) * 2 + place] =
-                    cae_read_i16(weight, (size_t)input * (size_t)outputs + (size_t)o);
-            }
-        }
-    }
+    pack(kernels, weight, layer);
 }
 
 void cae_load_even_layer(cae_loader *loader, const char *name, int spans, int length, int outputs, int flags,
