@@ -21,7 +21,13 @@ from caecodec.latents.tiny_network import ContextNetwork
 
 TARGETS = Path(__file__).parent / "targets"
 SECONDS = int(os.environ.get("CAECODEC_FUZZ_SECONDS", "60"))
-FLAGS = ("-std=gnu11", "-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined")
+FLAGS = (
+    *("-std=gnu11", "-g", "-O2", "-fno-omit-frame-pointer"),
+    *("-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"),
+)
+# no comparisons: what is compared with bytes of a stream was computed from them
+WATCHED = ("-fsanitize=fuzzer-no-link", "-fno-sanitize-coverage=trace-cmp")
+SHORT = "malloc_context_size=3:quarantine_size_mb=16"  # of what ASan keeps: thousands of allocations for each stream
 
 pytestmark = pytest.mark.slow
 
@@ -62,8 +68,9 @@ def objects(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     found = []
     for source in sorted(CORE.glob("*.c")):
         found.append(folder / f"{source.stem}.o")
-        fast = ("-O0",) if "avx512" in source.name else ()  # as it is, clang takes minutes for them
-        done = clang("-c", *FLAGS, *fast, "-fsanitize=fuzzer-no-link", source, "-o", found[-1])
+        # kernels go the same way whatever the numbers: nothing in them to be found by watching
+        watched = () if source.stem.startswith("kernels_") or source.stem == "self_test" else WATCHED
+        done = clang("-c", *FLAGS, *watched, source, "-o", found[-1])
         assert done.returncode == 0, done.stderr[-3000:]
     return found
 
@@ -85,7 +92,7 @@ def fuzz(program: Path, corpus: Path, folder: Path, most_bytes: int, environment
     limits = (f"-max_total_time={SECONDS}", f"-max_len={most_bytes}", "-timeout=20", "-rss_limit_mb=2048")
     done = subprocess.run(
         [str(program), *limits, f"-artifact_prefix={folder}/", str(corpus)],
-        env=os.environ | environment,
+        env=os.environ | {"ASAN_OPTIONS": SHORT} | environment,
         capture_output=True,
         text=True,
     )
@@ -100,10 +107,10 @@ def test_hostile_streams(objects: list[Path], tmp_path: Path) -> None:
     for which, name in enumerate(MODELS):
         paths.append(tmp_path / f"{name}.safetensors")
         paths[-1].write_bytes(model_file(name))
-        for rows, columns, quality, spread in ((1, 1, 1, 1), (2, 3, 50, 3), (5, 6, 100, 40), (3, 2, 20, 3000)):
+        for rows, columns, quality, spread in ((1, 1, 1, 1), (1, 3, 50, 3), (2, 2, 100, 40), (6, 1, 20, 3000)):
             head = bytes((which, quality - 1, rows - 1, columns - 1))
             (corpus / f"{name}-{quality}").write_bytes(head + stream(name, (rows, columns), quality, spread))
-    fuzz(build("core", objects, tmp_path), corpus, tmp_path, 2000, {"CAECODEC_FUZZ_MODELS": ":".join(map(str, paths))})
+    fuzz(build("core", objects, tmp_path), corpus, tmp_path, 300, {"CAECODEC_FUZZ_MODELS": ":".join(map(str, paths))})
 
 
 def test_hostile_models(objects: list[Path], tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
-/* Fuzzer of decoding: bytes are a quality, a size and the stream of a tile.
+/* Fuzzer of decoding: bytes are how to decode, a quality, a size and the stream of a tile.
  *
- * CAECODEC_FUZZ_MODELS: model files, separated by colons. Every kernel set of this machine decodes, alone and with threads,
- * and has to do what the first one does. The check of the latents is all that is left to do where it fails, so what does
- * not match it goes on to pixels like what does. */
+ * CAECODEC_FUZZ_MODELS: model files, separated by colons. The fastest kernel set of this machine decodes; half of the streams
+ * go on to pixels, and of these half to another set or to threads too, which have to do the same. The check of the latents
+ * is all that is left to do where it fails, so what does not match it goes on like what does. Tiles are small: what can be
+ * wrong with a stream does not need many cells.
+ */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +13,7 @@
 #include "cae.h"
 #include "model.h"
 
-enum { MODELS = 8, SETS = 8, SIDE = 6, Y_HAT_MOST = (1 << 26) - 1 };
+enum { MODELS = 8, SETS = 8, SIDE = 6, CELLS = 4, HEAD = 4, Y_HAT_MOST = (1 << 26) - 1 };
 
 static cae_model *models[MODELS][SETS];
 static int count, sets;
@@ -26,7 +28,7 @@ static cae_threads *pool;
     } while (0)
 
 static void open_model(const char *path) {
-    static const char *const names[] = {"portable", "sse2", "avx2", "avxvnni", "avx512", "avx512vnni", "neon"};
+    static const char *const names[] = {"avx512vnni", "avxvnni", "avx512", "avx2", "neon", "sse2", "portable"};
     static uint8_t data[1 << 24];
     FILE *file = fopen(path, "rb");
     DEMAND(file != NULL && count < MODELS);
@@ -54,54 +56,70 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
     return 0;
 }
 
-static size_t samples_of(const cae_shape *shape, int rows, int columns) {
-    return (size_t)rows * (size_t)columns * (size_t)shape->cell * (size_t)shape->cell * 3;
-}
+/* What a stream becomes, in arrays of exactly the size that cae.h names. */
+typedef struct {
+    int error;
+    int32_t *y_hat;
+    uint8_t *samples; /* NULL where nobody asked */
+} decoded;
 
-/* As what `set` and `threads` make of it, into arrays of exactly the size that cae.h names. Returns the error. */
-static int decode(const cae_model *model, cae_threads *threads, int quality, int gray, int rows, int columns,
-                  const uint8_t *stream, size_t size, int32_t *y_hat, uint8_t *samples) {
-    size_t cells = (size_t)rows * (size_t)columns;
-    float *bits_y = malloc(cells * sizeof *bits_y);
-    float *bits_z = malloc((size_t)((rows + 3) / 4) * (size_t)((columns + 3) / 4) * sizeof *bits_z);
-    int error = threads ? cae_decode_latents(model, threads, quality, gray, rows, columns, stream, size, y_hat)
-                        : cae_measure_latents(model, NULL, quality, gray, rows, columns, stream, size, y_hat, bits_y, bits_z);
-    DEMAND(error == CAE_OK || error == CAE_ERROR_STREAM || error == CAE_ERROR_CHECK);
-    if (error != CAE_ERROR_STREAM)
-        DEMAND(cae_synthesise(model, threads, quality, rows, columns, y_hat, samples) == CAE_OK);
+typedef struct {
+    int quality, gray, rows, columns;
+    const uint8_t *stream;
+    size_t size, latents, bytes;
+} tile;
+
+static decoded decode(const cae_model *model, cae_threads *threads, const tile *t, int pixels) {
+    size_t cells = (size_t)t->rows * (size_t)t->columns;
+    size_t coarse = (size_t)((t->rows + 3) / 4) * (size_t)((t->columns + 3) / 4);
+    float *bits_y = malloc(cells * sizeof *bits_y), *bits_z = malloc(coarse * sizeof *bits_z);
+    decoded out = {.y_hat = malloc(t->latents * sizeof *out.y_hat)};
+    out.error = pixels ? cae_measure_latents(model, threads, t->quality, t->gray, t->rows, t->columns, t->stream, t->size,
+                                             out.y_hat, bits_y, bits_z)
+                       : cae_decode_latents(model, threads, t->quality, t->gray, t->rows, t->columns, t->stream, t->size,
+                                            out.y_hat);
+    DEMAND(out.error == CAE_OK || out.error == CAE_ERROR_STREAM || out.error == CAE_ERROR_CHECK);
+    for (size_t i = 0; out.error != CAE_ERROR_STREAM && i < t->latents; i++)
+        DEMAND(out.y_hat[i] >= -Y_HAT_MOST && out.y_hat[i] <= Y_HAT_MOST);
+    if (pixels && out.error != CAE_ERROR_STREAM) {
+        out.samples = malloc(t->bytes);
+        DEMAND(cae_synthesise(model, threads, t->quality, t->rows, t->columns, out.y_hat, out.samples) == CAE_OK);
+    }
     free(bits_y);
     free(bits_z);
-    return error;
+    return out;
+}
+
+static void release(decoded *one) {
+    free(one->y_hat);
+    free(one->samples);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    if (size < 4)
+    enum { PIXELS = 4, OTHER = 6 }; /* of eight ways, from which on */
+    if (size < HEAD)
         return -1;
-    int which = data[0] % count, gray = data[0] >> 7, quality = 1 + data[1] % 100;
-    int rows = 1 + data[2] % SIDE, columns = 1 + data[3] % SIDE;
-    size_t length = size - 4;
-    uint8_t *stream = malloc(length + 1); /* of its own size, so that reads past its end are seen */
-    stream = realloc(stream, length ? length : 1);
-    memcpy(stream, data + 4, length);
+    int way = data[0] / 4 % 8, set = sets > 1 ? 1 + data[1] / 100 % (sets - 1) : 0;
+    cae_model *const *of = models[data[0] % 4 % count];
     cae_shape shape;
-    cae_model_shape(models[which][0], &shape);
-    size_t latents = (size_t)rows * (size_t)columns * (size_t)shape.n, bytes = samples_of(&shape, rows, columns);
-    int32_t *first = malloc(latents * sizeof *first), *other = malloc(latents * sizeof *other);
-    uint8_t *picture = malloc(bytes), *other_picture = malloc(bytes);
-    int error = decode(models[which][0], NULL, quality, gray, rows, columns, stream, length, first, picture);
-    for (size_t i = 0; error != CAE_ERROR_STREAM && i < latents; i++)
-        DEMAND(first[i] >= -Y_HAT_MOST && first[i] <= Y_HAT_MOST);
-    for (int set = 0; set < sets; set++) {
-        cae_threads *threads = set == sets - 1 ? pool : NULL;
-        DEMAND(decode(models[which][set], threads, quality, gray, rows, columns, stream, length, other, other_picture) ==
-               error);
-        DEMAND(error == CAE_ERROR_STREAM || memcmp(first, other, latents * sizeof *first) == 0);
-        DEMAND(error == CAE_ERROR_STREAM || memcmp(picture, other_picture, bytes) == 0);
+    cae_model_shape(of[0], &shape);
+    tile t = {.quality = 1 + data[1] % 100, .gray = data[0] >> 7, .rows = 1 + data[2] % SIDE, .size = size - HEAD};
+    t.columns = t.rows < CELLS ? 1 + data[3] % (CELLS / t.rows) : 1;
+    t.latents = (size_t)t.rows * (size_t)t.columns * (size_t)shape.n;
+    t.bytes = (size_t)t.rows * (size_t)t.columns * (size_t)shape.cell * (size_t)shape.cell * 3;
+    uint8_t *stream = malloc(t.size ? t.size : 1); /* of its own size, so that reads past its end are seen */
+    memcpy(stream, data + HEAD, t.size);
+    t.stream = stream;
+    decoded first = decode(of[0], NULL, &t, way >= PIXELS);
+    if (way >= OTHER) {
+        int threads = data[2] < 32; /* waking them takes longer than decoding */
+        decoded other = decode(of[threads ? 0 : set], threads ? pool : NULL, &t, 1);
+        DEMAND(other.error == first.error);
+        DEMAND(first.error == CAE_ERROR_STREAM || memcmp(first.y_hat, other.y_hat, t.latents * sizeof *first.y_hat) == 0);
+        DEMAND(first.error == CAE_ERROR_STREAM || memcmp(first.samples, other.samples, t.bytes) == 0);
+        release(&other);
     }
+    release(&first);
     free(stream);
-    free(first);
-    free(other);
-    free(picture);
-    free(other_picture);
     return 0;
 }
