@@ -47,7 +47,7 @@ import { activityOf, rowOf, strengths, tradeOf } from "./trade.js";
  */
 export async function decode(container, model, readWebp, progress = () => {}) {
   const { width, height, sections } = container;
-  const picture = { width, height, data: new Uint8ClampedArray(4 * width * height).fill(255) };
+  const picture = { width, height, data: new Uint8ClampedArray(4 * width * height) };
   if (model) synthesise(container, model, picture, progress);
   else await decodeExact(container, picture, readWebp);
   if (sections.alpha) {
@@ -113,23 +113,20 @@ function neighbours(i, columns, count) {
 }
 
 /**
- * Samples into a part of the picture; alpha stays.
+ * Samples into a part of the picture, opaque.
  * @param {Picture} picture @param {Extent} part  of it, in pixels
  * @param {Uint8Array} samples  (any, width, 3) @param {number} width @param {number} top @param {number} left  of the part
  * @param {((at: number) => number) | null} one  the one channel of the pixel whose red is at `at`, where it is gray
  */
 function paste(picture, part, samples, width, top, left, one) {
-  const { data } = picture;
+  const pixels = new Uint32Array(picture.data.buffer); // one store for each; red is the lowest byte wherever there are browsers
   for (let y = part.top; y < part.bottom; y++) {
     let from = 3 * ((y - part.top + top) * width + left);
-    let to = 4 * (y * picture.width + part.left);
-    for (const end = to + 4 * (part.right - part.left); to < end; to += 4, from += 3) {
-      if (one) data[to] = data[to + 1] = data[to + 2] = one(from);
-      else {
-        data[to] = samples[from];
-        data[to + 1] = samples[from + 1];
-        data[to + 2] = samples[from + 2];
-      }
+    let to = y * picture.width + part.left;
+    for (const end = to + part.right - part.left; to < end; to++, from += 3) {
+      pixels[to] = one
+        ? 0xff000000 | (one(from) * 0x010101)
+        : 0xff000000 | samples[from] | (samples[from + 1] << 8) | (samples[from + 2] << 16);
     }
   }
 }

@@ -13,7 +13,9 @@ export { parse } from "./container.js";
 export { CaeError } from "./errors.js";
 export { smallPng, storedPng } from "./png.js";
 
-const shelf = new Shelf(async (name) => new Uint8Array(await readFile(new URL(`./dist/${name}`, import.meta.url))));
+const shelf = new Shelf(async (name, _version, made) => {
+  return made(new Uint8Array(await readFile(new URL(`./dist/${name}`, import.meta.url))));
+});
 
 /** @type {import("./planes.js").ReadWebp} */
 const noWebp = async (_file, what) => {

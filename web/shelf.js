@@ -7,18 +7,27 @@ import { MODELS } from "./models.js";
 
 /** @typedef {import("./codec.js").Model} Model */
 
+/**
+ * What `made` makes of a file of dist/; with a version, it may come from where it was kept.
+ * @typedef {(name: string, version: string, made: Made) => Promise<Uint8Array>} FetchFile
+ * @typedef {(shipped: Uint8Array) => Promise<Uint8Array>} Made
+ */
+
+/** @type {Made} */
+const asItIs = async (shipped) => shipped;
+
 export class Shelf {
   /** @type {Map<string, Promise<any>>} */
   #kept = new Map();
 
-  /** @param {(name: string, version?: string) => Promise<Uint8Array>} fetchFile  a file of dist/ */
+  /** @param {FetchFile} fetchFile */
   constructor(fetchFile) {
     this.fetchFile = fetchFile;
   }
 
   /** @returns {Promise<Core>} */
   core() {
-    return this.#once("core", async () => Core.load(/** @type {any} */ (await this.fetchFile("caecodec.wasm"))));
+    return this.#once("core", async () => Core.load(/** @type {any} */ (await this.fetchFile("caecodec.wasm", "", asItIs))));
   }
 
   /** The model of a file, to decode with. @param {string} id @returns {Promise<Model>} */
@@ -49,7 +58,7 @@ export class Shelf {
     }
     return this.#once(`${part} of ${id}`, async () => {
       const name = `${listed.name}-${id}.${part}`;
-      return checkedPart(await unpack(await this.fetchFile(name, listed[part].slice(0, 8))), listed[part], name);
+      return checkedPart(await this.fetchFile(name, listed[part].slice(0, 8), unpack), listed[part], name);
     });
   }
 
@@ -70,18 +79,20 @@ export class Shelf {
 }
 
 /**
- * Files below an address. Models are kept in the browser's cache for good: `version` tells one from the next.
+ * Files below an address. Models are kept in the browser's cache for good, unpacked: `version` tells one from the next.
  * @param {string | URL} base
- * @returns {(name: string, version?: string) => Promise<Uint8Array>}
+ * @returns {FetchFile}
  */
-export const fetching = (base) => async (name, version) => {
+export const fetching = (base) => async (name, version, made) => {
   const url = new URL(version ? `${name}?${version}` : name, base);
-  const cache = version && globalThis.caches ? await caches.open("caecodec").catch(() => null) : null;
+  const cache = version && globalThis.caches ? await caches.open("caecodec-unpacked").catch(() => null) : null;
   const kept = await cache?.match(url);
-  const response = kept ?? (await fetch(url).catch(() => null));
+  if (kept) return new Uint8Array(await kept.arrayBuffer());
+  const response = await fetch(url).catch(() => null);
   if (!response?.ok) throw new CaeError("model", `${url.pathname} cannot be fetched (${response?.status ?? "no network"})`);
-  if (cache && !kept) keep(cache, url, response.clone()).catch(() => {}); // a full disk is no reason to fail
-  return new Uint8Array(await response.arrayBuffer());
+  const bytes = await made(new Uint8Array(await response.arrayBuffer()));
+  if (cache) keep(cache, url, new Response(/** @type {any} */ (bytes))).catch(() => {}); // a full disk is no reason to fail
+  return bytes;
 };
 
 /** In place of other versions. @param {Cache} cache @param {URL} url @param {Response} response */

@@ -18,7 +18,9 @@ const DO = {
    * @param {{ base?: string, files?: Record<string, string> }} from
    */
   async start({ base, files }) {
-    shelf = new Shelf(files ? async (name) => fromBase64(files[name]) : fetching(/** @type {string} */ (base)));
+    shelf = new Shelf(
+      files ? async (name, _version, made) => made(fromBase64(files[name])) : fetching(/** @type {string} */ (base)),
+    );
     shelf.core().catch(() => {}); // told when it is needed
   },
 
