@@ -627,8 +627,25 @@ def decode_latents(data: bytes, model: Model) -> list[Cells[int]]:
 # 10 Pixels
 
 
-def synthesise(y_hat: Cells[int], quality: int, model: Model) -> Pixels:
-    """10.1 and 10.3, or 15.4: a rectangle of cells -> its rows of (red, green, blue)."""
+def sample(x: int) -> int:
+    """10.3."""
+    return min(max((x + 128 * 4096) >> 12, 0), 255)
+
+
+def sample16(x: int) -> int:
+    """10.6."""
+    return min(max((257 * (x + 255 * 2048) + 2048) >> 12, 0), 65535)
+
+
+def gray16(red: int, green: int, blue: int) -> int:
+    """10.6."""
+    g = (sum((c + 128) // 257 for c in (red, green, blue)) + 1) // 3
+    m = (red + green + blue + 1) // 3
+    return min(max(min(max(m, 257 * g - 128), 257 * g + 128), 0), 65535)
+
+
+def synthesise(y_hat: Cells[int], quality: int, model: Model, rounded: Callable[[int], int] = sample) -> Pixels:
+    """10.1 and 10.3, or 15.4; or 10.6: a rectangle of cells -> its rows of (red, green, blue)."""
     side = 8 if model.family == "tiny" else 16  # of a cell
     stem, head, linear = (model.layer(f"g_s.{name}") for name in ("stem", "head", "linear"))
     modulation = model.row("modulation", quality)
@@ -637,12 +654,8 @@ def synthesise(y_hat: Cells[int], quality: int, model: Model) -> Pixels:
     r = each(v, lambda cell: [(x * m + 64) >> 7 for x, m in zip(cell, modulation, strict=True)])
     r = each(blocks(r, model, "g_s.blocks"), head.read)
     detail = [[head(around(r, row, column)) for column in range(len(r[0]))] for row in range(len(r))]
-
-    def sample(x: int) -> int:
-        return min(max((x + 128 * 4096) >> 12, 0), 255)
-
     return [
-        [tuple(sample(p + q) for p, q in zip(c, d, strict=True)) for c, d in zip(s, t, strict=True)]
+        [tuple(rounded(p + q) for p, q in zip(c, d, strict=True)) for c, d in zip(s, t, strict=True)]
         for s, t in zip(depth_to_space(detail, side // 2), depth_to_space(each(y, linear), side), strict=True)
     ]
 

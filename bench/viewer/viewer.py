@@ -74,10 +74,11 @@ def js() -> str:
 def fragment(title: str, shown: Sequence[Shown]) -> str:
     """The HTML of one viewer: the first picture on the left, the second on the right, all to choose from.
 
-    Raises ValueError on fewer than two pictures, on pictures of several sizes, and on a map of another size.
+    Of one picture there is nothing to choose and no divider. Raises ValueError on none, on pictures of several sizes,
+    and on a map of another size.
     """
-    if len(shown) < 2:
-        raise ValueError("a viewer needs two pictures")
+    if not shown:
+        raise ValueError("a viewer needs a picture")
     (width, height), *others = (_size(s.image) for s in shown)
     if any(size != (width, height) for size in others):
         raise ValueError("the pictures of a viewer are of one size")
@@ -92,12 +93,13 @@ def fragment(title: str, shown: Sequence[Shown]) -> str:
         f"--w:{width};--h:{height};--at:50%;--cut:50%;"
         f"--map-w:{100 * columns * cells.CELL / width:.6g}%;--map-h:{100 * rows * cells.CELL / height:.6g}%"
     )
-    left, right = shown[:2]
-    return f"""<figure class="cae-viewer" data-zoom="fit" style="{style}">
+    left, right = shown[0], shown[min(1, len(shown) - 1)]
+    single = "" if len(shown) > 1 else " is-single"
+    return f"""<figure class="cae-viewer{single}" data-zoom="fit" style="{style}">
 <figcaption>{escape(title)}</figcaption>
 <div class="cae-controls">
 <label class="cae-pick">Left <select class="cae-left">{_options(shown, 0)}</select></label>
-<label class="cae-pick">Right <select class="cae-right">{_options(shown, 1)}</select></label>
+<label class="cae-pick">Right <select class="cae-right">{_options(shown, min(1, len(shown) - 1))}</select></label>
 <label>Zoom <select class="cae-zoom"><option value="fit">fit</option><option value="1">1:1</option>\
 <option value="2">2:1</option><option value="4">4:1</option></select></label>
 {_MAP_SWITCH if maps else ""}

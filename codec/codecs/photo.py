@@ -186,6 +186,7 @@ class PhotoCodec(Codec):
             part = band[: height - at, :width]
             colour[at : at + len(part)] = cells.as_asked(part, gray=True) if gray else part
             at += len(part)
+            del band, part
         return colour
 
     def bands(self, parsed: Container, view: View, progress: Progress = no_progress) -> Iterator[Samples]:
@@ -207,6 +208,7 @@ class PhotoCodec(Codec):
                 yield part if part.dtype == np.uint8 else view.rounded(part)
             else:
                 yield cells.as_asked(part, gray=True) if part.dtype == np.uint8 else view.rounded(gray_of(part))
+            del band, part  # before the next one is made
 
     def _renderer(self, view: View, quality: int) -> tuple[Callable[[Latents], Samples], int]:
         """Latents -> pixels of a view, of 8 bits where that is exact and else of 16; and how far it looks, in cells."""

@@ -64,7 +64,7 @@ class Sweep:
         above: dict[int, Latents] = {}  # column of tiles -> the last rows of the tile above
         shown_rows = self._window.top
         for members in self._rows():
-            blocks, before = [], None  # `before`: the last columns of the tile to the left
+            band, before = None, None  # `before`: the last columns of the tile to the left
             shown_columns, ready_rows = self._window.left, self._ready(members[0].bottom, by_row=True)
             for tile in members:
                 known, corner = self._known(next(latents), tile, above, before)
@@ -72,11 +72,21 @@ class Sweep:
                 ready_columns = self._ready(tile.right, by_row=False)
                 if ready_rows > shown_rows and ready_columns > shown_columns:
                     block = Cells(shown_rows, ready_rows, shown_columns, ready_columns)
-                    blocks.append(self._rendered(block, known, corner, render))
+                    band = self._pasted(band, self._rendered(block, known, corner, render), block)
                     shown_columns = ready_columns
-            if blocks:
+                del known
+            if band is not None:
                 shown_rows = ready_rows
-                yield blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=1)
+                yield band
+
+    def _pasted(self, band: Samples | None, pixels: Samples, block: Cells) -> Samples:
+        """Pixels of a block in their place in the band, which is made for the first of them."""
+        m = pixels.shape[0] // (block.bottom - block.top)
+        left, right = self._window.left, self._window.right
+        if band is None:
+            band = np.empty((pixels.shape[0], (right - left) * m, *pixels.shape[2:]), pixels.dtype)
+        band[:, (block.left - left) * m : (block.right - left) * m] = pixels
+        return band
 
     def _rows(self) -> list[list[Tile]]:
         rows: dict[int, list[Tile]] = {}

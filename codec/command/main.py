@@ -20,10 +20,10 @@ from caecodec.errors import FileSystemError, UsageError
 
 
 class _Commands(click.Group):
-    """The commands of the codec, and `bench` and `compare`, which are imported when they are asked for."""
+    """The commands of the codec, and `bench`, `compare` and `view`, which are imported when they are asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted((*super().list_commands(ctx), "bench", "compare"))
+        return sorted((*super().list_commands(ctx), "bench", "compare", "view"))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name == "bench":
@@ -34,6 +34,10 @@ class _Commands(click.Group):
             from caecodec.bench.command.compare import compare
 
             return compare
+        if cmd_name == "view":
+            from caecodec.bench.command.view import view
+
+            return view
         return super().get_command(ctx, cmd_name)
 
 

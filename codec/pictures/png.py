@@ -17,7 +17,7 @@ from caecodec.pictures.picture import Pixels
 from caecodec.pictures.rows import Rows
 from caecodec.pictures.view import Samples
 
-_STRIP_BYTES = 1 << 22
+_STRIP_BYTES = 1 << 20
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 _LEVEL = 1  # of deflate: of decoded photographs files are smaller than at 6 and made in a third of the time
 
@@ -61,6 +61,7 @@ def _strips(bands: Iterator[Samples], row_bytes: int) -> Iterator[Samples]:
     for band in bands:
         for start in range(0, len(band), rows):
             yield np.ascontiguousarray(band[start : start + rows])
+        del band
 
 
 def _filtered(lines: Pixels, above: Pixels, step: int) -> Pixels:

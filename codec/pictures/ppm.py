@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
+import numpy as np
+
 from caecodec.errors import UsageError
 from caecodec.pictures.rows import Rows
+
+_ROWS = 64  # at a time
 
 
 def write(rows: Rows, stream: BinaryIO) -> None:
@@ -15,4 +19,7 @@ def write(rows: Rows, stream: BinaryIO) -> None:
     kind, most = "P5" if rows.channels == 1 else "P6", (1 << rows.depth) - 1
     stream.write(f"{kind}\n{rows.width} {rows.height}\n{most}\n".encode())
     for band in rows.bands:
-        stream.write((band if rows.depth == 8 else band.astype(">u2")).tobytes())
+        for start in range(0, len(band), _ROWS):
+            part = np.ascontiguousarray(band[start : start + _ROWS], ">u2" if rows.depth == 16 else np.uint8)
+            stream.write(part.data)
+        del band, part

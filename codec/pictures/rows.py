@@ -51,7 +51,9 @@ def joined(bands: Iterator[Samples], alpha: Samples | None) -> Iterator[Samples]
     for band in bands:
         if alpha is None:
             yield band
-            continue
-        colour = band if band.ndim == 3 else band[..., None]
-        yield np.concatenate((colour, alpha[at : at + len(band), :, None]), axis=2)
-        at += len(band)
+        else:
+            at += len(band)
+            colour = band if band.ndim == 3 else band[..., None]
+            yield np.concatenate((colour, alpha[at - len(band) : at, :, None]), axis=2)
+            del colour
+        del band  # a band is held by nobody while the next one is made

@@ -58,15 +58,24 @@ def write(rows: Rows, stream: BinaryIO) -> None:
 
 def _strips(bands: Iterator[Samples], rows: int) -> Iterator[Samples]:
     """So many rows each, whatever the bands; fewer in the last."""
-    left: Samples | None = None
+    waiting: Samples | None = None
     for band in bands:
-        whole = band if left is None else np.concatenate((left, band))
-        end = len(whole) // rows * rows
-        for start in range(0, end, rows):
-            yield whole[start : start + rows]
-        left = whole[end:].copy() if end < len(whole) else None
-    if left is not None:
-        yield left
+        start = 0
+        if waiting is not None:
+            start = rows - len(waiting)
+            waiting = np.concatenate((waiting, band[:start]))
+            if len(waiting) < rows:
+                continue
+            yield waiting
+            waiting = None
+        while start + rows <= len(band):
+            yield band[start : start + rows]
+            start += rows
+        if start < len(band):
+            waiting = band[start:].copy()
+        del band
+    if waiting is not None:
+        yield waiting
 
 
 def _predicted(strip: Samples) -> bytes:

@@ -27,6 +27,7 @@ from caecodec.errors import CorruptFileError
 from caecodec.format import container
 from caecodec.format.container import Container
 from caecodec.pictures.picture import Picture
+from caecodec.pictures.view import gray_of
 from caecodec.zoo import find
 from caecodec.zoo.identity import model_id
 
@@ -168,8 +169,13 @@ def test_pixels_are_those_the_specification_gives(both: Both, shape: tuple[int, 
     for spread in (1000, 1 << 14, (1 << 26) - 1):
         y_hat = random.integers(-spread, spread + 1, (*shape, n)).astype(np.int32)
         expected = reference.synthesise(y_hat.tolist(), 17, both.model)
+        deep = reference.synthesise(y_hat.tolist(), 17, both.model, reference.sample16)
+        gray = [[reference.gray16(*pixel) for pixel in row] for row in deep]
         for codec in both.codecs.values():
             assert np.array_equal(codec.engine.synthesise(y_hat, 17), expected)
+            found = codec.engine.synthesise_deep(y_hat, 17)
+            assert np.array_equal(found, deep)
+            assert np.array_equal(gray_of(found), gray)
 
 
 @pytest.mark.parametrize(

@@ -79,8 +79,8 @@ def test_maps_share_one_scale_and_a_page_without_maps_has_no_switch() -> None:
 
 def test_pictures_that_do_not_belong_together_are_refused() -> None:
     other = Shown("small", "", *viewer.lossless(photograph(16, 16)))
-    with pytest.raises(ValueError, match="two pictures"):
-        viewer.fragment("t", [shown("a")])
+    with pytest.raises(ValueError, match="needs a picture"):
+        viewer.fragment("t", [])
     with pytest.raises(ValueError, match="one size"):
         viewer.fragment("t", [shown("a"), other])
     with pytest.raises(ValueError, match="3 rows and 4 columns"):
