@@ -99,6 +99,11 @@ def run_batch(
         telling.end()
 
 
+def one_for_a_gpu(jobs: int | None, device: str) -> int | None:
+    """Files to be done side by side, of those asked for: each process would take its own share of a GPU's memory."""
+    return 1 if jobs is None and device not in ("auto", "cpu") else jobs
+
+
 def _sizes(jobs: Sequence[Job]) -> dict[str, int]:
     """Bytes of each input, which tell how much of a batch is left better than their number does."""
     found = ((job.source, stamp(job.source)) for job in jobs)
