@@ -59,6 +59,7 @@ BORDERS = {
     "safetensors": set(),  # model files are read by zoo.header; training writes them
     "ctypes": {"engines.native", "pictures.shared"},
     "click": {"command"},
+    "fsspec": {"files.places"},
 }
 # imported by `--help`, `--version` and `info`
 LIGHT = ("", "errors", "limits", "tune", "stages", "format", "files", "desktop", "search.effort", "command")

@@ -52,6 +52,8 @@ def pack(
     split, so a shard is larger than `most_bytes` only where one sample is. A shard appears whole or not at all.
     Raises UsageError where there are no .cae files, FileSystemError.
     """
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is no folder")
     samples = list(_samples(folder))
     if not samples:
         raise UsageError(f"{folder} holds no {SUFFIX} file")

@@ -240,7 +240,7 @@ def _serve(connection: Connection, threads: int) -> None:
     with contextlib.suppress(EOFError, OSError), connection:  # nobody listens any more
         work, make_folders = connection.recv()
         for done in published(work.outcomes(given(), _Sending(connection)), make_folders=make_folders):
-            connection.send(_portable(done))
+            connection.send(portable(done))
 
 
 def _leave(_signal: int, _frame: object) -> None:
@@ -256,7 +256,7 @@ def _end_with_parent() -> None:
             os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _portable(done: Done) -> Done:
+def portable(done: Done) -> Done:
     """What pickle can carry, with the place of an error for `--debug`."""
     error = done.error
     if error is None:

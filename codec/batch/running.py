@@ -19,7 +19,8 @@ FEWEST = 4  # jobs that are worth starting processes for, which takes some tenth
 class Rules:
     """How a batch is done. processes: at most so many; None is one for each core, where there are files enough.
 
-    manifest: path of the file that knows what is done. others: `caecodec.batch.writing.written`.
+    manifest: path of the file that knows what is done. cluster: address of Ray's that does it instead, see
+    `caecodec.batch.ray`. make_folders: make those of outputs.
     """
 
     overwrite: bool = False
@@ -27,6 +28,7 @@ class Rules:
     make_folders: bool = False
     processes: int | None = None
     manifest: str | None = None
+    cluster: str | None = None
 
 
 def run(jobs: Sequence[Job], work: Work, rules: Rules, watcher: Watcher | None = None) -> Iterator[Done]:
@@ -47,11 +49,24 @@ def _run(
 ) -> Iterator[Done]:
     over, todo = sorted_out(jobs, overwrite=rules.overwrite, skip_existing=rules.skip_existing)
     yield from over
+    begin = manifest.begun if manifest else lambda job: None
+    if rules.cluster is not None:
+        from caecodec.batch.ray import spread_on_cluster
+
+        yield from spread_on_cluster(
+            todo,
+            work,
+            rules.cluster,
+            actors=rules.processes,
+            make_folders=rules.make_folders,
+            watcher=watcher,
+            begin=begin,
+        )
+        return
     processes, threads = shared(todo, rules.processes)
     if processes > 1:
         from caecodec.batch.processes import spread
 
-        begin = manifest.begun if manifest else lambda job: None
         yield from spread(
             todo, work, processes, threads=threads, make_folders=rules.make_folders, watcher=watcher, begin=begin
         )

@@ -72,6 +72,7 @@ def run_batch(
     skip_existing: bool,
     jobs: int | None,
     manifest: str | None,
+    ray: str | None,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -81,8 +82,8 @@ def run_batch(
     """
     planned = plan(inputs, recursive=recursive, output=output, output_dir=output_dir, suffix=suffix, suffixes=suffixes)
     telling = _Telling(planned, to_stream=any(map(_to_stream, planned.jobs)), quiet=quiet, as_json=as_json)
-    rules = Rules(force, skip_existing, output_dir is not None, jobs, manifest)
-    several = shared(planned.jobs, jobs)[0] > 1
+    rules = Rules(force, skip_existing, output_dir is not None, jobs, manifest, ray)
+    several = ray is not None or shared(planned.jobs, jobs)[0] > 1
     done = run(planned.jobs, work(), rules, Teller(quiet=quiet, bars=not several))
 
     def told() -> Iterator[tuple[str, Exception | None]]:
@@ -96,6 +97,11 @@ def run_batch(
         report_failures(told())
     finally:
         telling.end()
+
+
+def one_for_a_gpu(jobs: int | None, device: str) -> int | None:
+    """Files to be done side by side, of those asked for: each process would take its own share of a GPU's memory."""
+    return 1 if jobs is None and device not in ("auto", "cpu") else jobs
 
 
 def _sizes(jobs: Sequence[Job]) -> dict[str, int]:

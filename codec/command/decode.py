@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from caecodec.batch.writing import Work
-from caecodec.command.batch import run_batch
+from caecodec.command.batch import one_for_a_gpu, run_batch
 from caecodec.command.options import machine_options, many_files_options, reporting_options, view_options
 from caecodec.files.jobs import SUFFIX
 from caecodec.files.writing import is_stream
@@ -41,6 +41,8 @@ def decode(
 
     saving.check_suffix(kind)
     saving.check_depth(kind, depth)
+
+    batch["jobs"] = one_for_a_gpu(batch["jobs"], device)
 
     def work() -> Work:
         from caecodec.batch.decoding import Decoding

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from caecodec.batch.writing import Work
-from caecodec.command.batch import run_batch
+from caecodec.command.batch import one_for_a_gpu, run_batch
 from caecodec.command.cores import take_one_core
 from caecodec.command.options import machine_options, many_files_options, reporting_options
 from caecodec.errors import CaecodecError, UsageError
@@ -80,6 +80,8 @@ def encode(
     target = _target(size, target_bpp, target_psnr, target_ssimulacra2)
     if model is not None and (batch["recursive"] or len(inputs) > 1):
         _leave_cores_to_batches(model)
+
+    batch["jobs"] = one_for_a_gpu(batch["jobs"], device)
 
     def work() -> Work:
         from caecodec.batch.encoding import Encoding

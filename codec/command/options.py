@@ -44,6 +44,7 @@ many_files_options = _joined(
     click.option("--skip-existing", is_flag=True, help="Leave inputs whose output exists."),
     click.option("-j", "--jobs", type=click.IntRange(1, 1024), help="Files done side by side.  [default: cores]"),
     click.option("--manifest", metavar="FILE.jsonl", help="What is done, a row a file; a second run goes on there."),
+    click.option("--ray", metavar="ADDRESS", help="On a cluster of Ray: its address, auto, or local."),
 )
 _SCALES = {"1": 1.0, "1/2": 1 / 2, "1/4": 1 / 4, "1/8": 1 / 8, "1/16": 1 / 16}
 

@@ -11,7 +11,7 @@ from caecodec.command.terminal import shown
 
 
 @click.command(short_help="Pack .cae files into tar shards.")
-@click.argument("folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("-o", "--output", metavar="shard-%05d.tar", required=True, help="Shards; %05d is their number.")
 @click.option("--size", metavar="SIZE", help="Most bytes of a shard: 500MB.  [default: 1000MB]")
 @click.option("--count", type=click.IntRange(min=1), help="Most pictures of a shard.")

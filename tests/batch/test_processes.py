@@ -20,6 +20,7 @@ from caecodec.batch.processes import spread
 from caecodec.batch.running import shared
 from caecodec.batch.watching import Watcher
 from caecodec.batch.writing import Done, Outcome, sorted_out
+from caecodec.command.batch import one_for_a_gpu
 from caecodec.errors import FileSystemError, LimitError
 from caecodec.files.jobs import Job
 from caecodec.files.writing import read_bytes
@@ -122,6 +123,11 @@ def test_processes_and_threads_take_all_cores(monkeypatch: pytest.MonkeyPatch) -
     assert shared(few, 2) == (2, 1)
     assert shared(few[:1], 8) == (1, 1)
     assert shared([*many, Job("-", "x.cae")], 8) == (1, 1)
+
+
+def test_a_gpu_has_one_process_unless_more_are_asked_for() -> None:
+    assert [one_for_a_gpu(None, device) for device in ("auto", "cpu", "cuda", "cuda:1")] == [None, None, 1, 1]
+    assert one_for_a_gpu(2, "cuda") == 2
 
 
 @pytest.mark.parametrize("model", ["photo", "tiny"])
