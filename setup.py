@@ -85,9 +85,7 @@ def compiled(sources: list[Path], output: Path, target: Target | None) -> None:
             return made
 
         objects = list(pool.map(compile_one, sources))
-        of_kind = (
-            ["-lm", *(["-s"] if target else [])] if output.suffix == ".so" else []
-        )  # or zig keeps debug data
+        of_kind = ["-lm", *(["-s"] if target else [])] if output.suffix == ".so" else []  # or zig keeps debug data
         run([*command, *LINK, "-o", str(output), *objects, *of_kind])
     if not output.is_file():
         raise CompileError(f"{command[0]} made no library")

@@ -2,18 +2,19 @@
 
 #include <math.h>
 
-static const double SCALE_MIN = 0.11, SCALE_MAX = 64.0, MOST_BITS = 24;
+static const double SCALE_MIN = 0.11, SCALE_MAX = 64.0;
+static const float MOST_BITS = 24;
 static const double HALF_ROOT = 0.70710678118654752, DENSITY = 0.39894228040143268; /* of N(0, 1) at 0 */
 static const double BITS_PER_NAT = 1.4426950408889634;
 
-/* Bits of symbol v at a real index within 0..63, and their slope. */
+/* Bits of symbol v at a real index within 0..63, and their slope, without a bound: where there is one is a bend. */
 static double exact(double v, double index, double *slope) {
     double step = log(SCALE_MAX / SCALE_MIN) / (CAE_SCALES - 1), scale = SCALE_MIN * exp(index * step);
     double low = (v - 0.5) / scale, high = (v + 0.5) / scale;
     double mass = 0.5 * (erfc(low * HALF_ROOT) - erfc(high * HALF_ROOT));
     *slope = 0;
-    if (mass <= ldexp(1, -24))
-        return MOST_BITS;
+    if (mass < 1e-300)
+        return 1000;
     double grows = DENSITY * (low * exp(-low * low / 2) - high * exp(-high * high / 2)); /* of mass, with log(scale) */
     *slope = -BITS_PER_NAT * grows / mass * step;
     return -log2(mass);
@@ -44,6 +45,10 @@ float cae_rate_bits(const cae_rate *rate, float symbol, float index, float *slop
         double grows, bits = exact(size, within, &grows);
         found = (float)bits;
         *slope = (float)grows;
+    }
+    if (found > MOST_BITS) {
+        *slope = 0;
+        return MOST_BITS;
     }
     if ((index < 0 && *slope > 0) || (index > CAE_SCALES - 1 && *slope < 0))
         *slope = 0;

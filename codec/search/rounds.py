@@ -11,6 +11,7 @@ approximate the integers; what is written is coded by those, so nothing a decode
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -43,7 +44,7 @@ class Pace:
 
     def damped(self, share: float) -> float:
         """The share of a step that is gone, once so much of all rounds is done."""
-        return self.damping[0] * (self.damping[1] / self.damping[0]) ** share
+        return self.damping[0] * math.pow(self.damping[1] / self.damping[0], share)
 
 
 SQUARED = Pace(strength=(0.7, 1.0), damping=(0.3, 0.1), floor=0.0, eased=0.96, slack=0.02)

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from caecodec.engines.native import library
+
 MIB = 1 << 20
 PROGRAM = """
 import sys
@@ -23,11 +25,11 @@ def peak():  # bytes, since this program began; ru_maxrss would count the proces
     status = Path("/proc/self/status").read_text()
     return 1024 * next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
 
-width, height = map(int, sys.argv[1:])
+width, height, effort = map(int, sys.argv[1:])
 rng = np.random.default_rng(0)
 small = rng.integers(0, 256, (height // 80, width // 80, 3), dtype=np.uint8)
 image = Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC)
-data = caecodec.encode(image, 30)
+data = caecodec.encode(image, 30, effort=effort)
 encoded = peak()
 back = caecodec.decode(data)
 decoded = peak()
@@ -52,14 +54,27 @@ def test_a_photograph_encodes_and_decodes_in_bounded_memory(
     width: int, height: int, to_encode: int, to_decode: int
 ) -> None:
     """24 megapixels: one and a half gibibytes to encode, one to decode."""
+    encoded, decoded = peaks(width, height)
+    assert encoded < to_encode
+    assert decoded < to_decode
+
+
+@pytest.mark.long
+@pytest.mark.skipif(sys.platform != "linux", reason="a process reads its peak memory in /proc, which only Linux has")
+@pytest.mark.skipif(not library.available(), reason=library.why_not())
+def test_a_tile_is_searched_within_700_mebibytes() -> None:
+    assert peaks(1024, 1024, effort=3)[0] < 700 * MIB
+
+
+def peaks(width: int, height: int, effort: int = 2) -> tuple[int, int]:
+    """Bytes of a process that encodes a picture, and then decodes it."""
     environment = {name: value for name, value in os.environ.items() if name not in THREADS}
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(width), str(height)],
+        [sys.executable, "-c", PROGRAM, str(width), str(height), str(effort)],
         env=environment, capture_output=True, text=True, check=True,
     )  # fmt: skip
     encoded, decoded = map(int, done.stdout.split())
-    assert encoded < to_encode
-    assert decoded < to_decode
+    return encoded, decoded
 
 
 PEAK = """

@@ -16,12 +16,16 @@ from core_library import ARGUMENT, MODEL, CoreError, Model, Pool, library
 from numpy.typing import NDArray
 from support import photograph
 
-from caecodec.engines.protocol import Chosen, Refinement
+from caecodec.engines.numpy.photo import NumpyPhotoEngine
+from caecodec.engines.protocol import Chosen, PhotoEngine, Refinement
 from caecodec.engines.torch.photo import TorchPhotoEngine
+from caecodec.entropy.fixed_point import ONE
 from caecodec.entropy.tables import Tables
+from caecodec.latents.photo_network import EntropyNetwork
 from caecodec.models.networks.eye import EyeDistance
 from caecodec.models.networks.rate_model import gaussian_bits, scale_of_index
 from caecodec.models.networks.trade import Trade, trade
+from caecodec.tune import Tune
 from caecodec.zoo import file as zoo
 from caecodec.zoo import find
 
@@ -97,6 +101,8 @@ class Given:
 
 def given(shape: tuple[int, int] = (5, 7), eye: float = 0.05, seed: int = 1) -> Given:
     tensors = core_models.photo(seed, **WIDTHS)  # type: ignore[arg-type]
+    half = 1 << (int(tensors["g_s.linear.shift"].item()) - 1)
+    tensors["g_s.linear.bias"] = np.full_like(tensors["g_s.linear.bias"], half)  # on torch this layer has none
     info = zoo.ModelInfo("trial", bytes(4), "photo", "", None, 0, "1", CONFIG | {"context_width": 11}, {}, {})  # type: ignore[arg-type]
     rng = np.random.default_rng(seed)
     h, w = shape
@@ -110,9 +116,22 @@ def given(shape: tuple[int, int] = (5, 7), eye: float = 0.05, seed: int = 1) -> 
 
 
 def by_torch(of: Given) -> Chosen:
+    """On top of the exact psi, as the core has it: else means are a little off, and some of what is cut off another."""
+    tensors = of.model.tensors
     engine = TorchPhotoEngine(of.model, "cpu", "float32")
-    tables = Tables.of(of.model.tensors["table.frequencies"], of.model.tensors["table.tail"])
+    tables = Tables.of(tensors["table.frequencies"], tensors["table.tail"])
+    network = EntropyNetwork(tensors)
+    q = network.quality(of.tile.quality)
+    z = of.tile.z * engine.row("gain_z", of.tile.quality)
+    symbols = np.floor(z - q.z_mean / ONE + 0.5)
+    psi = network.hyper(symbols * ONE + q.z_mean, q)
+    float_psi = torch.from_numpy((psi * 2.0 ** int(tensors["int.h_s.narrow"].item()) - q.psi).astype(np.float32))
+    engine._rounds(tables)._h_s = lambda z_hat: float_psi.permute(2, 0, 1)[None]  # type: ignore[assignment]
     return engine.trial(of.tile, tables)(of.target, of.strength, slope=True)
+
+
+def never() -> PhotoEngine:
+    raise AssertionError("nobody asked for gradients")
 
 
 def apart(a: Float | None, b: Float | None) -> float:
@@ -131,38 +150,35 @@ def test_a_round_and_its_slope_are_those_of_torch(shape: tuple[int, int], eye: f
         ours = run(of.target, of.strength)
         assert run(of.target, of.strength, slope=False).cost == ours.cost
         theirs = by_torch(of)
-        # h_s is the exact one here, which moves means a little: a symbol on an edge may differ, and others follow
-        assert np.mean(np.abs(ours.y_hat - theirs.y_hat) > 0.3) < 0.02
-        assert ours.cost == pytest.approx(theirs.cost, rel=0.01)
+        assert np.mean(np.abs(ours.y_hat - theirs.y_hat) > 0.3) < 0.005  # a symbol on an edge may differ
+        assert ours.cost == pytest.approx(theirs.cost, rel=5e-3)
         # targets that are symbols lie on no edge
         settled = replace(of, target=ours.y_hat, strength=np.zeros_like(of.strength))
         ours, theirs = run(settled.target, settled.strength), by_torch(settled)
-    assert np.abs(ours.y_hat - theirs.y_hat).max() < 0.1
-    assert ours.cost == pytest.approx(theirs.cost, rel=1e-3)
-    assert apart(ours.slope, theirs.slope) < 0.01
+    assert np.abs(ours.y_hat - theirs.y_hat).max() < 1e-2
+    assert ours.cost == pytest.approx(theirs.cost, rel=1e-4)
+    assert apart(ours.slope, theirs.slope) < 1e-3
 
 
 @pytest.mark.parametrize("tune", ["eye", "psnr"])
-def test_the_shipped_model_gives_the_same_rounds_as_on_torch(tune: str) -> None:
+def test_the_shipped_model_gives_the_same_rounds_as_on_torch(tune: Tune) -> None:
     model = find.load("photo")
     assert model.data is not None
-    engine = TorchPhotoEngine(model, "cpu", "float32")
-    tables = Tables.of(model.tensors["table.frequencies"], model.tensors["table.tail"])
     pixels = photograph(64, 96)
+    engine = NumpyPhotoEngine(model, never)
     y, z = engine.analyse(pixels, (slice(0, 4), slice(0, 6)))
     gain, gain_z = (engine.row(name, 50) for name in ("gain", "gain_z"))
-    tile = Refinement(pixels, y, z, 50, trade(model.tensors, 50, tune), 0.3, np.zeros((4, 6), bool))  # type: ignore[arg-type]
-    strength = np.full((4, 6), 0.3, np.float32)
-    on_torch = engine.trial(tile, tables)
-    with search(bytes(model.data), replace(tile, z=z * gain_z)) as run:
-        ours, theirs = run(y * gain, strength), on_torch(y * gain, strength, slope=True)
-        assert np.mean(np.abs(ours.y_hat - theirs.y_hat) > 0.3) < 0.005
-        assert ours.cost == pytest.approx(theirs.cost, rel=2e-3)
-        settled, never = ours.y_hat, np.zeros_like(strength)  # symbols that lie on no edge
-        ours, theirs = run(settled, never), on_torch(settled, never, slope=True)
-    assert np.abs(ours.y_hat - theirs.y_hat).max() < 0.1
-    assert ours.cost == pytest.approx(theirs.cost, rel=1e-3)
-    assert apart(ours.slope, theirs.slope) < 0.01
+    tile = Refinement(pixels, y, z, 50, trade(model.tensors, 50, tune), 0.3, np.zeros((4, 6), bool))
+    of = Given(model, bytes(model.data), tile, y * gain, np.full((4, 6), 0.3, np.float32))
+    with search(of.data, replace(tile, z=z * gain_z)) as run:
+        ours, theirs = run(of.target, of.strength), by_torch(of)
+        assert np.mean(np.abs(ours.y_hat - theirs.y_hat) > 0.3) < 0.001
+        assert ours.cost == pytest.approx(theirs.cost, rel=1e-3)
+        settled = replace(of, target=ours.y_hat, strength=np.zeros_like(of.strength))
+        ours, theirs = run(settled.target, settled.strength), by_torch(settled)
+    assert np.abs(ours.y_hat - theirs.y_hat).max() < 1e-2
+    assert ours.cost == pytest.approx(theirs.cost, rel=1e-4)
+    assert apart(ours.slope, theirs.slope) < 2e-3
 
 
 def test_numbers_do_not_depend_on_threads_and_hardly_on_kernels() -> None:
@@ -224,8 +240,8 @@ def test_bits_and_how_they_grow_with_a_scale_index_are_those_of_torch() -> None:
     expected.sum().backward()  # type: ignore[no-untyped-call]
     assert at.grad is not None
     found = np.array(ours)
-    usual = expected.detach().numpy() < 23.9  # above, they end at 24
-    np.testing.assert_allclose(found[usual, 0], expected.detach().numpy()[usual], rtol=1e-4, atol=1e-5)
+    usual = np.abs(expected.detach().numpy() - 24) > 1e-3  # where they end is a bend
+    np.testing.assert_allclose(found[:, 0], expected.detach().numpy(), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(found[usual, 1], at.grad.numpy()[usual], rtol=1e-3, atol=1e-4)
 
 

@@ -94,8 +94,9 @@ def test_without_torch_and_core_effort_3_says_what_to_install(monkeypatch: pytes
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.setattr(library, "_opened", (None, "it is a test"))
     said = r"needs gradients, but it is a test, and torch is not installed \(caecodec\[torch\]\)"
+    engine = opening.photo(zoo_models.photo(), "auto", "auto")
     with pytest.raises(UsageError, match=said):
-        caecodec.encode(photograph(32, 48), 50, effort=3)
+        engine.trial(None, None)  # type: ignore[arg-type]
 
 
 def test_without_torch_its_engine_is_refused_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

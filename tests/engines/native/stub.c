@@ -1,4 +1,4 @@
-#include "cae.h"
+#include "cae_search.h"
 #include <stdlib.h>
 #include <string.h>
 #include <pthread.h>
@@ -20,3 +20,8 @@ int cae_analyse(const cae_model *m, cae_threads *p, int r, int c, const uint8_t 
 size_t cae_stream_bound(const cae_model *m, int r, int c) { (void)m; return (size_t)r * c; }
 int cae_encode_latents(const cae_model *m, cae_threads *p, int q, int g, int r, int c, const cae_unrounded *u, uint8_t *s, size_t *n, int32_t *y) { (void)m;(void)p;(void)q;(void)g;(void)r;(void)c;(void)u;(void)s;(void)n;(void)y; return CAE_OK; }
 int cae_cost_latents(const cae_model *m, cae_threads *p, int q, int g, int r, int c, const cae_unrounded *u, double *b, int32_t *y) { (void)m;(void)p;(void)q;(void)g;(void)r;(void)c;(void)u;(void)y; *b = 1; return CAE_OK; }
+int cae_gradients_open(const cae_model *m, const void *d, size_t n, cae_gradients **g) { (void)m;(void)d;(void)n; *g = NULL; return CAE_ERROR_MODEL; }
+void cae_gradients_close(cae_gradients *g) { (void)g; }
+int cae_search_new(const cae_gradients *g, cae_threads *p, const cae_sought *t, cae_search **s) { (void)g;(void)p;(void)t; *s = NULL; return CAE_ERROR_MEMORY; }
+void cae_search_free(cae_search *s) { (void)s; }
+int cae_search_round(cae_search *s, cae_threads *p, const float *t, const float *st, float *y, double *c, float *g) { (void)s;(void)p;(void)t;(void)st;(void)y;(void)c;(void)g; return CAE_OK; }

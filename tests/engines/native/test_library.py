@@ -46,8 +46,9 @@ def decoded(core: Core, status: int) -> list[int]:
     return out.tolist()
 
 
-def test_every_function_of_the_header_is_declared() -> None:
-    text = re.sub(r"/\*.*?\*/", "", (CORE / "cae.h").read_text("utf-8"), flags=re.DOTALL)
+def test_every_function_of_the_headers_is_declared() -> None:
+    headers = "".join((CORE / name).read_text("utf-8") for name in ("cae.h", "cae_search.h"))
+    text = re.sub(r"/\*.*?\*/", "", headers, flags=re.DOTALL)
     found = {
         name: 0 if arguments == "void" else arguments.count(",") + 1
         for name, arguments in re.findall(r"CAE_API[^;(]*?(cae_\w+)\(([^)]*)\)", text)

@@ -1,10 +1,12 @@
-/* Fuzzer of opening models: bytes are a model file. One that opens also decodes, encodes and makes pixels of one cell. */
+/* Fuzzer of opening models: bytes are a model file. One that opens also decodes, encodes, makes pixels of one cell and
+ * searches. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cae.h"
+#include "cae_search.h"
 
 #define DEMAND(that)                                          \
     do {                                                      \
@@ -40,13 +42,43 @@ static void use(const cae_model *model) {
     free(stream);
 }
 
+static void search(const cae_model *model, const uint8_t *data, size_t size) {
+    cae_shape shape;
+    cae_model_shape(model, &shape);
+    cae_gradients *gradients = NULL;
+    int error = cae_gradients_open(model, data, size, &gradients);
+    DEMAND(error == (shape.family == CAE_PHOTO ? CAE_OK : CAE_ERROR_ARGUMENT));
+    if (error)
+        return;
+    size_t latents = 4 * (size_t)shape.n; /* of 2x2 cells */
+    float *arrays = malloc(3 * latents * sizeof *arrays), *z = calloc((size_t)shape.z, sizeof *z);
+    uint8_t samples[16 * 16 * 3];
+    for (size_t i = 0; i < latents; i++)
+        arrays[i] = (float)(i % 7) - 3;
+    memset(samples, 100, sizeof samples);
+    cae_sought tile = {.quality = 50, .rows = 1, .columns = 1, .samples = samples, .z = z, .weight = arrays, .mse = 1, .eye = 1};
+    cae_search *made = NULL;
+    DEMAND(cae_search_new(gradients, NULL, &tile, &made) == CAE_OK);
+    const float strength[4] = {0.5f, 0.5f, 0.5f, 0.5f};
+    double cost;
+    float *y_hat = arrays + latents, *slope = y_hat + latents;
+    DEMAND(cae_search_round(made, NULL, arrays, strength, y_hat, &cost, slope) == CAE_OK);
+    DEMAND(cae_search_round(made, NULL, slope, strength, y_hat, &cost, NULL) == CAE_OK);
+    cae_search_free(made);
+    cae_gradients_close(gradients);
+    free(arrays);
+    free(z);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     uint8_t *copy = malloc(size ? size : 1); /* of its own size, so that reads past its end are seen */
     memcpy(copy, data, size);
     cae_model *model = NULL;
     int error = cae_model_open(copy, size, &model);
-    free(copy); /* nothing of it is kept */
     DEMAND(error == CAE_OK || (model == NULL && (error == CAE_ERROR_MODEL || error == CAE_ERROR_MEMORY)));
+    if (model)
+        search(model, copy, size);
+    free(copy); /* nothing of it is kept */
     if (model)
         use(model);
     cae_model_close(model);
