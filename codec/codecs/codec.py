@@ -167,7 +167,7 @@ def size_of(parsed: Container) -> tuple[int, int, bool]:
 def picture_of(parsed: Container, colour: Callable[[], Pixels]) -> Picture:
     """Colour, made once alpha is known to be sound, with everything beside it. Raises CorruptFileError."""
     alpha = alpha_of(parsed)
-    return Picture(colour(), alpha, **metadata_of(parsed))
+    return Picture(colour(), alpha, **metadata_of(parsed))  # type: ignore[arg-type]
 
 
 def alpha_of(parsed: Container) -> Pixels | None:

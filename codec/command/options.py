@@ -49,23 +49,19 @@ many_files_options = _joined(
 _SCALES = {"1": 1.0, "1/2": 1 / 2, "1/4": 1 / 4, "1/8": 1 / 8, "1/16": 1 / 16}
 
 
-class _Region(click.ParamType):
+def _region(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, int, int, int] | None:
     """Four numbers with commas."""
-
-    name = "region"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, int, int, int]:
-        parts = str(value).split(",")
-        if len(parts) != 4 or not all(part.strip().isdecimal() for part in parts):
-            self.fail(f"{value!r} is not LEFT,TOP,RIGHT,BOTTOM in pixels", param, ctx)
-        left, top, right, bottom = (int(part) for part in parts)
-        return left, top, right, bottom
+    if value is None:
+        return None
+    parts = value.split(",")
+    if len(parts) != 4 or not all(part.strip().isdecimal() for part in parts):
+        raise click.BadParameter(f"{value!r} is not LEFT,TOP,RIGHT,BOTTOM in pixels", context, parameter)
+    left, top, right, bottom = (int(part) for part in parts)
+    return left, top, right, bottom
 
 
 view_options = _joined(
-    click.option("--region", type=_Region(), metavar="L,T,R,B", help="Part of the picture, in its pixels."),
+    click.option("--region", callback=_region, metavar="L,T,R,B", help="Part of the picture, in its pixels."),
     click.option(
         "--scale",
         type=click.Choice(list(_SCALES)),

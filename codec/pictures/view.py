@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from caecodec.errors import UsageError
 from caecodec.pictures.picture import DEEP_STEP, Deep, Pixels
 
-Samples = Pixels | Deep
+Samples = NDArray[Any]  # uint8 or, where 16 bits are wanted, uint16
 Box = tuple[int, int, int, int]  # left, top, right, bottom, half-open
 DIVISORS = (1, 2, 4, 8, 16)
 DEPTHS = (8, 16)
