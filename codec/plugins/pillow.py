@@ -59,11 +59,14 @@ class CaeImageFile(ImageFile.ImageFile):
         self.tile = [ImageFile._Tile("raw", (0, 0, *self._size), 0, self._mode)]
 
     def draft(self, mode: str | None, size: tuple[int, int] | None) -> tuple[str, tuple[int, int, float, float]] | None:
-        """Have it decoded to about `size` or larger: 1/2 to 1/16 of its sides, and less than a tenth below `size`."""
+        """Have it decoded at 1/2 to 1/16 of its sides: one of them about `size` or larger, a tenth below at most.
+
+        `size` is a box, as of `thumbnail`, which asks for twice its own: what fits into it is no larger.
+        """
         if not self.tile or self._divisor != 1 or not size:
             return None
         width, height = self._size
-        fits = min(width / max(1, size[0]), height / max(1, size[1])) * _NEARLY
+        fits = max(width / max(1, size[0]), height / max(1, size[1])) * _NEARLY
         divisor = next((d for d in _DIVISORS if d <= fits), 1)
         if divisor == 1:
             return None

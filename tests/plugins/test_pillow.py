@@ -197,13 +197,17 @@ def test_draft_gives_a_smaller_picture() -> None:
     assert whole.draft("L", None) is None
 
 
-def test_a_thumbnail_is_decoded_smaller_and_looks_alike() -> None:
+def test_a_thumbnail_is_decoded_smaller_and_looks_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     data = saved(picture("RGB", 640, 480), quality=70).getvalue()
+    scales = []
+    real = caecodec.decode
+    monkeypatch.setattr(caecodec, "decode", lambda *a, **k: scales.append(k["scale"]) or real(*a, **k))
     quick, whole = Image.open(io.BytesIO(data)), Image.open(io.BytesIO(data))
     whole.load()
     quick.thumbnail((40, 40))
     whole.thumbnail((40, 40))
     assert quick.size == whole.size == (40, 30)
+    assert scales == [1, 1 / 8]
     assert np.abs(np.asarray(quick).astype(int) - np.asarray(whole)).mean() < 3
 
 
