@@ -229,6 +229,9 @@ def drawn_rooms() -> dict[str, set[str]]:
         depth = (len(line) - len(line.lstrip())) // 2
         first, *others = re.split(r"\s{2,}", line.strip())
         names = first.split()
+        if line.startswith(" " * 17) and line[17:18].strip():  # more modules of the room above
+            found["/".join(above)].update(names)
+            continue
         if depth > 2 or first == "__init__":  # what a room is for
             continue
         above = above[:depth]
