@@ -107,9 +107,9 @@ void *aligned_alloc(size_t alignment, size_t size) { return alignment > UNIT ? N
 
 /* -- bytes: instructions of the machine where it has them -------------------------------------------------------------*/
 
-void *memcpy(void *restrict to, const void *restrict from, size_t size) { return __builtin_memcpy(to, from, size); }
-void *memmove(void *to, const void *from, size_t size) { return __builtin_memmove(to, from, size); }
-void *memset(void *to, int byte, size_t size) { return __builtin_memset(to, byte, size); }
+void *(memcpy)(void *restrict to, const void *restrict from, size_t size) { return __builtin_memcpy(to, from, size); }
+void *(memmove)(void *to, const void *from, size_t size) { return __builtin_memmove(to, from, size); }
+void *(memset)(void *to, int byte, size_t size) { return __builtin_memset(to, byte, size); }
 
 int memcmp(const void *a, const void *b, size_t size) {
     const unsigned char *x = a, *y = b;
