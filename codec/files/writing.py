@@ -224,6 +224,7 @@ def _write_nameless(path: Path, data: bytes, overwrite: bool) -> bool:
                 raise FileSystemError(f"{path} exists", _OVERWRITTEN) from None
         except OSError:  # without /proc, say
             return False
+        _sweep(path.parent)
         temporary = _temporary(path)  # for as long as a rename takes: a link replaces nothing
         try:
             _name(stream, temporary)
@@ -241,6 +242,7 @@ def _name(stream: BinaryIO, path: Path) -> None:
 
 
 def _write_named(path: Path, data: bytes, overwrite: bool) -> None:
+    _sweep(path.parent)
     temporary = _temporary(path)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     try:

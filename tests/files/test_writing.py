@@ -14,7 +14,8 @@ import pytest
 from support import contents
 
 from caecodec.errors import FileSystemError
-from caecodec.files.writing import write_atomically, write_many
+from caecodec.files import writing
+from caecodec.files.writing import filled, write_atomically, write_many
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no permissions of owner, group and others")
@@ -84,3 +85,21 @@ def test_nothing_is_left_of_a_process_that_is_killed(there: bool, tmp_path: Path
         time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
     assert contents(tmp_path) == ({"a": b"old"} if there else {})
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_and_what_others_write_stays(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        pass
+    machine = writing._machine()
+    left = tmp_path / f".caecodec-{machine}-{gone.pid}-0123456789abcdef.tmp"
+    others = [
+        tmp_path / f".caecodec-{machine}-{os.getppid()}-0123456789abcdef.tmp",
+        tmp_path / f".caecodec-00000000-{gone.pid}-0123456789abcdef.tmp",
+        tmp_path / ".caecodec-notes.tmp",
+    ]
+    for path in (left, *others):
+        path.touch()
+    filled(str(tmp_path / "a"), lambda stream: None)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert left.name not in names
+    assert {path.name for path in others} < names

@@ -178,9 +178,9 @@ def tiff_of_directories(count: int) -> bytes:
 
 def test_a_long_chain_of_frames_is_not_walked() -> None:
     data = tiff_of_directories(36_000)
-    start = time.perf_counter()
+    start = time.process_time()
     assert "only the first frame is kept" in open_picture(data).notes
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.5
 
 
 def jpeg_of_scans(count: int) -> bytes:
@@ -195,10 +195,11 @@ def test_scans_of_a_jpeg_are_capped() -> None:
     assert headers.jpeg_scans(few) == headers.jpeg_scans(encoded(BASE, "JPEG", progressive=True)) + 3
     assert headers.jpeg_scans(encoded(BASE, "JPEG", exif=b"Exif\0\0" + few[:60000])) == 1
     assert open_picture(few).width == 800
-    start = time.perf_counter()
+    many = jpeg_of_scans(400)
+    start = time.process_time()
     with pytest.raises(LimitError, match=r"410 scans, over the limit of 64"):
-        open_picture(jpeg_of_scans(400))
-    assert time.perf_counter() - start < 0.5
+        open_picture(many)
+    assert time.process_time() - start < 0.5
 
 
 def test_one_slow_picture_does_not_make_other_threads_wait(monkeypatch: pytest.MonkeyPatch) -> None:
