@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import containers
 import disks
+import harness
 import pictures
 import processes
 from harness import Report
@@ -38,6 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help="C1, C3, ...; all without any")
     parser.add_argument("--count", type=int)
+    parser.add_argument("--seconds", type=float, help="end each of C1 to C5 after so long, whatever its count")
     parser.add_argument("--corpus", type=Path, action="append", default=[])
     asked = parser.parse_args()
     failed = False
@@ -48,6 +51,7 @@ def main() -> None:
         if name.startswith("C3"):
             campaign = functools.partial(pictures.pictures, corpora=asked.corpus)
         start = time.monotonic()
+        harness.UNTIL[0] = start + (asked.seconds or math.inf)
         report = campaign(whole if asked.count is None else asked.count)
         print(report.line(name), flush=True)
         took = f"{time.monotonic() - start:.0f} s"
