@@ -1,9 +1,9 @@
 # make demo: see it work. make check: what a change must pass. make test: its tests alone.
-# make test-all: the long campaigns too. make wheels: what a release uploads. make web: the codec for browsers.
+# make test-all: the long campaigns too. make campaigns: attacks, whole. make wheels: what a release uploads. make web: the codec for browsers.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo check lint test test-all web wheels clean
+.PHONY: demo check lint test test-all campaigns web wheels clean
 .DEFAULT_GOAL := test
 
 .venv/run: pyproject.toml setup.py constraints.txt codec/__init__.py $(wildcard codec/core/*.[chi]*)  # version, core
@@ -38,6 +38,12 @@ test: .venv/dev
 
 test-all: .venv/dev
 	$(PYTEST)
+
+# docs/security.md has what they found. COUNT=1000 for a share; CORPORA='--corpus FOLDER ...' adds pictures to C3
+campaigns: .venv/dev
+	$(BIN)/python tests/campaigns/run.py $(if $(COUNT),--count $(COUNT)) $(CORPORA)
+	CAECODEC_FUZZ_SECONDS=$(or $(FUZZ_SECONDS),3600) $(BIN)/python -m pytest -m slow tests/fuzz
+	$(BIN)/python -m pytest -m "slow or not slow" tests/determinism
 
 # web/dist: needs clang and lld
 web:

@@ -23,6 +23,7 @@ from caecodec.errors import (
     LimitError,
     ModelError,
     UsageError,
+    within_memory,
 )
 from caecodec.files.sources import Source, bytes_of
 from caecodec.format import record
@@ -66,6 +67,7 @@ __all__ = [
 ]
 
 
+@within_memory
 def encode(
     image: Image.Image | NDArray[np.uint8] | Source,
     quality: int | None = None,
@@ -101,7 +103,7 @@ def encode(
 
     picture = picture_from(image, limits, keep_metadata=keep_metadata)
     for note in picture.notes:
-        warnings.warn(note, UserWarning, stacklevel=2)
+        warnings.warn(note, UserWarning, stacklevel=3)  # past what `within_memory` wraps
     from caecodec.codecs.codec import no_progress
     from caecodec.codecs.opening import open_codec
     from caecodec.search import choice, target
@@ -140,6 +142,7 @@ def decode(
 ) -> NDArray[np.uint16]: ...
 
 
+@within_memory
 def decode(
     data: Source,
     *,
@@ -161,6 +164,7 @@ def decode(
     cannot be read.
     """
     found = _rows(data, region, scale, depth, device, precision, engine, limits)
+    limits.check_decoding(found.width, found.height, alpha=found.channels in (2, 4))
     if depth == 16:
         return cast("NDArray[np.uint16]", found.array())
     from caecodec.pictures import saving
@@ -203,9 +207,11 @@ def _rows(
     from caecodec.pictures.view import View
 
     view = View.of(region, scale, depth)
+    opening.check_alpha(parsed, limits)
     return opening.open_codec(parsed.model_id, device, precision, engine).rows(parsed, view)
 
 
+@within_memory
 def info(data: Source, limits: Limits = DEFAULT_LIMITS) -> Info:
     """What a .cae file says about itself; nothing is decoded.
 
@@ -214,6 +220,7 @@ def info(data: Source, limits: Limits = DEFAULT_LIMITS) -> Info:
     return record.info(bytes_of(data), limits)
 
 
+@within_memory
 def bit_allocation(data: Source, *, limits: Limits = DEFAULT_LIMITS) -> BitAllocation:
     """A .cae file, as of `decode` -> bits of each 16x16 pixels (`cells`), and of y and z apart.
 
@@ -227,6 +234,7 @@ def bit_allocation(data: Source, *, limits: Limits = DEFAULT_LIMITS) -> BitAlloc
     return opening.open_codec(parsed.model_id).allocation(parsed)
 
 
+@within_memory
 def decode_latents(data: Source, *, model: str | None = None, limits: Limits = DEFAULT_LIMITS) -> NDArray[np.float32]:
     """A .cae file, as of `decode` -> its latents y without decoding pixels: float32 (rows, columns, channels).
 

@@ -13,7 +13,16 @@ The command adds 0 (done), 1 (a bug), 8 (some of several inputs failed) and 130 
 
 from __future__ import annotations
 
+import errno
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+# what libraries say where the system gave them no memory; torch's, OpenMP's and the loader's among them
+_NO_MEMORY = ("can't allocate memory", "cannot allocate memory", "can't start new thread", "failed to map segment")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +84,36 @@ class FileSystemError(CaecodecError):
     """A file cannot be read or written, or is in the way."""
 
     exit_code = 7
+
+
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether an error, or one that it came of, is that memory ran out, whatever its type."""
+    while error is not None:
+        no_room = isinstance(error, OSError) and error.errno == errno.ENOMEM
+        said = isinstance(error, RuntimeError | ImportError | OSError) and any(
+            words in str(error).lower() for words in _NO_MEMORY
+        )
+        if isinstance(error, MemoryError) or no_room or said:
+            return True
+        error = error.__cause__
+    return False
+
+
+def within_memory(function: Callable[P, R]) -> Callable[P, R]:
+    """Decorates a function of the API: memory that ran out anywhere within is a LimitError."""
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except LimitError:
+            raise
+        except Exception as exc:
+            if is_out_of_memory(exc):
+                raise LimitError("out of memory") from exc
+            raise
+
+    return call
 
 
 class BatchError(CaecodecError):

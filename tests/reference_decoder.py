@@ -110,10 +110,12 @@ def parse(data: bytes) -> File:
             payload = cursor.take(length)
             if not (tag.isascii() and tag.isalpha()) or not length:
                 raise RejectedError("a tag that is no letter, or an empty section")
-            if tag in (b"A", b"e", b"i", b"x"):
+            if tag in (b"A", b"a", b"e", b"i", b"x"):
                 sections[tag] = payload
             elif not tag[0] & 0x20:
                 raise RejectedError("an unknown critical section")
+    if b"a" in sections and (b"A" not in sections or len(sections[b"a"]) != 2):
+        raise RejectedError("the check of alpha")
     number = up(height, 1024) * up(width, 1024)  # 2.4
     if 3 * number - 1 > cursor.end - cursor.at:
         raise RejectedError("too few bytes for its tiles")
@@ -687,6 +689,102 @@ def decode(data: bytes, model: Model) -> Pixels:
     return finished(synthesise(y_hat, file.quality, model), file)
 
 
+# 11.1 Alpha, and the picture files of section 16
+
+
+def chunks(data: bytes) -> list[tuple[bytes, bytes]]:
+    """A PNG -> names and contents of its chunks, IEND the last."""
+    cursor, found = Cursor(data, 8, len(data)), []
+    if data[:8] != b"\x89PNG\r\n\x1a\n":
+        raise RejectedError("neither PNG nor WebP")
+    while not found or found[-1][0] != b"IEND":
+        length = int.from_bytes(cursor.take(4), "big")
+        name_and_body = cursor.take(4 + length)
+        if zlib.crc32(name_and_body) != int.from_bytes(cursor.take(4), "big"):
+            raise RejectedError("the CRC of a chunk")
+        found.append((name_and_body[:4], name_and_body[4:]))
+    if found[-1][1] or cursor.at != cursor.end:
+        raise RejectedError("something at the end of a PNG")
+    return found
+
+
+def png_rows(data: bytes, width: int, height: int) -> bytes:
+    """A PNG of this size -> its rows, each with its filter."""
+    found = chunks(data)
+    names = [name for name, _ in found]
+    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    critical = [name for name in names if not name.isalpha() or not name[0] & 0x20]
+    places = [place for place, name in enumerate(names) if name == b"IDAT"]
+    if not places or found[0] != (b"IHDR", head) or critical != [b"IHDR", *[b"IDAT"] * len(places), b"IEND"]:
+        raise RejectedError("not a plain PNG of this size and kind")
+    if {b"acTL", b"fcTL", b"fdAT"} & set(names) or places != list(range(places[0], places[0] + len(places))):
+        raise RejectedError("an animation, or pixels that do not stand together")
+    stream = zlib.decompressobj()
+    try:
+        rows = stream.decompress(b"".join(found[place][1] for place in places), height * (width + 1) + 1)
+        rows += stream.decompress(stream.unconsumed_tail, 1)
+    except zlib.error as exc:
+        raise RejectedError("a zlib stream") from exc
+    if len(rows) != height * (width + 1) or not stream.eof or stream.unused_data:
+        raise RejectedError("pixels of another size")
+    return rows
+
+
+def png_samples(data: bytes, width: int, height: int) -> bytes:
+    """A PNG -> its samples in raster order."""
+    rows, above, samples = png_rows(data, width, height), bytes(width), bytearray()
+    for start in range(0, len(rows), width + 1):
+        row = bytearray()
+        for k in range(width):
+            left, up_left = (row[k - 1], above[k - 1]) if k else (0, 0)
+            guess = left + above[k] - up_left
+            nearest = min((abs(guess - v), order, v) for order, v in enumerate((left, above[k], up_left)))[2]
+            if rows[start] > 4:
+                raise RejectedError("a filter")
+            before = (0, left, above[k], (left + above[k]) // 2, nearest)[rows[start]]
+            row.append((rows[start + 1 + k] + before) & 0xFF)
+        above = bytes(row)
+        samples += row
+    return bytes(samples)
+
+
+def check_webp(data: bytes, width: int, height: int) -> None:
+    """The form of a WebP. Its VP8L stream is not decoded here."""
+    riff, size, kind, length = struct.unpack("<4sI8sI", data[:20].ljust(20))
+    whole = 20 + length + length % 2
+    if riff != b"RIFF" or kind != b"WEBPVP8L" or length < 5 or len(data) != whole or size != whole - 8:
+        raise RejectedError("not a WebP of one chunk VP8L and nothing else")
+    bits = int.from_bytes(data[21:25], "little")
+    if data[20] != 0x2F or bits >> 28 or (length % 2 and data[-1]):
+        raise RejectedError("the head of a VP8L chunk, or its padding")
+    if (bits % (1 << 14) + 1, (bits >> 14) % (1 << 14) + 1) != (width, height):
+        raise RejectedError("another size")
+
+
+def picture_file(data: bytes, width: int, height: int, gray: bool) -> bytes | None:
+    """The samples of a PNG; None of a WebP, of which only the form is checked."""
+    if gray and data[:4] != b"RIFF":
+        return png_samples(data, width, height)
+    check_webp(data, width, height)
+    return None
+
+
+def crc_16(samples: bytes) -> bytes:
+    """The check (4) of samples."""
+    return (zlib.crc32(samples) & 0xFFFF).to_bytes(2, "little")
+
+
+def alpha(data: bytes) -> bytes | None:
+    """A file -> samples of its alpha in raster order; None without alpha, and where a WebP would have to be decoded."""
+    file = parse(data)
+    if b"A" not in file.sections:
+        return None
+    samples = picture_file(file.sections[b"A"], file.width, file.height, True)
+    if samples is not None and b"a" in file.sections and file.sections[b"a"] != crc_16(samples):
+        raise RejectedError("alpha does not match its check")
+    return samples
+
+
 # 14 The family `autoencoder`
 
 
@@ -962,19 +1060,37 @@ def decode_tiny_tile(data: bytes, h: int, w: int, quality: int, gray: bool, mode
 # 16 Pixels as they are
 
 
-def stored(data: bytes) -> list[bytes]:
-    """A file without a model, of tiles that are not compressed -> the samples of each tile, in raster order."""
+def exact(data: bytes) -> list[bytes | None]:
+    """A file without a model -> the samples of each tile in raster order; None of one that is a WebP."""
     file = parse(data)
     if file.model_id != bytes(4):
         raise RejectedError("the file has a model")
-    found = []
+    found: list[bytes | None] = []
     for number, tile in enumerate(file.tiles):
-        row, column = divmod(number, -(-file.width // 1024))
-        count = min(1024, file.height - 1024 * row) * min(1024, file.width - 1024 * column) * (1 if file.gray else 3)
-        samples = tile[2:-1]
-        if tile[-1:] != b"\x01" or len(samples) != count:
-            raise RejectedError("the tile is compressed (WebP and PNG are not decoded here) or malformed")
-        if (zlib.crc32(samples) & 0xFFFF).to_bytes(2, "little") != tile[:2]:
+        row, column = divmod(number, up(file.width, 1024))
+        width, height = min(1024, file.width - 1024 * column), min(1024, file.height - 1024 * row)
+        samples: bytes | None = tile[2:-1]
+        if len(tile) < 3 or tile[-1] not in (1, 2):
+            raise RejectedError("a tile of another kind")
+        if tile[-1] == 2:
+            samples = picture_file(tile[2:-1], width, height, file.gray)
+        elif len(tile) - 3 != width * height * (1 if file.gray else 3):
+            raise RejectedError("another number of samples")
+        if samples is not None and crc_16(samples) != tile[:2]:
             raise RejectedError("the samples do not match their check")
         found.append(samples)
     return found
+
+
+def decoded_or_rejected(data: bytes, models: Callable[[bytes], Model | None]) -> Pixels | None:
+    """A file -> its pixels, None of those in a file without a model; alpha is decoded too. `models`: by their ids."""
+    file = parse(data)
+    if file.model_id == bytes(4):
+        exact(data)
+        alpha(data)
+        return None
+    model = models(file.model_id)
+    if model is None:
+        raise RejectedError("no such model")
+    alpha(data)
+    return decode(data, model)

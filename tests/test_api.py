@@ -67,7 +67,7 @@ def test_what_is_lost_is_a_warning() -> None:
     frames = [Image.fromarray(PIXELS), Image.fromarray(PIXELS[::-1])]
     stream = io.BytesIO()
     frames[0].save(stream, "GIF", save_all=True, append_images=frames[1:])
-    with pytest.warns(UserWarning, match="only the first of 2 frames"):
+    with pytest.warns(UserWarning, match="only the first frame"):
         caecodec.encode(stream.getvalue(), 40)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -1,7 +1,8 @@
 // One picture <-> its file, tile by tile, on this thread. The page's side is caecodec.js, which has a worker do it.
 
+import { crc32 } from "./checksum.js";
 import { serialize, tileGrid } from "./container.js";
-import { CaeError } from "./errors.js";
+import { CaeError, corrupt } from "./errors.js";
 import { decodeExactTile, readPlanes } from "./planes.js";
 import { grayPng, isOpaque } from "./png.js";
 import { copyShared, sizeOf, tilesOf, withHalo } from "./tiling.js";
@@ -32,7 +33,7 @@ import { activityOf, rowOf, strengths, tradeOf } from "./trade.js";
  * @typedef {object} Analysed
  * @property {number} width @property {number} height @property {boolean} gray
  * @property {{ tile: Extent, y: Float32Array, z: Float32Array, activity: Float32Array }[]} tiles
- * @property {Uint8Array | null} alpha  its section
+ * @property {{ alpha: Uint8Array, alphaCheck: Uint8Array } | null} alpha  its sections
  */
 
 /** @typedef {(share: number) => void} Progress  share done, 0 to 1 */
@@ -52,6 +53,7 @@ export async function decode(container, model, readWebp, progress = () => {}) {
   else await decodeExact(container, picture, readWebp);
   if (sections.alpha) {
     const alpha = await readPlanes(sections.alpha, width, height, 1, "the alpha channel", readWebp);
+    if (sections.alphaCheck && String(checkOf(alpha)) !== String(sections.alphaCheck)) corrupt("alpha does not match its check");
     for (let i = 0; i < alpha.length; i++) picture.data[4 * i + 3] = alpha[i];
   }
   return picture;
@@ -178,7 +180,8 @@ export async function analyse(picture, { inside }, progress = () => {}) {
     progress((i + 1) / all.length);
     return { tile, y, z, activity };
   });
-  const alpha = isOpaque(data) ? null : await grayPng(alphaOf(data), width, height);
+  const samples = alphaOf(data);
+  const alpha = isOpaque(data) ? null : { alpha: await grayPng(samples, width, height), alphaCheck: checkOf(samples) };
   return { width, height, gray: isGray(data), tiles, alpha };
 }
 
@@ -196,11 +199,14 @@ export function encode({ width, height, gray, tiles, alpha }, { id, inside, tens
     const given = { y: scaled(y, gain), z: scaled(z, gainZ), weight: trade.weight, strength: strengths(trade, activity) };
     return inside.core.encodeLatents(inside, quality, gray, ...sizeOf(tile), given);
   });
-  return serialize({ width, height, quality, model: id, gray, sections: alpha ? { alpha } : {}, tiles: streams });
+  return serialize({ width, height, quality, model: id, gray, sections: alpha ?? {}, tiles: streams });
 }
 
 /** @param {Float32Array} values  (..., channels) @param {Float32Array} factors  (channels) */
 const scaled = (values, factors) => values.map((value, i) => value * factors[i % factors.length]);
+
+/** @param {Uint8ClampedArray} rgba */
+const checkOf = (/** @type {Uint8Array} */ samples) => Uint8Array.of(crc32(samples), crc32(samples) >> 8);
 
 /** @param {Uint8ClampedArray} rgba */
 const alphaOf = (rgba) => Uint8Array.from({ length: rgba.length / 4 }, (_, i) => rgba[4 * i + 3]);

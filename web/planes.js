@@ -52,26 +52,23 @@ export async function readPlanes(file, width, height, channels, what, readWebp) 
 }
 
 /**
- * Rejects all but lossless WebP, one frame, without alpha, of this size.
+ * Rejects all but one chunk VP8L, opaque, of this size, in a RIFF that ends where the file does.
  * @param {Uint8Array} file @param {number} width @param {number} height @param {string} what
  */
 export function checkWebp(file, width, height, what) {
   const view = new DataView(file.buffer, file.byteOffset, file.length);
   const text = (/** @type {number} */ at) => String.fromCharCode(...file.subarray(at, at + 4));
   if (text(0) !== "RIFF" || text(8) !== "WEBP") corrupt(`${what} is neither WebP nor PNG`);
-  let frames = 0;
-  for (let at = 12; at + 8 <= file.length; at += 8 + view.getUint32(at + 4, true) + (view.getUint32(at + 4, true) & 1)) {
-    const type = text(at);
-    if (["VP8 ", "ALPH", "ANIM", "ANMF"].includes(type)) corrupt(`${what} is not one lossless picture without alpha`);
-    if (type !== "VP8L") continue;
-    frames++;
-    if (at + 13 > file.length || file[at + 8] !== 0x2f) corrupt(`${what} is a damaged WebP`);
-    const bits = view.getUint32(at + 9, true);
-    const [w, h] = [(bits & 0x3fff) + 1, ((bits >>> 14) & 0x3fff) + 1];
-    if (bits >>> 28) corrupt(`${what} is not one lossless picture without alpha`);
-    if (w !== width || h !== height) corrupt(`${what} is ${w}x${h}, not ${width}x${height}`);
+  if (text(12) !== "VP8L" || file.length < 25 || file[20] !== 0x2f) corrupt(`${what} is not one lossless picture without alpha`);
+  const length = view.getUint32(16, true);
+  const whole = 20 + length + (length & 1);
+  if (length < 5 || file.length !== whole || view.getUint32(4, true) !== whole - 8 || (length & 1 && file[whole - 1])) {
+    corrupt(`${what} is longer or shorter than it says`);
   }
-  if (frames !== 1) corrupt(`${what} is not one lossless picture`);
+  const bits = view.getUint32(21, true);
+  const [w, h] = [(bits & 0x3fff) + 1, ((bits >>> 14) & 0x3fff) + 1];
+  if (bits >>> 28) corrupt(`${what} is not one lossless picture without alpha`);
+  if (w !== width || h !== height) corrupt(`${what} is ${w}x${h}, not ${width}x${height}`);
 }
 
 /** By the browser; exact, as the picture is opaque and no colour is converted. @type {ReadWebp} */

@@ -116,8 +116,9 @@ function bestFiltered(row, above, channels) {
 export async function readGrayPng(file, width, height, what) {
   const view = new DataView(file.buffer, file.byteOffset, file.length);
   const parts = [];
-  let size = null;
+  let [size, before] = [/** @type {number[] | null} */ (null), ""];
   let at = SIGNATURE.length;
+  if (SIGNATURE.some((byte, i) => file[i] !== byte)) corrupt(`${what} is neither WebP nor PNG`);
   for (let ended = false; !ended; ) {
     const length = at + 12 <= file.length ? view.getUint32(at) : Infinity;
     if (at + 12 + length > file.length) corrupt(`${what} is a PNG that ends too early`);
@@ -126,12 +127,17 @@ export async function readGrayPng(file, width, height, what) {
     if (crc32(file.subarray(at + 4, at + 8 + length)) !== view.getUint32(at + 8 + length)) {
       corrupt(`${what} is a damaged PNG`);
     }
-    if (type === "IHDR") {
+    if (!before && type !== "IHDR") corrupt(`${what} is not an 8-bit gray PNG`);
+    if (type === "IHDR" && !before) {
       size = [view.getUint32(at + 8), view.getUint32(at + 12)];
       if (String(body.subarray(8)) !== "8,0,0,0,0") corrupt(`${what} is not an 8-bit gray PNG`);
-    } else if (type === "IDAT") parts.push(body);
-    else if (type === "acTL" || (type < "a" && !["IEND", "PLTE"].includes(type))) corrupt(`${what} is no plain PNG`);
+    } else if (type === "IDAT" && (!parts.length || before === "IDAT")) parts.push(body);
+    else if (["acTL", "fcTL", "fdAT"].includes(type) || !/^[A-Za-z]{4}$/.test(type) || (type < "a" && type !== "IEND")) {
+      corrupt(`${what} is no plain PNG`);
+    }
     ended = type === "IEND";
+    if (ended && (length || at + 12 !== file.length)) corrupt(`${what} has bytes behind its end`);
+    before = type;
     at += 12 + length;
   }
   if (size?.[0] !== width || size[1] !== height) corrupt(`${what} is ${size?.join("x")}, not ${width}x${height}`);
@@ -141,6 +147,17 @@ export async function readGrayPng(file, width, height, what) {
 /** @param {Uint8Array} bytes @param {number} size  that it must inflate to @param {string} what @returns {Promise<Uint8Array>} */
 async function inflated(bytes, size, what) {
   const rows = new Uint8Array(size);
+  // not every engine minds bytes behind the stream: without its last byte, a stream that ends there is none
+  const whole = (await inflate(bytes, rows)) === size && (await inflate(bytes.subarray(0, -1), rows)) < 0;
+  if (!whole) corrupt(`${what} is a PNG with other pixels than its size`);
+  return rows;
+}
+
+/**
+ * @param {Uint8Array} bytes  a zlib stream @param {Uint8Array} rows  where to @returns {Promise<number>} bytes that came of
+ * it, -1 where it is damaged or more came than there is room for
+ */
+async function inflate(bytes, rows) {
   let at = 0;
   const stream = new Blob([/** @type {any} */ (bytes)]).stream().pipeThrough(new DecompressionStream("deflate"));
   try {
@@ -150,10 +167,9 @@ async function inflated(bytes, size, what) {
       at += part.value.length;
     }
   } catch {
-    at = -1;
+    return -1;
   }
-  if (at !== size) corrupt(`${what} is a PNG with other pixels than its size`);
-  return rows;
+  return at;
 }
 
 /** @param {Uint8Array} rows  each with its filter @param {number} width @param {number} height @param {string} what */

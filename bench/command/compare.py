@@ -34,7 +34,7 @@ def compare(
     ssimulacra2: bool,
     html: str | None,
     force: bool,
-    max_pixels: int,
+    limits: Limits,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -48,7 +48,6 @@ def compare(
         _check_page(html, (original, *others), force)
     from caecodec.bench.compare.compare import compare_files, figures_table, read_file
 
-    limits = Limits(pixels=max_pixels)
     to_stream = html is not None and writing.is_stream(html)  # then it may be standard output that takes the page
     done: list[tuple[PictureFile, Comparison]] = []
     reference: list[PictureFile] = []

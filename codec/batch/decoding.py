@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # a bad file is refused before torch is imported
 Facts = dict[str, Any]
 
 
+_LARGE = 1 << 26  # pixels
 HELD_PIXELS = 1 << 22  # up to which a picture is held whole and written by Pillow
 
 
@@ -86,9 +87,19 @@ def decoded(jobs: Iterable[Job], how: Decoding, watcher: Watcher | None = None) 
         return codec
 
     def alone(codec: Codec, key: tuple[Job, Facts], one: Container) -> Picture | Written:
+        from caecodec.codecs import opening
+
+        pixels = one.width * one.height
+        if view.whole and pixels > _LARGE:  # a file of any size may state it: what is coming is said before it is done
+            size = f"{one.width}x{one.height}, {pixels / 1e6:.0f} megapixels"
+            told.note(key[0].source, f"{size}: this takes its time")
+        opening.check_alpha(one, how.limits)
         with told.progress(key[0].source) as progress:
             rows = codec.rows(one, view, progress)
+            for text in saving.dropped(rows, how.suffix):
+                told.note(key[0].source, text)
             if writer is None or (how.depth == 8 and rows.width * rows.height <= HELD_PIXELS):
+                how.limits.check_decoding(rows.width, rows.height, alpha=rows.channels in (2, 4))
                 return rows.picture()
             return Written(rows.width, rows.height, filled(key[0].target, functools.partial(writer, rows)))
 

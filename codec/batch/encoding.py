@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import time
@@ -96,7 +97,10 @@ def _read_each(jobs: Iterable[Job], how: Encoding, watcher: Watcher) -> Iterator
     for job in jobs:
         try:
             with open_input(job.source) as stream:
-                picture = read_picture(stream, how.limits, keep_metadata=how.keep_metadata)
+                start = stream.read(2)
+                stream.seek(0)
+                with watcher.listening(job.source) if start in (b"II", b"MM") else contextlib.nullcontext():
+                    picture = read_picture(stream, how.limits, keep_metadata=how.keep_metadata)
                 size = stream.seek(0, os.SEEK_END)
             for note in picture.notes:
                 watcher.note(job.source, note)

@@ -214,6 +214,9 @@ class _Sending:
     def interrupted(self, source: str) -> None:
         return
 
+    def listening(self, source: str) -> contextlib.AbstractContextManager[None]:
+        return Nobody().listening(source)
+
     def progress(self, source: str) -> contextlib.AbstractContextManager[Callable[[float], None]]:
         return Nobody().progress(source)
 

@@ -16,6 +16,9 @@ class Watcher(Protocol):
     def interrupted(self, source: str) -> None:
         """A search ended early: the best so far is the output."""
 
+    def listening(self, source: str) -> AbstractContextManager[None]:
+        """Around a library that writes to the standard error of the process (libtiff), so that it can be told."""
+
     def progress(self, source: str) -> AbstractContextManager[Callable[[float], None]]:
         """Around the coding of one file: gives what is told the share done, 0..1."""
 
@@ -31,6 +34,10 @@ class Nobody:
 
     def interrupted(self, source: str) -> None:
         return
+
+    @contextmanager
+    def listening(self, source: str) -> Iterator[None]:
+        yield
 
     @contextmanager
     def progress(self, source: str) -> Iterator[Callable[[float], None]]:

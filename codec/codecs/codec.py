@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from caecodec.entropy.checksum import checksum, confirm
 from caecodec.errors import UsageError
 from caecodec.format import container
 from caecodec.format.container import Container
@@ -171,16 +172,22 @@ def picture_of(parsed: Container, colour: Callable[[], Pixels]) -> Picture:
 
 
 def alpha_of(parsed: Container) -> Pixels | None:
-    """(H, W), where there is any. Raises CorruptFileError."""
+    """Alpha (height, width), held against its check where the file has one; None of an opaque picture.
+
+    Raises CorruptFileError, LimitError.
+    """
     if container.TAG_ALPHA not in parsed.sections:
         return None
     data = parsed.sections[container.TAG_ALPHA]
-    return planes.decompress(data, parsed.width, parsed.height, True, "the alpha section")
+    alpha = planes.decompress(data, parsed.width, parsed.height, True, "the alpha section")
+    if container.TAG_ALPHA_CHECK in parsed.sections:
+        confirm(alpha, parsed.sections[container.TAG_ALPHA_CHECK])
+    return alpha
 
 
 def metadata_of(parsed: Container) -> dict[str, bytes]:
     """'exif', 'icc' and 'xmp', those that are there."""
-    return {container.SECTION_NAMES[t]: d for t, d in parsed.sections.items() if t != container.TAG_ALPHA}
+    return {name: parsed.sections[tag] for tag, name in container.METADATA.items() if tag in parsed.sections}
 
 
 def sections_of(picture: Picture) -> dict[bytes, bytes]:
@@ -189,6 +196,7 @@ def sections_of(picture: Picture) -> dict[bytes, bytes]:
     sections = {t: data for t, data in zip(tags, (picture.exif, picture.icc, picture.xmp), strict=True) if data}
     if picture.alpha is not None:
         sections[container.TAG_ALPHA] = planes.compress(picture.alpha)
+        sections[container.TAG_ALPHA_CHECK] = checksum(picture.alpha)
     return sections
 
 

@@ -8,14 +8,13 @@ import importlib
 import numpy as np
 from numpy.typing import NDArray
 
-from caecodec.codecs.codec import Codec, Progress, no_progress
+from caecodec.codecs.codec import Codec, Progress, alpha_of, no_progress
 from caecodec.codecs.lossless import NAME, LosslessCodec
 from caecodec.engines.opening import whole
 from caecodec.errors import ModelError
 from caecodec.format import container
 from caecodec.format.container import LOSSLESS_ID, Container
 from caecodec.limits import DEFAULT_LIMITS, Limits
-from caecodec.pictures import planes
 from caecodec.pictures.picture import Picture
 from caecodec.zoo import find
 from caecodec.zoo.families import FAMILIES
@@ -51,19 +50,31 @@ def decode(
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress = no_progress,
 ) -> Picture:
-    """The bytes of a .cae file -> Picture."""
+    """The bytes of a .cae file -> Picture. Raises CorruptFileError, LimitError, ModelError."""
     parsed = container.parse(data, limits)
+    check_held(parsed, limits)
     return open_codec(parsed.model_id, device, precision, engine).decode(parsed, progress)
+
+
+def check_alpha(parsed: Container, limits: Limits) -> None:
+    """Raise LimitError where the alpha of a file, which is always decoded whole, would take more than it may."""
+    if container.TAG_ALPHA in parsed.sections:
+        limits.check_alpha(parsed.width, parsed.height)
+
+
+def check_held(parsed: Container, limits: Limits) -> None:
+    """Raise LimitError where the whole picture would take more memory than it may."""
+    check_alpha(parsed, limits)
+    limits.check_decoding(parsed.width, parsed.height, alpha=container.TAG_ALPHA in parsed.sections)
 
 
 def verify(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Container:
     """Check everything a file promises short of its pixels: checksums, and that latents decode to their check."""
     parsed = container.parse(data, limits)
+    check_alpha(parsed, limits)
     for _ in open_codec(parsed.model_id).decode_latents(parsed):
         pass
-    if container.TAG_ALPHA in parsed.sections:
-        alpha = parsed.sections[container.TAG_ALPHA]
-        planes.decompress(alpha, parsed.width, parsed.height, True, "the alpha section")
+    alpha_of(parsed)
     return parsed
 
 

@@ -19,6 +19,7 @@ from caecodec.command.terminal import (
     fitted,
     interruptible,
     known,
+    library_errors,
     on_terminal,
     report_failures,
     said,
@@ -48,6 +49,16 @@ class Teller:
 
     def interrupted(self, source: str) -> None:
         warn(f"{shown(source)}: interrupted; the best so far is written")
+
+    @contextlib.contextmanager
+    def listening(self, source: str) -> Iterator[None]:
+        lines: list[str] = []
+        try:
+            with library_errors() as lines:
+                yield
+        finally:  # of a picture that cannot be read too
+            for line in lines:
+                self.note(source, line)
 
     @contextlib.contextmanager
     def progress(self, source: str) -> Iterator[Callable[[float], None]]:

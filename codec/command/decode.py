@@ -30,7 +30,7 @@ def decode(
     device: str,
     precision: str,
     engine: str,
-    max_pixels: int,
+    limits: Limits,
     **batch: Any,
 ) -> None:
     """Decode .cae files to pictures (.png, or what the output's suffix says)."""
@@ -47,7 +47,7 @@ def decode(
     def work() -> Work:
         from caecodec.batch.decoding import Decoding
 
-        return Decoding(kind, device, precision, engine, Limits(pixels=max_pixels), region, scale, depth)
+        return Decoding(kind, device, precision, engine, limits, region, scale, depth)
 
     def parts(facts: dict[str, Any]) -> list[str]:
         return [f"{facts['width']}x{facts['height']}", f"{facts['bytes']} bytes", f"{facts['seconds']:.2f} s"]

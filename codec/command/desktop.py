@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from caecodec.command.options import debug_option, max_pixels_option
+from caecodec.command.options import debug_option, limits_options
 from caecodec.command.terminal import each
 from caecodec.desktop import xdg
 from caecodec.files import writing
@@ -41,16 +41,16 @@ def uninstall() -> None:
 @click.argument("target", metavar="OUTPUT")
 @click.option("--size", type=click.IntRange(1, 4096), default=256, show_default=True, help="Longer side, at most.")
 @click.option("-f", "--force", is_flag=True, help="Overwrite an existing output.")
-@max_pixels_option
+@limits_options
 @debug_option
-def thumbnail(source: str, target: str, size: int, force: bool, max_pixels: int) -> None:
+def thumbnail(source: str, target: str, size: int, force: bool, limits: Limits) -> None:
     """Make a small PNG of a .cae file, turned as its EXIF says; - is a standard stream."""
 
     def one(name: str) -> None:
         data = writing.read_bytes(name)
         from caecodec.batch import thumbnails
 
-        writing.write_atomically(target, thumbnails.made(data, size, Limits(pixels=max_pixels)), overwrite=force)
+        writing.write_atomically(target, thumbnails.made(data, size, limits), overwrite=force)
 
     each([source], one)
 

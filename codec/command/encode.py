@@ -58,7 +58,7 @@ def encode(
     device: str,
     precision: str,
     engine: str,
-    max_pixels: int,
+    limits: Limits,
     **batch: Any,
 ) -> None:
     """Encode pictures to .cae files.
@@ -96,7 +96,7 @@ def encode(
             precision=precision,
             engine=engine,
             keep_metadata=not strip,
-            limits=Limits(pixels=max_pixels),
+            limits=limits,
         )
 
     run_batch(inputs, work, _parts, suffix=SUFFIX, suffixes=picture_suffixes(), **batch)

@@ -31,7 +31,7 @@ def latents(
     device: str,
     precision: str,
     engine: str,
-    max_pixels: int,
+    limits: Limits,
 ) -> None:
     """Write what the encoder sees in pictures: y before any quality, as float32 arrays (rows, columns, channels).
 
@@ -46,7 +46,7 @@ def latents(
     inputs_found = find_inputs(inputs, recursive, picture_suffixes(), own=frozenset((".npz",)))
     if not force and not is_stream(output) and os.path.lexists(output):
         raise FileSystemError(f"{output} exists; -f overwrites it")
-    gathering = Gathering(model, device, precision, engine, Limits(pixels=max_pixels))
+    gathering = Gathering(model, device, precision, engine, limits)
     try:
         each([source for source, _ in inputs_found.files], gathering.add)
     finally:  # those that can be read are written whatever the others are

@@ -7,7 +7,7 @@ import json
 import click
 
 from caecodec.command.cores import take_one_core
-from caecodec.command.options import debug_option, max_pixels_option, reporting_options
+from caecodec.command.options import debug_option, limits_options, reporting_options
 from caecodec.command.terminal import each, shown, warn
 from caecodec.files import writing
 from caecodec.limits import Limits
@@ -17,15 +17,15 @@ _ONE_CORE_PIXELS = 1 << 20  # up to which one core is done with a file before a 
 
 @click.command(short_help="Show what .cae files say of themselves.")
 @click.argument("inputs", nargs=-1, required=True, metavar="FILE...")
-@max_pixels_option
+@limits_options
 @reporting_options
-def info(inputs: tuple[str, ...], max_pixels: int, quiet: bool, as_json: bool) -> None:
+def info(inputs: tuple[str, ...], limits: Limits, quiet: bool, as_json: bool) -> None:
     """Show what .cae files say about themselves, without decoding them."""
 
     def one(source: str) -> None:
         from caecodec.format import record
 
-        facts = record.info(writing.read_bytes(source), Limits(pixels=max_pixels))
+        facts = record.info(writing.read_bytes(source), limits)
         if as_json:
             click.echo(json.dumps({"file": source} | facts.to_dict()))
             return
@@ -42,16 +42,15 @@ def info(inputs: tuple[str, ...], max_pixels: int, quiet: bool, as_json: bool) -
 
 @click.command(short_help="Check that .cae files are whole.")
 @click.argument("inputs", nargs=-1, required=True, metavar="FILE...")
-@max_pixels_option
+@limits_options
 @reporting_options
-def verify(inputs: tuple[str, ...], max_pixels: int, quiet: bool, as_json: bool) -> None:
+def verify(inputs: tuple[str, ...], limits: Limits, quiet: bool, as_json: bool) -> None:
     """Check that .cae files are whole and decode exactly; writes nothing."""
 
     def one(source: str) -> None:
         from caecodec.format import container
 
         data = writing.read_bytes(source)
-        limits = Limits(pixels=max_pixels)
         parsed = container.parse(data, limits)
         if len(inputs) == 1 and parsed.width * parsed.height <= _ONE_CORE_PIXELS:
             take_one_core()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 
+from caecodec.command.room import leave_room
 from caecodec.command.terminal import DEBUG
-from caecodec.limits import DEFAULT_LIMITS
+from caecodec.limits import DEFAULT_LIMITS, Limits
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -79,12 +81,31 @@ view_options = _joined(
         help="Bits of a sample; 16 in PNG, TIFF and PPM.",
     ),
 )
-max_pixels_option = click.option(
-    "--max-pixels", type=click.IntRange(min=1), default=DEFAULT_LIMITS.pixels, help="Refuse larger pictures."
+
+
+def _as_limits(command: F) -> F:
+    """Options --max-pixels and --max-memory -> the argument `limits`."""
+
+    @functools.wraps(command)
+    def call(*args: Any, max_pixels: int | None, max_memory: int | None, **options: Any) -> Any:
+        leave_room()
+        memory = DEFAULT_LIMITS.memory if max_memory is None else max_memory << 20
+        if max_pixels is None:
+            return command(*args, limits=Limits(memory=memory), **options)
+        # who names a size means it, however few the bytes are
+        return command(*args, limits=Limits(pixels=max_pixels, blank_pixels=max_pixels, memory=memory), **options)
+
+    return call  # type: ignore[return-value]
+
+
+limits_options = _joined(
+    click.option("--max-pixels", type=click.IntRange(min=1), help="Refuse larger pictures."),
+    click.option("--max-memory", type=click.IntRange(min=1), metavar="MIB", help="Refuse what would take more."),
+    _as_limits,
 )
 machine_options = _joined(
     click.option("--engine", default="auto", show_default=True, help="auto, native, numpy or torch."),
     click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda."),
     click.option("--precision", default="auto", show_default=True, help="auto, float32 or bfloat16."),
-    max_pixels_option,
+    limits_options,
 )

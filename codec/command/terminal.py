@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import signal
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -15,13 +17,14 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from caecodec.errors import BatchError, CaecodecError, FileSystemError, LimitError, UsageError
+from caecodec.errors import BatchError, CaecodecError, FileSystemError, LimitError, UsageError, is_out_of_memory
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 DELAY_SECONDS = 1.0
 _NAME = 12  # characters of a name that stay, however narrow the terminal is
+_MOST_SAID = 2000  # bytes of what a library says of one file
 _PARTS = 4  # of a line that stay
 # what a plain install lacks -> the extra that brings it
 _EXTRAS = {"torch": "torch", "safetensors": "train", "torchvision": "train", "matplotlib": "train"}
@@ -170,6 +173,27 @@ def warn(message: str) -> None:
     click.echo(f"caecodec: warning: {message}", err=True)
 
 
+@contextlib.contextmanager
+def library_errors() -> Iterator[list[str]]:
+    """Within, what is written to the process's standard error is kept back; gives its lines afterwards, each once."""
+    lines: list[str] = []
+    try:
+        before = os.dup(2)
+    except OSError:  # closed
+        yield lines
+        return
+    with tempfile.TemporaryFile() as kept:
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield lines
+        finally:
+            os.dup2(before, 2)
+            os.close(before)
+            kept.seek(0)
+            told = kept.read(_MOST_SAID).decode("utf-8", "replace").splitlines()
+            lines += dict.fromkeys(shown(line.strip()) for line in told if line.strip())
+
+
 def on_terminal(stream: TextIO | None) -> bool:
     """Whether a person reads a stream, which may be closed."""
     return stream is not None and stream.isatty()
@@ -179,7 +203,7 @@ def known(error: BaseException) -> BaseException:
     """What the system said, as one of our errors."""
     if isinstance(error, ModuleNotFoundError) and error.name in _EXTRAS:
         return UsageError(f"this needs {error.name}, not installed: pip install 'caecodec[{_EXTRAS[error.name]}]'")
-    if isinstance(error, MemoryError):
+    if not isinstance(error, LimitError) and is_out_of_memory(error):
         return LimitError("out of memory")
     if isinstance(error, OSError):  # one that no room expected: a full standard output, say
         return FileSystemError(error.strerror or str(error))

@@ -173,11 +173,13 @@ def tiny_latents(model: Model) -> TinyLatents:
 
 def autoencoder(model: Model, device: str, precision: str, engine: str = "auto") -> AutoencoderEngine:
     """As `photo`, on torch where it is installed."""
-    if chosen(engine, {"torch": torch_lacks, "numpy": always}) == "numpy":
-        from caecodec.engines.numpy.autoencoder import NumpyAutoencoderEngine
+    from caecodec.engines.numpy.autoencoder import NumpyAutoencoderEngine
 
+    if chosen(engine, {"torch": torch_lacks, "numpy": always}) == "numpy":
         with whole(model.info):
             return NumpyAutoencoderEngine(model, device, precision)
+    with whole(model.info):
+        NumpyAutoencoderEngine(model)  # it holds every tensor against the kind before torch makes a network of it
     start.load()
     from caecodec.engines.torch.autoencoder import TorchAutoencoderEngine
 

@@ -13,11 +13,19 @@ from caecodec.errors import ModelError
 Float = NDArray[np.float32]
 
 
+def expect_finite(tensors: Tensors) -> None:
+    """Raise ModelError where a float tensor holds what is no number: a picture of it would be black, without a word."""
+    for name, tensor in tensors.items():
+        if np.asarray(tensor).dtype.kind == "f" and not np.isfinite(tensor).all():
+            raise ModelError(f"tensor {name} is not finite")
+
+
 class FloatTables:
     """Tensors `float.*` of a model."""
 
     def __init__(self, tensors: Tensors, widths: Mapping[str, int]) -> None:
         """widths: name -> columns, of those that must be there. Raises ModelError."""
+        expect_finite(tensors)
         self._tables: dict[str, Float] = {}
         for name, width in widths.items():
             if f"float.{name}" not in tensors:

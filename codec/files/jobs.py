@@ -15,7 +15,7 @@ from caecodec.files.writing import STDIO
 
 SUFFIX = ".cae"
 _PICTURES = frozenset(
-    (".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tga", ".tif", ".tiff", ".webp")
+    (".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 )
 _RECURSIVE = Remedy("recursive=True takes the files in it", "-r takes the pictures in it")
 _HEIF = frozenset((".heic", ".heif", ".hif"))  # with the package pillow-heif

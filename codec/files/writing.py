@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import functools
 import io
 import os
 import shutil
+import socket
 import stat
 import sys
 import tempfile
+import zlib
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -20,6 +25,7 @@ from caecodec.files.sources import stream_of
 
 STDIO = "-"
 _FOLDER = "this is a folder: name the files in it"
+_SYNCING = 8  # files at a time: a disk takes several syncs in one
 _OVERWRITTEN = Remedy("overwrite=True replaces it", "-f overwrites it")
 
 
@@ -69,8 +75,10 @@ def is_stream(target: str) -> bool:
 def write_atomically(target: str, data: bytes, *, overwrite: bool) -> None:
     """Write `data` so that `target` appears whole or not at all. Raises FileSystemError; BrokenPipeError of a stream.
 
-    A temporary file in the same folder is filled, synced and renamed. What a symbolic link points to is replaced, the
-    link stays.
+    A file without a name is filled, synced and given one, so that nothing is left of a process that is killed; where
+    the system has no such files, a temporary one in the same folder is renamed. What a symbolic link points to is
+    replaced, the link stays. A file that is replaced keeps its owner and permissions, but for set-user-ID and
+    set-group-ID.
     """
     ((_, failure),) = write_many([(target, data)], overwrite=overwrite)
     if failure is not None:
@@ -94,12 +102,14 @@ def filled(target: str, write: Callable[[BinaryIO], None]) -> Filled:
     folder = Path(tempfile.gettempdir()) if passing else Path(os.path.realpath(target)).parent
     while not folder.is_dir() and folder != folder.parent:
         folder = folder.parent
-    temporary = folder / _temporary_name()
+    _sweep(folder)
+    temporary = _temporary(folder / "any")
     try:
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-        with os.fdopen(os.open(temporary, flags, _mode_of(Path(target))), "w+b") as stream:
+        with os.fdopen(os.open(temporary, flags, 0o666), "w+b") as stream:
             write(stream)
             stream.flush()
+            _keep(stream, Path(target))
             os.fsync(stream.fileno())
             return Filled(str(temporary), stream.seek(0, 2))
     except BaseException as exc:
@@ -111,58 +121,137 @@ def filled(target: str, write: Callable[[BinaryIO], None]) -> Filled:
         raise
 
 
-def _temporary_name() -> str:
-    return f".caecodec-{os.urandom(8).hex()}.tmp"
-
-
 def write_many(
     outputs: Sequence[tuple[str, bytes | Filled]], *, overwrite: bool, make_folders: bool = False
 ) -> list[tuple[str, Exception | None]]:
-    """Write files as `write_atomically`, many of them with one sync; what went wrong with each, or None.
+    """Write files as `write_atomically`, several at a time; what went wrong with each, or None.
 
-    A sync for each of thousands of small files would take most of the time of a batch.
+    Every file is synced for itself: a sync of everything would be quicker, and silent about errors of the disk.
     """
-    failures: dict[int, Exception] = {}
-    waiting: dict[int, tuple[Path, Path]] = {}
+    if len(outputs) <= 1:
+        failures = [_write(target, data, overwrite, make_folders) for target, data in outputs]
+    else:
+        with ThreadPoolExecutor(min(_SYNCING, len(outputs))) as pool:
+            failures = list(pool.map(lambda one: _write(*one, overwrite, make_folders), outputs))
+    written = [target for (target, _), failure in zip(outputs, failures, strict=True) if failure is None]
+    local = [target for target in written if not places.elsewhere(target) and not is_stream(target)]
+    for folder in {Path(os.path.realpath(target)).parent for target in local}:
+        _sync_folder(folder)
+    return [(target, _as_ours(target, failure)) for (target, _), failure in zip(outputs, failures, strict=True)]
+
+
+def _write(target: str, data: bytes | Filled, overwrite: bool, make_folders: bool) -> Exception | None:
+    """One file, but for its folder's sync; what went wrong, out of memory among it."""
     try:
-        for number, (target, data) in enumerate(outputs):
-            try:
-                if places.elsewhere(target):
-                    whole = data if isinstance(data, bytes) else Path(data.path).read_bytes()
-                    places.write(target, whole, overwrite=overwrite)
-                elif is_stream(target):
-                    _write_stream(target, data)
-                else:
-                    if make_folders:
-                        make_folder(Path(target).parent)
-                    path = Path(os.path.realpath(target))
-                    # not made from the target's name, which may be as long as names can be
-                    if isinstance(data, Filled):
-                        waiting[number] = Path(data.path), path
-                        continue
-                    waiting[number] = path.with_name(_temporary_name()), path
-                    _fill(*waiting[number], data, sync=len(outputs) == 1 or not hasattr(os, "sync"))
-            except Exception as exc:  # out of memory, say
-                failures[number] = exc
-        if len(outputs) > 1 and hasattr(os, "sync"):
-            os.sync()
-        for number, (temporary, path) in waiting.items():
-            if number in failures:
-                continue
-            try:
-                _publish(temporary, path, overwrite)
-            except Exception as exc:
-                failures[number] = exc
-        for folder in {path.parent for number, (_, path) in waiting.items() if number not in failures}:
-            _sync_folder(folder)
+        if places.elsewhere(target):
+            places.write(target, data if isinstance(data, bytes) else Path(data.path).read_bytes(), overwrite=overwrite)
+            return None
+        if is_stream(target):
+            _write_stream(target, data)
+            return None
+        if make_folders:
+            make_folder(Path(target).parent)
+        path = Path(os.path.realpath(target))
+        if isinstance(data, Filled):
+            _publish(Path(data.path), path, overwrite)
+        elif not _write_nameless(path, data, overwrite):
+            _write_named(path, data, overwrite)
+    except Exception as exc:
+        return exc
     finally:
-        for temporary in (
-            *(t for t, _ in waiting.values()),
-            *(Path(d.path) for _, d in outputs if isinstance(d, Filled)),
-        ):
+        if isinstance(data, Filled):
+            with contextlib.suppress(OSError):
+                Path(data.path).unlink()
+    return None
+
+
+def _temporary(path: Path) -> Path:
+    """Beside a file. Not of its name, which may be as long as names can be, but of the machine and the process."""
+    return path.with_name(f".caecodec-{_machine()}-{os.getpid()}-{os.urandom(8).hex()}.tmp")
+
+
+@functools.cache
+def _machine() -> str:
+    """Eight letters for the machine and its start, for a folder may be another machine's too."""
+    boot = b""
+    with contextlib.suppress(OSError):
+        boot = Path("/proc/sys/kernel/random/boot_id").read_bytes()
+    return f"{zlib.crc32(boot + socket.gethostname().encode()):08x}"
+
+
+@functools.lru_cache(maxsize=64)
+def _sweep(folder: Path) -> None:
+    """Remove what processes of this machine that were killed have left behind; once for a folder."""
+    if not hasattr(os, "kill") or os.name == "nt":  # which would end the process
+        return
+    with contextlib.suppress(OSError):
+        for path in folder.glob(f".caecodec-{_machine()}-*.tmp"):
+            process = path.name.split("-")[2]
+            if process.isdecimal() and not _runs(int(process)):
+                with contextlib.suppress(OSError):
+                    path.unlink()
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
+
+
+def _write_nameless(path: Path, data: bytes, overwrite: bool) -> bool:
+    """By a file without a name; False where the system has none."""
+    if not hasattr(os, "O_TMPFILE"):
+        return False
+    try:
+        descriptor = os.open(path.parent, os.O_WRONLY | os.O_TMPFILE, 0o666)
+    except (IsADirectoryError, NotImplementedError):  # an old kernel
+        return False
+    except OSError as exc:
+        if exc.errno in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.ENOENT, errno.EISDIR):
+            return False
+        raise
+    with os.fdopen(descriptor, "wb") as stream:
+        _fill(stream, path, data)
+        try:
+            _name(stream, path)
+            return True
+        except FileExistsError:
+            if not overwrite:
+                raise FileSystemError(f"{path} exists", _OVERWRITTEN) from None
+        except OSError:  # without /proc, say
+            return False
+        _sweep(path.parent)
+        temporary = _temporary(path)  # for as long as a rename takes: a link replaces nothing
+        try:
+            _name(stream, temporary)
+            os.replace(temporary, path)
+        finally:
             with contextlib.suppress(OSError):
                 temporary.unlink()
-    return [(target, _as_ours(target, failures.get(number))) for number, (target, _) in enumerate(outputs)]
+    return True
+
+
+def _name(stream: BinaryIO, path: Path) -> None:
+    """Give a file without a name one. Raises OSError, FileExistsError among it."""
+    # a folder's descriptor, which an absolute name needs none of, has Python call what follows the link in /proc
+    os.link(f"/proc/self/fd/{stream.fileno()}", path, src_dir_fd=stream.fileno(), follow_symlinks=True)
+
+
+def _write_named(path: Path, data: bytes, overwrite: bool) -> None:
+    _sweep(path.parent)
+    temporary = _temporary(path)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    try:
+        with os.fdopen(os.open(temporary, flags, 0o666), "wb") as stream:
+            _fill(stream, path, data)
+        _publish(temporary, path, overwrite)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
 def _as_ours(target: str, failure: Exception | None) -> Exception | None:
@@ -173,14 +262,31 @@ def _as_ours(target: str, failure: Exception | None) -> Exception | None:
     return error
 
 
-def _fill(temporary: Path, path: Path, data: bytes, *, sync: bool) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(temporary, flags, _mode_of(path))
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(data)
-        if sync:
-            stream.flush()
-            os.fsync(stream.fileno())
+def _fill(stream: BinaryIO, path: Path, data: bytes) -> None:
+    """Contents, and owner and permissions of the file that is there, on the disk."""
+    stream.write(data)
+    stream.flush()
+    _keep(stream, path)
+    os.fsync(stream.fileno())
+
+
+def _keep(stream: BinaryIO, path: Path) -> None:
+    """Give a new file the owner and the permissions of the file that it will replace."""
+    with contextlib.suppress(OSError):  # nothing to keep, or not ours to give
+        kept = path.stat()
+        if hasattr(os, "fchown") and (kept.st_uid, kept.st_gid) != (os.geteuid(), os.getegid()):
+            _give(stream.fileno(), kept)
+        if hasattr(os, "fchmod"):
+            os.fchmod(stream.fileno(), stat.S_IMODE(kept.st_mode) & ~(stat.S_ISUID | stat.S_ISGID))
+
+
+def _give(descriptor: int, kept: os.stat_result) -> None:
+    """To the owner of the file before, or at least to its group."""
+    try:
+        os.fchown(descriptor, kept.st_uid, kept.st_gid)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.fchown(descriptor, -1, kept.st_gid)
 
 
 def _write_stream(target: str, data: bytes | Filled) -> None:
@@ -227,12 +333,6 @@ def _publish(temporary: Path, path: Path, overwrite: bool) -> None:
         if path.exists():
             raise FileSystemError(f"{path} exists", _OVERWRITTEN) from exc
         os.replace(temporary, path)
-
-
-def _mode_of(path: Path) -> int:
-    with contextlib.suppress(OSError):
-        return stat.S_IMODE(path.stat().st_mode)
-    return 0o666  # less the umask
 
 
 def _sync_folder(folder: Path) -> None:

@@ -30,10 +30,11 @@ FLAG_SECTIONS = 0x02
 CRITICAL_FLAGS = 0x0F  # unknown ones among these: reject; above these: ignore
 KNOWN_FLAGS = FLAG_GRAY | FLAG_SECTIONS
 
-TAG_ALPHA, TAG_EXIF, TAG_ICC, TAG_XMP = b"A", b"e", b"i", b"x"
-KNOWN_TAGS = (TAG_ALPHA, TAG_EXIF, TAG_ICC, TAG_XMP)
-SECTION_NAMES = {TAG_ALPHA: "alpha", TAG_EXIF: "exif", TAG_ICC: "icc", TAG_XMP: "xmp"}
-CHECK_BYTES = 2  # of the CRC of a tile's decoded latents, at the head of its stream
+TAG_ALPHA, TAG_ALPHA_CHECK, TAG_EXIF, TAG_ICC, TAG_XMP = b"A", b"a", b"e", b"i", b"x"
+KNOWN_TAGS = (TAG_ALPHA, TAG_ALPHA_CHECK, TAG_EXIF, TAG_ICC, TAG_XMP)
+METADATA = {TAG_EXIF: "exif", TAG_ICC: "icc", TAG_XMP: "xmp"}
+SECTION_NAMES = {TAG_ALPHA: "alpha"} | METADATA
+CHECK_BYTES = 2  # of the CRC of a tile's decoded latents, at the head of its stream, and of alpha
 
 _FIXED = len(MAGIC) + 3 + MODEL_ID_BYTES
 _SMALLEST = _FIXED + 2 + CHECK_BYTES + 4
@@ -117,6 +118,7 @@ def parse(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Container:
     rows, columns = tile_grid(head.width, head.height)
     if rows * columns * CHECK_BYTES + rows * columns - 1 > reader.left:
         raise CorruptFileError(f"truncated: {reader.left} bytes cannot hold {rows * columns} tiles")
+    limits.check_worth(head.width, head.height, len(data))
     lengths = [reader.varint("tile length") for _ in range(rows * columns - 1)]
     tiles = [reader.take(length, "a tile") for length in lengths]
     tiles.append(reader.take(reader.left, "the last tile"))
@@ -175,11 +177,15 @@ def _sections(reader: _Reader, limits: Limits) -> dict[bytes, bytes]:
             raise CorruptFileError(f"section {tag!r} of {length} bytes: a tag is a letter, and no section is empty")
         payload = reader.take(length, "a section")
         if tag in KNOWN_TAGS:
-            if tag != TAG_ALPHA and length > limits.metadata_bytes:
+            if tag in METADATA and length > limits.metadata_bytes:
                 raise LimitError(f"{length} bytes of metadata are over the limit of {limits.metadata_bytes}")
             sections[tag] = payload
         elif not tag[0] & 0x20:  # capitals are critical, as in PNG
             raise CorruptFileError(f"section {tag!r} needs a newer caecodec")
+    if len(sections.get(TAG_ALPHA_CHECK, bytes(CHECK_BYTES))) != CHECK_BYTES:
+        raise CorruptFileError(f"the check of alpha has not {CHECK_BYTES} bytes")
+    if TAG_ALPHA_CHECK in sections and TAG_ALPHA not in sections:
+        raise CorruptFileError("a check of alpha without alpha")
     return sections
 
 

@@ -36,7 +36,9 @@ def info(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Info:
     """The bytes of a .cae file -> Info. Raises CorruptFileError, LimitError."""
     parsed = container.parse(data, limits)
     alpha = container.TAG_ALPHA in parsed.sections
-    sections = {container.SECTION_NAMES[tag]: len(payload) for tag, payload in parsed.sections.items()}
+    sections = {
+        name: len(parsed.sections[tag]) for tag, name in container.SECTION_NAMES.items() if tag in parsed.sections
+    }
     latents = sum(map(len, parsed.tiles)) - container.CHECK_BYTES * len(parsed.tiles)
     coded = "pixels" if parsed.model_id == container.LOSSLESS_ID else "latents"
     pixels = parsed.width * parsed.height

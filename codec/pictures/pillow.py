@@ -2,89 +2,102 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import io
-import threading
-import warnings
+import mmap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
 
 from caecodec.errors import CaecodecError, InputImageError, LimitError, Remedy
 from caecodec.limits import DEFAULT_LIMITS, Limits
+from caecodec.pictures import headers, metadata
+from caecodec.pictures.headers import Bytes
+from caecodec.pictures.metadata import ORIENTATION
 from caecodec.pictures.picture import Picture
+from caecodec.pictures.quiet import quietly
 from caecodec.pictures.shared import in_one_piece, samples
 
 WITHOUT_METADATA = Remedy("keep_metadata=False drops metadata", "--strip drops metadata")
-# how HEIC files and their relatives begin, after four bytes
-_HEIF = tuple(b"ftyp" + brand for brand in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"))
-EXIF_PREFIX = b"Exif\0\0"
-ORIENTATION = 0x0112
 _DEEP_GRAY = ("I", "I;16", "I;16B", "I;16L", "I;16N")
-_pillow_state = threading.RLock()
-
-
-@contextmanager
-def own_limits() -> Iterator[None]:
-    """Our Limits replace Pillow's global bound, which only its module variable can lift."""
-    with _pillow_state, warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        try:
-            yield
-        finally:
-            Image.MAX_IMAGE_PIXELS = before
+_PLUGINS = {"JPEG": "Jpeg", "WEBP": "WebP", "AVIF": "Avif", "TIFF": "Tiff", "JPEG2000": "Jpeg2K"} | {
+    name: name.capitalize() for name in ("PNG", "BMP", "GIF", "PPM", "ICO")
+}
+_SRGB_GAMMA = 0.45455
+_SRGB_PRIMARIES = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)
 
 
 @contextmanager
 def decoding() -> Iterator[None]:
     """Pillow's decoders raise nearly anything on a damaged file, struct.error among it: all of it is the picture's."""
     try:
-        with _pillow_state, warnings.catch_warnings():  # the filters are the process's, not the thread's
-            warnings.simplefilter("ignore", UserWarning)  # of damaged tags, which are kept as they are
-            yield
-    except (CaecodecError, MemoryError, FileNotFoundError, PermissionError, IsADirectoryError):
+        yield
+    except MemoryError as exc:
+        raise LimitError("out of memory") from exc
+    except (CaecodecError, FileNotFoundError, PermissionError, IsADirectoryError):
         raise
     except UnidentifiedImageError as exc:
-        raise InputImageError("not a picture in a format Pillow reads") from exc
+        raise InputImageError("not a picture in a format that is read here") from exc
+    except Image.DecompressionBombError as exc:
+        raise LimitError(f"over Pillow's own limit, Image.MAX_IMAGE_PIXELS ({exc})") from exc
     except Exception as exc:
+        if "alloc" in str(exc).lower() or "memory" in str(exc).lower():  # libraries have words of their own for it
+            raise LimitError(f"out of memory ({exc})") from exc
         raise InputImageError(f"the picture cannot be decoded ({exc})") from exc
 
 
 def open_picture(
     source: Path | BinaryIO | bytes, limits: Limits = DEFAULT_LIMITS, *, keep_metadata: bool = True
 ) -> Picture:
-    """Read any picture Pillow reads, HEIC too where `pillow_heif` is installed.
+    """Read a picture in one of the formats of `headers.FORMATS`, HEIC where `pillow_heif` is installed.
 
     Raises InputImageError, LimitError; OSError of the file system passes through.
     """
-    stream = io.BytesIO(source) if isinstance(source, bytes) else source
-    with decoding(), own_limits(), in_one_piece():
-        try:
-            image = Image.open(stream)
-        except UnidentifiedImageError:
-            if _head(source)[4:12] not in _HEIF:
-                raise
-            _read_heif_too()
-            image = Image.open(stream)
-        with image:
-            return from_image(image, limits, keep_metadata=keep_metadata)
+    data, stream = _at_hand(source)
+    with decoding():
+        found = headers.checked(data, limits)
+        with in_one_piece(), open_as(found.name, stream) as image:
+            limits.check_size(*image.size)
+            headers.check_memory(found, image.size, limits, data)
+            notes = [_fewer(bits)] if (bits := headers.lost_bits(found, data)) else []
+            if found.name == "ICO" and (count := headers.pictures_in_icon(data)) > 1:
+                notes.append(f"only the largest of the icon's {count} pictures is kept")
+            return _from_image(image, limits, keep_metadata, notes)
 
 
-def _head(source: Path | BinaryIO | bytes) -> bytes:
-    """The first bytes of a file."""
+def _at_hand(source: Path | BinaryIO | bytes) -> tuple[Bytes, BinaryIO]:
+    """A file as bytes, which are mapped where it is a plain one, and as a stream at its start."""
     if isinstance(source, bytes):
-        return source[:12]
-    if isinstance(source, Path):
-        with source.open("rb") as stream:
-            return stream.read(12)
-    source.seek(0)
-    head = source.read(12)
-    source.seek(0)
-    return head
+        return source, io.BytesIO(source)
+    stream = source.open("rb") if isinstance(source, Path) else source  # closed with the image
+    if isinstance(stream, io.BufferedReader):
+        with contextlib.suppress(OSError, ValueError):  # empty, or nothing that can be mapped
+            return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ), stream
+    data = stream.read()
+    return data, io.BytesIO(data)
+
+
+def open_as(name: str, stream: BinaryIO) -> ImageFile:
+    """A file by the one plugin of Pillow that is named. `Image.open` would let a global bound of the process decide."""
+    if name == "HEIF":
+        _read_heif_too()
+    elif name not in Image.OPEN:
+        importlib.import_module(f"PIL.{_PLUGINS[name]}ImagePlugin")
+    if name not in Image.OPEN:
+        raise InputImageError(f"this Pillow cannot read {name}")
+    factory, accepts = Image.OPEN[name]
+    with quietly():
+        start = stream.read(16)
+        stream.seek(0)
+        if accepts is not None and accepts(start) is not True:
+            raise UnidentifiedImageError
+        return cast("ImageFile", factory(stream, ""))
 
 
 def _read_heif_too() -> None:
@@ -98,25 +111,28 @@ def _read_heif_too() -> None:
 def from_image(image: Image.Image, limits: Limits = DEFAULT_LIMITS, *, keep_metadata: bool = True) -> Picture:
     """A Pillow image of any mode -> Picture. Raises InputImageError, LimitError."""
     with decoding():
-        return _from_image(image, limits, keep_metadata)
+        return _from_image(image, limits, keep_metadata, [])
 
 
-def _from_image(image: Image.Image, limits: Limits, keep_metadata: bool) -> Picture:
+def _from_image(image: Image.Image, limits: Limits, keep_metadata: bool, notes: list[str]) -> Picture:
     limits.check_size(*image.size)
     if not image.width or not image.height:
         raise InputImageError("the picture has no pixels")
-    notes = []
-    if getattr(image, "n_frames", 1) > 1:
-        notes.append(f"only the first of {image.n_frames} frames is kept")  # type: ignore[attr-defined]
-    if image.format == "TIFF" and image.getexif().get(ORIENTATION, 1) != 1:
-        notes.append("Pillow has turned the TIFF by its orientation")
-    if bits := _deep(image):
-        notes.append(f"{bits} bits per channel become 8")
+    with quietly():
+        if _has_more_frames(image):
+            notes.append("only the first frame is kept")
+        if image.format == "TIFF" and image.getexif().get(ORIENTATION, 1) != 1:
+            notes.append("Pillow has turned the TIFF by its orientation")
+    if (bits := _deep(image)) and _fewer(bits) not in notes:
+        notes.append(_fewer(bits))
     # Pillow has no 16-bit gray with alpha and loads it as colour
     gray_as_rgba = any(tile[3] == "LA;16B" for tile in getattr(image, "tile", []))
     image.load()  # before metadata: in PNG some of it may follow the pixels
     icc = image.info.get("icc_profile") or b""
-    exif = _exif(image)
+    with quietly():
+        exif = metadata.exif_of(image)
+    if not icc and (own := _own_colours(image)):
+        notes.append(own)
     xmp = image.info.get("xmp") or b""
     mode = image.mode
     if mode == "CMYK":
@@ -133,10 +149,10 @@ def _from_image(image: Image.Image, limits: Limits, keep_metadata: bool) -> Pict
     array = samples(image)
     if keep_metadata and not gray and 0 < len(icc) <= limits.metadata_bytes and _is_srgb(bytes(icc)):
         icc = b""
-    metadata = {"exif": exif, "icc": bytes(icc), "xmp": xmp if isinstance(xmp, bytes) else str(xmp).encode()}
-    for name, value in metadata.items():
+    beside = {"exif": exif, "icc": bytes(icc), "xmp": xmp if isinstance(xmp, bytes) else str(xmp).encode()}
+    for name, value in beside.items():
         if not keep_metadata:
-            metadata[name] = b""
+            beside[name] = b""
         elif len(value) > limits.metadata_bytes:
             raise LimitError(
                 f"{len(value)} bytes of {name.upper()} are over the limit of {limits.metadata_bytes}",
@@ -144,8 +160,12 @@ def _from_image(image: Image.Image, limits: Limits, keep_metadata: bool) -> Pict
             )
     if has_alpha:
         colour = array[..., 0] if gray else array[..., :3]
-        return Picture(colour, array[..., -1], **metadata, notes=tuple(notes))
-    return Picture(array, None, **metadata, notes=tuple(notes))
+        return Picture(colour, array[..., -1], **beside, notes=tuple(notes))
+    return Picture(array, None, **beside, notes=tuple(notes))
+
+
+def _fewer(bits: int) -> str:
+    return f"{bits} bits per channel become 8"
 
 
 def _deep(image: Image.Image) -> int:
@@ -158,11 +178,21 @@ def _deep(image: Image.Image) -> int:
     return stored if isinstance(stored, int) and stored > 8 else 0
 
 
-def _exif(image: Image.Image) -> bytes:
-    raw = image.info.get("exif") or b""
-    if not raw and image.format == "TIFF":
-        return b""  # its tags describe the TIFF file itself
-    return raw[len(EXIF_PREFIX) :] if raw.startswith(EXIF_PREFIX) else raw
+def _has_more_frames(image: Image.Image) -> bool:
+    """Whether there is a second one. How many there are would be counted one by one: of a hostile TIFF for seconds."""
+    more = getattr(image, "is_animated", None)  # of TIFF and GIF, which look at one more
+    return bool(more) if more is not None else getattr(image, "n_frames", 1) > 1
+
+
+def _own_colours(image: Image.Image) -> str:
+    """What a PNG says of its colours by other means than a profile, which is lost; nothing where it says sRGB."""
+    gamma, primaries = image.info.get("gamma"), image.info.get("chromaticity")
+    if image.format != "PNG" or "srgb" in image.info:
+        return ""
+    other = primaries is not None and max(abs(a - b) for a, b in zip(primaries, _SRGB_PRIMARIES, strict=False)) > 0.005
+    if other or (gamma is not None and abs(gamma - _SRGB_GAMMA) > 0.005):
+        return "colours of the PNG's own (gAMA, cHRM) are read as sRGB; give it an ICC profile to keep them"
+    return ""
 
 
 def _from_deep_gray(image: Image.Image) -> Image.Image:

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from caecodec.errors import CorruptFileError, InputImageError
-from caecodec.pictures.pillow import decoding, own_limits
+from caecodec.pictures import nested
+from caecodec.pictures.pillow import decoding, open_as
 from caecodec.pictures.saving import WEBP_MAX_SIDE
 
 
@@ -29,14 +30,19 @@ def compress(samples: NDArray[np.uint8]) -> bytes:
 
 
 def decompress(data: bytes, width: int, height: int, gray: bool, what: str) -> NDArray[np.uint8]:
-    """The inverse; raises CorruptFileError, naming `what`, unless it is WebP or PNG of exactly this size and kind."""
-    modes = {"PNG": "L", "WEBP": "RGB"} if gray else {"WEBP": "RGB"}
+    """The inverse; raises CorruptFileError, naming `what`, for all that FORMAT.md does not allow there; LimitError."""
+    name = nested.check(data, width, height, gray, what)
     try:
-        with decoding(), own_limits(), Image.open(io.BytesIO(data), formats=tuple(modes)) as image:
-            if getattr(image, "n_frames", 1) != 1 or image.mode != modes[str(image.format)]:
-                raise CorruptFileError(f"{what} is not one 8-bit {'gray' if gray else 'colour'} picture")
-            if image.size != (width, height):
-                raise CorruptFileError(f"{what} is {image.width}x{image.height}, not {width}x{height}")
-            return np.array(image.convert("L") if gray else image)
+        with decoding(), open_as(name, io.BytesIO(data)) as image:
+            image.load()
+            samples = np.array(image)
     except InputImageError as exc:
         raise CorruptFileError(f"{what}: {exc}") from exc
+    shape = (height, width, 3) if name == "WEBP" else (height, width)
+    if samples.shape != shape:
+        raise CorruptFileError(f"{what} is not one 8-bit {'gray' if gray else 'colour'} picture")
+    if not gray or name == "PNG":
+        return samples
+    if not all(np.array_equal(samples[..., 0], samples[..., other]) for other in (1, 2)):
+        raise CorruptFileError(f"{what} is coloured where it must be gray")
+    return np.ascontiguousarray(samples[..., 0])

@@ -57,3 +57,11 @@ def joined(bands: Iterator[Samples], alpha: Samples | None) -> Iterator[Samples]
             yield np.concatenate((colour, alpha[at - len(band) : at, :, None]), axis=2)
             del colour
         del band  # a band is held by nobody while the next one is made
+
+
+def rows_of(picture: Picture) -> Rows:
+    """A picture as one band."""
+    channels = (1 if picture.gray else 3) + (picture.alpha is not None)
+    bands = joined(iter((picture.colour,)), picture.alpha)
+    beside = {"exif": picture.exif, "icc": picture.icc, "xmp": picture.xmp}
+    return Rows(picture.width, picture.height, channels, 8, bands, **beside)

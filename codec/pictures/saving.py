@@ -12,12 +12,12 @@ import numpy as np
 from PIL import Image
 
 from caecodec.errors import UsageError
+from caecodec.pictures import metadata
+from caecodec.pictures.metadata import EXIF_PREFIX
 from caecodec.pictures.picture import Picture
-from caecodec.pictures.pillow import EXIF_PREFIX
-from caecodec.pictures.rows import Rows
+from caecodec.pictures.rows import Rows, rows_of
 
 WEBP_MAX_SIDE = 16383
-TIFF_XMP = 700  # its tag
 
 
 def to_image(picture: Picture) -> Image.Image:
@@ -43,13 +43,15 @@ def to_image(picture: Picture) -> Image.Image:
 SAVE_OPTIONS: dict[str, dict[str, object]] = {
     ".png": {"format": "PNG", "compress_level": 1},
     ".webp": {"format": "WEBP", "lossless": True, "exact": True},  # exact: colour below transparency too
-    ".tif": {"format": "TIFF", "compression": "tiff_deflate"},
-    ".tiff": {"format": "TIFF", "compression": "tiff_deflate"},
+    ".tif": {"format": "TIFF"},  # written here
+    ".tiff": {"format": "TIFF"},
     ".bmp": {"format": "BMP"},
     ".ppm": {"format": "PPM"},
     ".jpg": {"format": "JPEG", "quality": 95, "subsampling": 0},
     ".jpeg": {"format": "JPEG", "quality": 95, "subsampling": 0},
 }
+TIFF = (".tif", ".tiff")
+NO_METADATA = (".bmp", ".ppm")
 NO_ALPHA = (".jpg", ".jpeg", ".bmp", ".ppm")
 
 
@@ -86,29 +88,45 @@ def saved(picture: Picture, suffix: str) -> bytes:
         raise UsageError(f"{suffix} has no transparency and this picture does; choose .png or .webp")
     if suffix == ".webp" and max(picture.width, picture.height) > WEBP_MAX_SIDE:
         raise UsageError(f"WebP holds at most {WEBP_MAX_SIDE} pixels a side; choose .png")
+    if suffix in TIFF:
+        from caecodec.pictures import tiff
+
+        whole = io.BytesIO()
+        tiff.write(rows_of(picture), whole)
+        return whole.getvalue()
     image = to_image(picture)
     if suffix == ".webp" and image.mode == "L":
         image = image.convert("RGB")
-    metadata: dict[str, object] = {k: image.info[k] for k in ("exif", "icc_profile", "xmp") if k in image.info}
-    if suffix == ".png" and "xmp" in metadata:
-        metadata["pnginfo"] = _png_xmp(picture.xmp)
-        del metadata["xmp"]
-    elif suffix in (".tif", ".tiff") and "xmp" in metadata:
-        metadata["tiffinfo"] = {TIFF_XMP: metadata.pop("xmp")}
-    elif suffix in (".bmp", ".ppm"):
-        metadata = {}
+    beside: dict[str, object] = {k: image.info[k] for k in ("exif", "icc_profile", "xmp") if k in image.info}
+    if suffix == ".png" and "xmp" in beside:
+        beside["pnginfo"] = _png_xmp(picture.xmp)
+        del beside["xmp"]
+    elif suffix in NO_METADATA:
+        beside = {}
     stream = io.BytesIO()
     try:
-        image.save(stream, **SAVE_OPTIONS[suffix], **metadata)  # type: ignore[arg-type]
-    # a side or metadata over what the format holds; TIFF also parses EXIF
+        image.save(stream, **SAVE_OPTIONS[suffix], **beside)  # type: ignore[arg-type]
+    # a side or metadata over what the format holds
     except (OSError, ValueError, SyntaxError, TypeError, struct.error) as exc:
         raise UsageError(f"{suffix} cannot hold this picture or its metadata ({exc}); choose .png") from exc
     return stream.getvalue()
 
 
+def dropped(picture: Picture | Rows, suffix: str) -> tuple[str, ...]:
+    """What the format of `suffix` does not keep of a picture, in words for the user."""
+    suffix = suffix.lower()
+    if suffix in NO_METADATA:
+        names = [name.upper() for name in ("exif", "icc", "xmp") if getattr(picture, name)]
+        return (f"{suffix} holds no {', '.join(names)}",) if names else ()
+    if suffix not in TIFF or not picture.exif:
+        return ()
+    return tuple(f"{suffix} cannot hold {what}" for what in metadata.tags_of(picture.exif)[1])
+
+
 def _png_xmp(xmp: bytes) -> object:
+    """As it stands, also where it is no UTF-8."""
     from PIL.PngImagePlugin import PngInfo
 
     info = PngInfo()
-    info.add_itxt("XML:com.adobe.xmp", xmp.decode("utf-8", "replace"))
+    info.add(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp)
     return info

@@ -8,13 +8,12 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
-from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from caecodec.errors import UsageError
+from caecodec.pictures import metadata
 from caecodec.pictures.rows import Rows
 from caecodec.pictures.view import Samples
 
@@ -30,7 +29,7 @@ Entry = tuple[int, int, bytes, bytes]  # type, count, the value field as it is, 
 
 
 def write(rows: Rows, stream: BinaryIO) -> None:
-    """8 or 16 bits, 1 to 4 channels; profile, EXIF and XMP beside them. The stream can seek. Raises UsageError."""
+    """8 or 16 bits, 1 to 4 channels; profile, EXIF and XMP beside them. The stream can seek."""
     per_row = rows.width * rows.channels * rows.depth // 8
     per_strip = max(1, _STRIP_BYTES // per_row)
     big = rows.height * per_row * 1.01 + len(rows.icc) + len(rows.xmp) + len(rows.exif) > _PLAIN_BYTES
@@ -108,17 +107,13 @@ def _numbers(kind: int, numbers: list[int]) -> Entry:
 
 
 def _exif(exif: bytes, stream: BinaryIO) -> dict[int, Entry]:
-    """Write what EXIF tags refer to, and give the tags. Raises UsageError where they cannot be understood."""
-    try:
-        found = Image.Exif()
-        found.load(b"Exif\0\0" + exif)
-        directory: Any = ImageFileDirectory_v2()
-        for tag, value in found.items():
-            directory[tag] = found.get_ifd(tag) if tag in (0x8769, 0x8825) else value
-        at = stream.tell()
-        block = directory.tobytes(at)
-    except (OSError, ValueError, SyntaxError, TypeError, KeyError, struct.error) as exc:
-        raise UsageError(f".tif cannot hold this picture's EXIF ({exc}); choose .png") from exc
+    """Write what EXIF tags refer to, and give the tags, those that a TIFF can hold (`metadata.tags_of`)."""
+    directory = ImageFileDirectory_v2(prefix=b"II")
+    for tag, value in metadata.tags_of(exif)[0].items():
+        directory[tag] = value
+    if not len(directory):
+        return {}
+    block: bytes = directory.tobytes(stream.tell())
     stream.write(block)
     (count,) = struct.unpack_from("<H", block)
     fields = {}

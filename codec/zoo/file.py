@@ -7,6 +7,8 @@ import functools
 import hashlib
 import mmap
 import os
+import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,7 +41,7 @@ class ModelInfo:
     def card(self) -> str:
         """The model card (Markdown), or an empty text."""
         path = self.path.with_suffix(".md")
-        return path.read_text(encoding="utf-8") if path.is_file() else ""
+        return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +56,16 @@ class Model:
 def read_info(path: Path) -> ModelInfo:
     """Header of one weights file. Raises ModelError where it is not one of ours."""
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ModelError(f"{path}: not a file")  # a pipe would be waited for
         with path.open("rb") as stream:
             status = os.fstat(stream.fileno())
             found = header.read(stream, status.st_size)
         metadata = found.metadata
         if metadata["format"] != "caecodec-model 2":
             raise ModelError(f"{path}: model format {metadata['format']!r} is not one of this caecodec")
+        if not re.fullmatch("[0-9a-f]{8}", metadata["id"]):
+            raise ModelError(f"{path}: a model id is 8 hexadecimal digits, not {metadata['id']!r:.20}")
         return ModelInfo(
             name=metadata["name"],
             id=bytes.fromhex(metadata["id"]),

@@ -62,7 +62,8 @@ def test_json_has_a_record_of_inputs_that_failed(picture_file: Path) -> None:
     bad.write_bytes(b"no picture")
     result = run("encode", bad, picture_file, "--json")
     failed, done = [json.loads(line) for line in result.out.splitlines()]
-    assert failed == {"input": str(bad), "error": "not a picture in a format Pillow reads", "kind": "InputImageError"}
+    assert failed.pop("error").startswith("not a picture in a format that is read here (PNG, ")
+    assert failed == {"input": str(bad), "kind": "InputImageError"}
     assert done["input"] == str(picture_file)
 
 

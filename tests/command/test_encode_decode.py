@@ -3,6 +3,8 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from support import contents, encoded, opened, photograph, psnr, run, soft_alpha
 
 import caecodec
 from caecodec.codecs import opening
+from caecodec.command import terminal
 
 PIXELS = photograph(32, 48)
 
@@ -165,7 +168,8 @@ def test_the_others_are_done_after_one_fails(picture_file: Path) -> None:
     result = run("encode", picture_file, folder / "bad.png", folder / "missing.png", folder / "zoo.png")
     assert result.code == 8
     assert result.error_lines == [
-        f"caecodec: error: {folder / 'bad.png'}: not a picture in a format Pillow reads",
+        f"caecodec: error: {folder / 'bad.png'}: not a picture in a format that is read here "
+        "(PNG, JPEG, WEBP, AVIF, TIFF, BMP, GIF, PPM, JPEG2000, ICO, HEIF)",
         f"caecodec: error: {folder / 'missing.png'}: No such file or directory",
         "caecodec: error: 2 of 4 inputs failed",
     ]
@@ -251,7 +255,7 @@ def test_a_16_bit_picture_and_an_animation_are_done_with_a_warning(tmp_path: Pat
     deep, moving = run("encode", tmp_path / "deep.png"), run("encode", tmp_path / "moving.gif")
     assert (deep.code, moving.code) == (0, 0)
     assert deep.error_lines == [f"caecodec: warning: {tmp_path / 'deep.png'}: 16 bits per channel become 8"]
-    assert moving.error_lines == [f"caecodec: warning: {tmp_path / 'moving.gif'}: only the first of 2 frames is kept"]
+    assert moving.error_lines == [f"caecodec: warning: {tmp_path / 'moving.gif'}: only the first frame is kept"]
 
 
 def test_a_picture_is_known_by_its_bytes_and_not_by_its_name(tmp_path: Path) -> None:
@@ -295,3 +299,31 @@ def test_a_folder_with_heic_is_done_whole(tmp_path: Path) -> None:
     Image.fromarray(PIXELS).save(tmp_path / "b.avif")
     assert run("encode", tmp_path, "-r").code == 0
     assert {"a.cae", "b.cae"} < set(contents(tmp_path))
+
+
+def test_what_libtiff_says_is_a_warning_that_names_the_file(tmp_path: Path) -> None:
+    image = Image.fromarray(photograph(16, 24))
+    stream = io.BytesIO()
+    image.save(stream, "TIFF", compression="tiff_lzw")
+    data = bytearray(stream.getvalue())
+    data[40:60] = bytes(20)  # of the compressed strip
+    (tmp_path / "bad.tif").write_bytes(data)
+    command = [sys.executable, "-m", "caecodec", "encode", "bad.tif"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    lines = done.stderr.splitlines()
+    assert any("LZWDecode" in line for line in lines)
+    assert all(line.startswith(("caecodec: warning: bad.tif: ", "caecodec: error: bad.tif: ")) for line in lines)
+    quiet = subprocess.run([*command, "--quiet", "-f"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "LZWDecode" not in quiet.stderr
+
+
+def test_markup_in_a_file_name_is_shown_as_it_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terminal, "on_terminal", lambda stream: True)
+    monkeypatch.setattr(terminal, "DELAY_SECONDS", 0.0)
+    monkeypatch.setenv("TERM", "xterm")
+    with terminal.ProgressLine("[bold]a[/x].png", enabled=True) as line:
+        line.update(0.5)
+    assert line._bar is not None
+    assert line._bar.tasks[0].description == "\\[bold]a\\[/x].png"

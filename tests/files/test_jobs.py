@@ -151,7 +151,7 @@ def test_an_existing_file_stays_without_overwrite(tmp_path: Path) -> None:
 def test_without_hard_links_the_promises_are_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overwrite: bool
 ) -> None:
-    def no_links(*_: object) -> None:
+    def no_links(*_: object, **__: object) -> None:
         raise OSError(95, "Operation not supported")
 
     monkeypatch.setattr(os, "link", no_links)

@@ -21,13 +21,15 @@ class TorchAutoencoderEngine(Engine):
 
     def __init__(self, model: Model, device: str = "auto", precision: str = "auto") -> None:
         super().__init__(model, device, precision)
-        self.config = AutoencoderConfig(**model.info.config)  # type: ignore[arg-type]
+        # sizes are the tensors', which the id covers; a configuration could ask for any amount of memory
+        coded, inside = model.tensors["turn.weight"].shape[:2]
+        sizes = {"coded": coded, "units": inside}
+        self.config = AutoencoderConfig(**(dict(model.info.config) | sizes))  # type: ignore[arg-type]
         network = load_network(NETWORKS[self.config.kind](self.config), model.tensors, "network.")
         for part in (network.encoder, network.decoder) if hasattr(network, "encoder") else ():
             fold_batch_norm(part)
         self.network = channels_last(network.to(self.device))
         inside, rows, columns = network.latent
-        coded = self.config.coded or inside
         self._turn = load_network(conv1x1(inside, coded), model.tensors, "turn.").to(self.device)
         self._turn_back = load_network(conv1x1(coded, inside), model.tensors, "turn_back.").to(self.device)
         self.picture = self.config.picture

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from caecodec.engines.tables import expect_finite
 from caecodec.engines.torch.device import PRECISIONS, fast_bfloat16, pick_device
 from caecodec.entropy.fixed_point import QUALITIES
 from caecodec.errors import ModelError, UsageError
@@ -29,9 +30,10 @@ class Engine:
     """A device, a precision, and the float tables of one model (tensors `float.*`), a row for each quality."""
 
     def __init__(self, model: Model, device: str, precision: str) -> None:
-        """device: auto, cpu or cuda. precision: auto, float32 or bfloat16. Raises UsageError."""
+        """device: auto, cpu or cuda. precision: auto, float32 or bfloat16. Raises UsageError, ModelError."""
         if precision not in PRECISIONS:
             raise UsageError(f"unknown precision {precision!r}: choose {', '.join(PRECISIONS)}")
+        expect_finite(model.tensors)
         self.device = pick_device(device)
         fast = fast_bfloat16(self.device) if precision == "auto" else precision == "bfloat16"
         self.body = torch.bfloat16 if fast else torch.float32
