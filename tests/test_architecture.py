@@ -53,7 +53,7 @@ HANDED_OVER = {
 # library -> the only rooms or modules of the coding side that import it
 BORDERS = {
     "constriction": {"entropy.coder"},
-    "torch": {"engines.torch", "models.networks"},
+    "torch": {"engines.torch", "models.networks", "plugins.torch"},
     "PIL": {"pictures", "batch.reading", "plugins.pillow", ""},  # "" is the package itself: callers have PIL images
     "rich": {"command.terminal"},
     "safetensors": set(),  # model files are read by zoo.header; training writes them
@@ -174,7 +174,7 @@ def test_the_borders_are_really_there() -> None:
 def test_what_a_plain_install_may_lack_is_imported_when_it_is_used(name: str) -> None:
     used = {n.split(".")[0] for n in imports(MODULES[name], top_only=True, skip_typing=True)}
     assert "constriction" not in used
-    assert "torch" not in used or lies_in(name, "engines.torch") or lies_in(name, "models.networks")
+    assert "torch" not in used or any(lies_in(name, owner) for owner in BORDERS["torch"])
 
 
 @pytest.mark.parametrize("name", [n for n in MODULES if room(n) in LIGHT or n in LIGHT])

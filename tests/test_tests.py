@@ -25,7 +25,8 @@ def can_fail(function: ast.FunctionDef, helpers: set[str]) -> bool:
         if isinstance(node, ast.Assert):
             return True
         if isinstance(node, ast.Call):
-            if ast.unparse(node.func) in ("pytest.raises", "pytest.warns", "pytest.fail"):
+            name = ast.unparse(node.func)
+            if name in ("pytest.raises", "pytest.warns", "pytest.fail") or name.startswith("np.testing.assert_"):
                 return True
             if isinstance(node.func, ast.Name) and node.func.id in helpers:
                 return True

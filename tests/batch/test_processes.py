@@ -28,7 +28,7 @@ from caecodec.files.writing import read_bytes
 
 @dataclass(frozen=True)
 class Copying:
-    """Copies; a file that says so ends the process, raises, or asks for company."""
+    """Copies; a file that says so ends the process, raises, or waits for another that is done meanwhile."""
 
     company: int = 1  # files that are done together
 
@@ -54,6 +54,13 @@ class Copying:
             if not flag.exists():
                 flag.touch()
                 os.kill(os.getpid(), signal.SIGKILL)
+        if data.startswith(b"meet "):
+            mine, other = map(Path, data[5:].decode().split("|"))
+            mine.touch()
+            end = time.monotonic() + 60
+            while not other.exists():
+                assert time.monotonic() < end, "nobody is beside this process"
+                time.sleep(0.01)
         if data == b"raise":
             return Outcome(job, FileSystemError("no"))
         if data == b"threads":
@@ -75,14 +82,16 @@ def by_name(dones: Iterable[Done]) -> dict[str, Done]:
 
 
 def test_every_file_is_done_once_by_several_processes_of_one_thread(tmp_path: Path) -> None:
-    jobs = jobs_of(tmp_path, [b"threads", b"raise", *(bytes([n]) for n in range(60))])
+    a, b = tmp_path / "a", tmp_path / "b"
+    meeting = [f"meet {a}|{b}".encode(), f"meet {b}|{a}".encode()]
+    jobs = jobs_of(tmp_path, [b"threads", b"raise", *(bytes([n]) for n in range(58)), *meeting])
     found = list(spread(jobs, Copying(), 2))
     assert sorted(done.job.source for done in found) == [job.source for job in jobs]
     assert len({done.facts["process"] for done in found if done.error is None}) == 2
     assert os.getpid() not in {done.facts.get("process") for done in found}
     assert str(by_name(found)["001"].error) == "no"
     assert (tmp_path / "000.out").read_bytes() == b"1"
-    assert (tmp_path / "061.out").read_bytes() == bytes([59])
+    assert (tmp_path / "059.out").read_bytes() == bytes([57])
     assert not (tmp_path / "001.out").exists()
 
 

@@ -21,7 +21,8 @@ def test_results_come_in_order_whoever_is_done_first(workers: int) -> None:
 
 def test_as_many_run_beside_each_other_as_there_are_workers() -> None:
     meeting = threading.Barrier(2)
-    list(ahead(lambda _: meeting.wait(timeout=5), range(4), 2))  # alone, each would wait in vain
+    met = list(ahead(lambda _: meeting.wait(timeout=60), range(4), 2))  # alone, each would wait in vain
+    assert sorted(met) == [0, 0, 1, 1]
 
 
 def test_an_error_comes_in_its_place_and_what_is_behind_is_left() -> None:

@@ -61,4 +61,4 @@ def test_weights_whose_sums_could_leave_32_bits_are_refused_with_the_file_named(
     model = zoo_models.photo()
     loud = np.full_like(model.tensors[f"{name}.weight"], 32767)
     with pytest.raises(ModelError):
-        NativePhotoEngine(Model(model.info, {**model.tensors, f"{name}.weight": loud}), lambda: None)  # type: ignore[arg-type, return-value]
+        NativePhotoEngine(Model(model.info, {**model.tensors, f"{name}.weight": loud}))
