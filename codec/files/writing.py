@@ -132,7 +132,7 @@ def write_many(
         failures = [_write(target, data, overwrite, make_folders) for target, data in outputs]
     else:
         with ThreadPoolExecutor(min(_SYNCING, len(outputs))) as pool:
-            failures = list(pool.map(lambda one: _write(*one, overwrite, make_folders), outputs))
+            failures = list(pool.map(lambda one: _write(one[0], one[1], overwrite, make_folders), outputs))
     written = [target for (target, _), failure in zip(outputs, failures, strict=True) if failure is None]
     local = [target for target in written if not places.elsewhere(target) and not is_stream(target)]
     for folder in {Path(os.path.realpath(target)).parent for target in local}:

@@ -54,7 +54,8 @@ def _check_webp(data: bytes, width: int, height: int, what: str) -> None:
 
 def _check_png(data: bytes, width: int, height: int, what: str) -> None:
     """8-bit grayscale, not interlaced, one frame, whole, and nothing behind it."""
-    names, pixels = [], []
+    names: list[bytes] = []
+    pixels: list[memoryview] = []
     for name, body in _chunks(data, what):
         if not names:
             if name != b"IHDR" or len(body) != 13 or body[8:] != _GRAY_8:

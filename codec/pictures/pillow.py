@@ -9,7 +9,7 @@ import mmap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
@@ -97,7 +97,7 @@ def open_as(name: str, stream: BinaryIO) -> ImageFile:
         stream.seek(0)
         if accepts is not None and accepts(start) is not True:
             raise UnidentifiedImageError
-        return cast("ImageFile", factory(stream, ""))
+        return factory(stream, "")
 
 
 def _read_heif_too() -> None:
