@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from caecodec.command.options import debug_option, max_pixels_option
+from caecodec.command.options import debug_option, limits_options
 from caecodec.command.terminal import each
 from caecodec.files import writing
 from caecodec.limits import Limits
@@ -19,9 +19,9 @@ from caecodec.limits import Limits
 @click.argument("inputs", nargs=-1, required=True, metavar="FILE...")
 @click.option("-o", "--output", metavar="PAGE.html", help="Write the page there, and open nothing.")
 @click.option("-f", "--force", is_flag=True, help="Overwrite an existing page.")
-@max_pixels_option
+@limits_options
 @debug_option
-def view(inputs: tuple[str, ...], output: str | None, force: bool, max_pixels: int) -> None:
+def view(inputs: tuple[str, ...], output: str | None, force: bool, limits: Limits) -> None:
     """Look at .cae files in the browser, or print where their pages are if there is none.
 
     A page has the picture, what the file says of itself, and a map of where its bits went. It needs nothing else.
@@ -34,7 +34,7 @@ def view(inputs: tuple[str, ...], output: str | None, force: bool, max_pixels: i
         from caecodec.bench.viewer import single
 
         title = Path(name).name
-        page = single.page(data, title, Limits(pixels=max_pixels))
+        page = single.page(data, title, limits)
         if output is not None:
             writing.write_atomically(output, page, overwrite=force)
             return
