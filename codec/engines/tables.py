@@ -13,6 +13,11 @@ from caecodec.errors import ModelError
 Float = NDArray[np.float32]
 
 
+def of_autoencoder(tensors: Tensors) -> tuple[str, ...]:
+    """Names of the tables that an autoencoder must have: with a context also what an error in each channel is worth."""
+    return ("gain", "gain_out", "offset", *(("weight",) if "steps.groups" in tensors else ()))
+
+
 class FloatTables:
     """Tensors `float.*` of a model."""
 
