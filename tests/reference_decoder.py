@@ -853,8 +853,15 @@ def check_autoencoder(model: Model) -> None:
     """14.1 and 14.2, of what decides latents: rejects a model that is malformed."""
     if model.kind not in KINDS:
         raise RejectedError("an unknown kind")
-    table, places = model.tensors["quality.table"], model.tensors["place.table"]
     inside = KINDS[model.kind].latent[2] or model.tensors["turn_back.bias"].shape[0]
+    if "steps.groups" in model.tensors:
+        if any(side % 2 for side in KINDS[model.kind].latent[:2]):
+            raise RejectedError("a context over an odd number of cells")
+        coded = check_context(model)
+        if model.tensors["turn_back.weight"].shape != (inside, coded, 1, 1):
+            raise RejectedError("the layer behind the channels")
+        return
+    table, places = model.tensors["quality.table"], model.tensors["place.table"]
     if len(table.shape) != 2 or table.shape[0] != 100:
         raise RejectedError("the table of the channels")
     if model.tensors["turn_back.weight"].shape != (inside, table.shape[1], 1, 1):
@@ -881,8 +888,10 @@ def decode_autoencoder(data: bytes, model: Model) -> Coded:
     kind = KINDS[model.kind]
     if file.width != kind.side or file.height != kind.side or (kind.channels == 1 and not file.gray):
         raise RejectedError("no picture of this model")
-    table = model.row("table", file.quality)
     rows, columns, _ = kind.latent
+    if "steps.groups" in model.tensors:
+        return Coded(decode_tiny_tile(file.tiles[0], rows, columns, file.quality, False, model), [])
+    table = model.row("table", file.quality)
     indices = [index for index in table * (rows * columns) if index != 255]
     indices += [int(index) for index in model.tensors["place.table"].values]
     decoded = iter(RangeDecoder(file.tiles[0][2:]).batch(indices, model))
@@ -982,6 +991,11 @@ def synthesise_autoencoder(coded: Coded, quality: int, model: Model) -> Pixels:
 
 def check_tiny(model: Model) -> None:
     """15.2: rejects a model that is malformed or could leave the bounds of 7.4."""
+    check_g_s(model, check_context(model), 8)
+
+
+def check_context(model: Model) -> int:
+    """15.2, of what decides latents -> channels of y."""
     groups, splits = model.tensor("steps.groups"), model.tensor("steps.splits")
     if len(groups.shape) != 1 or groups.shape == (0,):
         raise RejectedError("the groups of channels")
@@ -1002,7 +1016,7 @@ def check_tiny(model: Model) -> None:
     check_layer(model, "int.context.mix", 9 * c, h)
     check_layer(model, "int.context.expand", h, 2 * h, stream=True)
     check_layer(model, "int.context.project", 2 * h, h)
-    check_g_s(model, n, 8)
+    return n
 
 
 def decode_tiny(data: bytes, model: Model) -> Cells[int]:

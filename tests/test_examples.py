@@ -32,7 +32,7 @@ def start(monkeypatch: pytest.MonkeyPatch, name: str, *arguments: Path) -> int:
 def test_each_program_is_listed_and_tested() -> None:
     programs = {path.name for path in EXAMPLES.glob("*.py")}
     listed = re.findall(r"\]\((\w+\.py)\)", (EXAMPLES / "README.md").read_text(encoding="utf-8"))
-    assert programs == set(listed) == {"one_picture.py", "folder.py", "against_jpeg.py"}
+    assert programs == set(listed) == {"one_picture.py", "folder.py", "against_jpeg.py", "small_autoencoder.py"}
 
 
 def test_one_picture_goes_there_and_back(
@@ -84,3 +84,19 @@ def test_against_jpeg_compares_at_equal_quality_and_at_equal_bytes(
     assert int(small[1]) <= len(data)
     assert int(small[1]) < int(good[1])
     assert float(small[2]) < shown
+
+
+def test_a_fresh_autoencoder_is_trained_and_measured_beside_jpeg(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, out = tmp_path / "pictures", tmp_path / "out"
+    folder.mkdir()
+    for number in range(20):
+        Image.fromarray(photograph(32, 40, seed=number)).save(folder / f"{number}.png")
+    monkeypatch.setenv("CAECODEC_MODEL_PATH", "")
+    assert start(monkeypatch, "small_autoencoder.py", folder, out, Path("0.02")) == 0
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.endswith(" dB") and " bytes " in line]
+    assert [line.split()[0] for line in rows] == ["quality"] * 5 + ["JPEG"] * 5
+    sizes = [float(re.findall(r"([\d.]+) bytes", line)[0]) for line in rows]
+    assert sizes[5:] == sorted(sizes[5:])
+    assert set(contents(out)) >= {"mine.safetensors", "mine.md", "codec/weights.pt", "drawn/weights.pt"}

@@ -33,7 +33,8 @@ def small_tables(results: SmallResults) -> list[Titled]:
     measured = {name: rows[0] for name, rows in found.items() if rows}
     asked = [row for row in results.rows if row.kind == "asked"]
     made = [
-        (_counts(results), _drawn_table(results, measured)),
+        (_counts(results) + " What each source claims, and what it comes to:", _source_table(results, measured)),
+        ("The networks as drawn:", _drawn_table(results, measured)),
         ("The same networks as codecs, whole files:", _codec_table(results, measured)),
         (
             "The same codecs beside others on the same set. In brackets: without what files could share, the tables "
@@ -54,6 +55,20 @@ def _counts(results: SmallResults) -> str:
         f"Test pictures: {', '.join(parts)}. PSNR and SSIM are means over pictures, RMSE is the root of the mean MSE, "
         "samples are in 0..1; bytes are the mean of whole files, the rate is what they save of the raw picture."
     )
+
+
+def _source_table(results: SmallResults, measured: Mapping[str, SmallRow]) -> Table:
+    columns = ("source", "claims", "rate claimed", "as drawn, floats", "as a real file", "real rate")
+    rows = []
+    for name, row in measured.items():
+        published = MODELS[name]
+        if published.rate == NOTHING:  # ours
+            continue
+        drawn = [f"{d.psnr:.2f} dB, {d.bytes or 0:,.0f} bytes" for d in results.of("drawn", name, row.set)]
+        real = f"{row.psnr:.2f} dB, {row.bytes:.1f} bytes"
+        rate = _rate(row, results.samples(row.set))
+        rows.append((name, published.quality, published.rate, *(drawn or [NOT_AT_HAND]), real, rate))
+    return Table(columns, tuple(rows))
 
 
 def _drawn_table(results: SmallResults, measured: Mapping[str, SmallRow]) -> Table:

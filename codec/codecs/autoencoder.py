@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,97 @@ from numpy.typing import NDArray
 from caecodec.codecs.codec import Codec, Latents, Progress, check_quality, no_progress, picture_of, sections_of
 from caecodec.codecs.grouping import grouped
 from caecodec.engines import opening
-from caecodec.engines.protocol import Float
+from caecodec.engines.protocol import AutoencoderEngine, Float
 from caecodec.entropy.fixed_point import SYMBOL_MAX
-from caecodec.errors import CorruptFileError, InputImageError
+from caecodec.entropy.tables import Tables
+from caecodec.errors import CorruptFileError, InputImageError, ModelError
 from caecodec.format.container import Container
 from caecodec.latents.autoencoder import FactorisedLatents
+from caecodec.latents.tiny import ContextLatents
+from caecodec.latents.tiny_network import ContextNetwork
 from caecodec.pictures import cells
 from caecodec.pictures.picture import Picture, Pixels
 from caecodec.zoo.file import Model
+
+
+@dataclass(frozen=True, slots=True)
+class Analysed:
+    """Pictures as encoders have them."""
+
+    y: Float  # (P, h, w, C), before its gain
+    places: NDArray[np.uint8]  # (P, K), those of maxima
+    pixels: Pixels  # (P, H, W, C)
+
+
+class ByTables:
+    """Codes y by a table for every channel and quality, and places by one for each."""
+
+    def __init__(self, model: Model, engine: AutoencoderEngine) -> None:
+        channels, rows, columns = engine.latent
+        self._engine = engine
+        self.latents = FactorisedLatents(model.tensors, rows * columns, channels, engine.places)
+        self._places = opening.places(model) if engine.places else None
+
+    def encode(self, some: Analysed, quality: int) -> tuple[list[bytes], Latents]:
+        """A stream for each picture, rows of latents."""
+        latents = self._rounded(some, quality)
+        return self.latents.encode(latents, quality), latents
+
+    def cost(self, one: Analysed, quality: int) -> tuple[float, Latents]:
+        """Bytes that `encode` would write of one picture, about, and its latents."""
+        latents = self._rounded(one, quality)[0]
+        return self.latents.cost(latents, quality), latents
+
+    def decode(self, streams: Sequence[bytes], quality: int) -> Latents:
+        """Streams -> rows of latents. Raises CorruptFileError."""
+        return np.stack([self.latents.decode(stream, quality) for stream in streams])
+
+    def _rounded(self, some: Analysed, quality: int) -> Latents:
+        check_quality(quality)
+        gain, offset = self._engine.row("gain", quality), self._engine.row("offset", quality)
+        symbols = np.clip(np.floor(some.y * gain - offset + 0.5), -SYMBOL_MAX, SYMBOL_MAX).astype(np.int32)
+        rows = self.latents.silence(symbols.reshape(len(symbols), -1), quality)
+        places = some.places
+        if self._places is not None:
+            bits = self.latents.place_bits()
+            places = self._places.choose(rows.reshape(symbols.shape), places, some.pixels, bits, quality)
+        return np.concatenate((rows, places.astype(np.int32)), axis=1)
+
+
+class ByContext:
+    """Codes y as the family `tiny` does: what is known of it says what comes next. Rows of latents are y_hat."""
+
+    def __init__(self, model: Model, engine: AutoencoderEngine) -> None:
+        """Raises ModelError where the context is not of the y that the network reads."""
+        network = ContextNetwork(model.tensors)
+        channels, self._rows, self._columns = engine.latent
+        if network.n != channels or engine.places:
+            raise ModelError("the context is of another y than the network's")
+        self._engine = engine
+        self.latents = ContextLatents(
+            network, Tables.of(model.tensors["table.frequencies"], model.tensors["table.tail"])
+        )
+
+    def encode(self, some: Analysed, quality: int) -> tuple[list[bytes], Latents]:
+        """See `ByTables`."""
+        gain, weight = self._gains(quality)
+        streams, y_hat = self.latents.encode(some.y * gain, quality, False, weight)
+        return streams, y_hat.reshape(len(y_hat), -1)
+
+    def cost(self, one: Analysed, quality: int) -> tuple[float, Latents]:
+        """See `ByTables`."""
+        gain, weight = self._gains(quality)
+        cost, y_hat = self.latents.cost(one.y * gain, quality, False, weight)
+        return cost, y_hat.reshape(-1)
+
+    def decode(self, streams: Sequence[bytes], quality: int) -> Latents:
+        """See `ByTables`."""
+        y_hat = self.latents.decode(streams, (self._rows, self._columns), quality, False)
+        return y_hat.reshape(len(y_hat), -1)
+
+    def _gains(self, quality: int) -> tuple[Float, Float]:
+        check_quality(quality)
+        return self._engine.row("gain", quality), self._engine.row("weight", quality)
 
 
 class AutoencoderCodec(Codec):
@@ -31,8 +115,9 @@ class AutoencoderCodec(Codec):
         # made at once: the shape of y is that of the network
         self.model = model
         self.engine = opening.autoencoder(model, device, precision, engine)
-        channels, rows, columns = self.engine.latent
-        self.latents = FactorisedLatents(model.tensors, rows * columns, channels, self.engine.places)
+        coder = ByContext if "steps.groups" in model.tensors else ByTables
+        self._coder: ByTables | ByContext = coder(model, self.engine)
+        self.latents = self._coder.latents
 
     def check(self, picture: Picture) -> None:
         channels, height, width = self.engine.picture
@@ -42,36 +127,35 @@ class AutoencoderCodec(Codec):
         if channels == 1 and not picture.gray:
             raise InputImageError(f"{wanted}, this one is in colour")
 
-    def analyse(self, picture: Picture, progress: Progress = no_progress) -> Iterator[tuple[Float, NDArray[np.uint8]]]:
+    def analyse(self, picture: Picture, progress: Progress = no_progress) -> Iterator[Analysed]:
         self.check(picture)
-        y, places = self.engine.analyse(self._pixels([picture]))
-        yield y[0], places[0]
+        yield self._analysed(self._pixels([picture]))
+
+    def chosen(self, pixels: Pixels, quality: int) -> Latents:
+        """Rows of latents of pictures (P, H, W, C) of its size, as they would be coded."""
+        parts = [pixels[i : i + self.batch] for i in range(0, len(pixels), self.batch)]
+        return np.concatenate([self._coder.encode(self._analysed(part), quality)[1] for part in parts])
+
+    def _analysed(self, pixels: Pixels) -> Analysed:
+        return Analysed(*self.engine.analyse(pixels), pixels)
 
     def _pixels(self, pictures: Sequence[Picture]) -> Pixels:
         channels = self.engine.picture[0]
         colours = [p.colour[..., None] if p.gray else p.colour for p in pictures]
         return np.stack([np.broadcast_to(c, (*c.shape[:2], channels)) for c in colours])
 
-    def _latents(self, y: Float, places: NDArray[np.uint8], quality: int) -> Latents:
-        """y (P, h, w, C), places (P, K) -> rows of latents."""
-        check_quality(quality)
-        gain, offset = self.engine.row("gain", quality), self.engine.row("offset", quality)
-        symbols = np.clip(np.floor(y * gain - offset + 0.5), -SYMBOL_MAX, SYMBOL_MAX).astype(np.int32)
-        rows = self.latents.silence(symbols.reshape(len(y), -1), quality)
-        return np.concatenate((rows, places.astype(np.int32)), axis=1)
-
     def code_tile(self, tile: Any, quality: int) -> tuple[bytes, Latents]:
-        latents = self._latents(tile[0][None], tile[1][None], quality)
-        return self.latents.encode(latents, quality)[0], latents[0]
+        streams, latents = self._coder.encode(tile, quality)
+        return streams[0], latents[0]
 
     def cost_tile(self, tile: Any, quality: int) -> tuple[float, Latents]:
-        latents = self._latents(tile[0][None], tile[1][None], quality)[0]
-        return self.latents.cost(latents, quality), latents
+        return self._coder.cost(tile, quality)
 
     def encode_many(self, pictures: Sequence[Picture], quality: int) -> list[bytes]:
+        check_quality(quality)
         for picture in pictures:
             self.check(picture)
-        streams = self.latents.encode(self._latents(*self.engine.analyse(self._pixels(pictures)), quality), quality)
+        streams, _ = self._coder.encode(self._analysed(self._pixels(pictures)), quality)
         return [self.wrap(p, quality, [s], sections_of(p)) for p, s in zip(pictures, streams, strict=True)]
 
     def features(self, pictures: Sequence[Picture]) -> list[Float]:
@@ -80,11 +164,14 @@ class AutoencoderCodec(Codec):
         parts = [self._pixels(pictures[i : i + self.batch]) for i in range(0, len(pictures), self.batch)]
         return [y for part in parts for y in self.engine.analyse(part)[0]]
 
-    def decode_latents(self, parsed: Container) -> Iterator[Latents]:
+    def _check_size(self, parsed: Container) -> None:
         channels, height, width = self.engine.picture
         if (parsed.width, parsed.height) != (width, height) or (channels == 1 and not parsed.gray):
             raise CorruptFileError(f"the file's model {self.model.info.name} makes no such pictures")
-        yield self.latents.decode(parsed.tiles[0], parsed.quality)
+
+    def decode_latents(self, parsed: Container) -> Iterator[Latents]:
+        self._check_size(parsed)
+        yield self._coder.decode([parsed.tiles[0]], parsed.quality)[0]
 
     def synthesise(
         self,
@@ -104,10 +191,11 @@ class AutoencoderCodec(Codec):
         return self.engine.synthesise(symbols, latents[:, count:], quality)
 
     def decode_many(self, parsed: Sequence[Container]) -> list[Picture]:
-        latents = [next(self.decode_latents(one)) for one in parsed]
+        for one in parsed:
+            self._check_size(one)
         found: dict[int, Picture] = {}
         for quality, numbers in grouped([one.quality for one in parsed]):
-            pixels = self._synthesise(np.stack([latents[n] for n in numbers]), quality)
-            for n, one in zip(numbers, pixels, strict=True):
+            latents = self._coder.decode([parsed[n].tiles[0] for n in numbers], quality)
+            for n, one in zip(numbers, self._synthesise(latents, quality), strict=True):
                 found[n] = picture_of(parsed[n], functools.partial(cells.as_asked, one, parsed[n].gray))
         return [found[n] for n in range(len(parsed))]

@@ -16,6 +16,7 @@ from caecodec.errors import CaecodecError, ModelError, UsageError
 from caecodec.zoo.file import Model, ModelInfo
 
 if TYPE_CHECKING:
+    from caecodec.engines.numpy.places import PlaceSearch
     from caecodec.engines.protocol import AutoencoderEngine, PhotoEngine, PhotoLatents, TinyEngine, TinyLatents
 
 
@@ -169,6 +170,16 @@ def tiny_latents(model: Model) -> TinyLatents:
     from caecodec.engines.native.tiny import NativeTinyLatents
 
     return NativeTinyLatents(model)
+
+
+def places(model: Model) -> PlaceSearch | None:
+    """What chooses the places of a model that sends them and says what errors are worth; None for any other."""
+    if "search.place_weight" not in model.tensors:
+        return None
+    from caecodec.engines.numpy.places import PlaceSearch
+
+    with whole(model.info):
+        return PlaceSearch(model)
 
 
 def autoencoder(model: Model, device: str, precision: str, engine: str = "auto") -> AutoencoderEngine:

@@ -20,6 +20,11 @@ def expect_finite(tensors: Tensors) -> None:
             raise ModelError(f"tensor {name} is not finite")
 
 
+def of_autoencoder(tensors: Tensors) -> tuple[str, ...]:
+    """Names of the tables that an autoencoder must have: with a context also what an error in each channel is worth."""
+    return ("gain", "gain_out", "offset", *(("weight",) if "steps.groups" in tensors else ()))
+
+
 class FloatTables:
     """Tensors `float.*` of a model."""
 

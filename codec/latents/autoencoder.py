@@ -46,6 +46,12 @@ class FactorisedLatents:
         coded = np.flatnonzero(index != SILENT)
         return coded, index[coded]
 
+    def place_bits(self) -> NDArray[np.float32]:
+        """Bits of each unpooling place in each cell, (K, 4)."""
+        columns = self._tables.tail[self._places][:, None] + np.arange(-1, PLACES - 1)
+        bits: NDArray[np.float32] = self._tables.bits[self._places[:, None], columns].astype(np.float32)
+        return bits
+
     def silence(self, symbols: Latents, quality: int) -> Latents:
         """Symbols (P, cells * channels) with those of silent channels set to 0."""
         silent = np.tile(self._index[quality - 1] == SILENT, self._cells)

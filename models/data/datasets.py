@@ -70,7 +70,7 @@ def load(name: str, root: Path, split: str, *, download: bool = True) -> SmallSe
     """One split, "train" or "test", of a data set. `root` is the first of these that fits:
 
     - a .npz file with `images` (P, H, W) or (P, H, W, 3) uint8 and perhaps `labels` (P,) and `classes`. Where keys say
-      train and test, as in `x_train`, those of the split are read; a file with -test- in its name is all test pictures;
+      train and test, as in `x_train`, those of the split are read; a file with -test in its name is all test pictures;
       of any other the first 7/9 are for training.
     - a folder of train/CLASS/*.png and test/CLASS/*.png, or of other lossless pictures; the classes in the order of
       their names, or of their numbers where all are numbers.
@@ -155,7 +155,7 @@ def _from_npz(name: str, path: Path, split: str) -> SmallSet:
     whole = _small_set(name, path, pictures[0], labels[0] if labels else None, classes)
     if splits:
         return whole
-    if "-test-" in path.name:
+    if "-test-" in path.name or path.stem.endswith("-test"):
         if split == "train":
             raise ValueError(f"{path}: by its name it holds test pictures only; none of them may be trained on")
         return whole

@@ -6,33 +6,23 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from caecodec.engines.numpy.networks import Analysis, Synthesis
-from caecodec.entropy.fixed_point import FRACTION_BITS, ONE
 from caecodec.latents.tiny_network import ContextNetwork
 from caecodec.models.data.pictures import validation_crops
-from caecodec.models.export.heads import Head, integer_heads
+from caecodec.models.export.context import context_network, named
 from caecodec.models.export.integers import (
     Float,
     Ranges,
-    Stream,
     Tensors,
     as_numpy,
-    bias_of,
-    fixed,
     gaussian_tables,
-    integer_layer,
-    matrix,
-    multiplier,
-    step_of,
 )
 from caecodec.models.export.ranges import Watch, stand_ins
 from caecodec.models.export.transforms import analysis, synthesis
 from caecodec.models.networks import layers
 from caecodec.models.networks.levels import error_weight, even_levels
-from caecodec.models.networks.rate_model import SCALE_STEP
 from caecodec.models.networks.tiny import TinyModel
 from caecodec.pictures.cells import TINY_CELL
 
@@ -57,13 +47,11 @@ def tensors_of(model: TinyModel, ranges: Ranges | None = None) -> Tensors:
     lam = np.array([model.config.lambda_at(at) for at in level.tolist()])
     power = (as_numpy(model.g_s.linear.weight) ** 2).sum(axis=0)
     tensors: Tensors = {
-        "steps.groups": np.array(model.config.groups, np.int32),
-        "steps.splits": np.array(model.config.splits, np.int32),
         "float.gain": np.exp(log_gain).astype(np.float32),
         # bits an error of one step^2 is worth
         "float.weight": error_weight(lam[:, None], power, gain_out**2).astype(np.float32),
     }
-    tensors |= context_network(model, ranges, log_ratio, np.stack([rows(table) for table in model.bias]))
+    tensors |= context_network(model.context, ranges, log_ratio, np.stack([rows(table) for table in model.bias]))
     tensors |= synthesis(model.g_s, ranges, gain_out, rows(model.modulation)) | gaussian_tables()
     tensors |= analysis(model.g_a, ranges, ranges["y"])
     ContextNetwork(tensors), Analysis(tensors, TINY_CELL), Synthesis(tensors, TINY_CELL)  # prove the bounds
@@ -94,34 +82,4 @@ def ranges_of(model: TinyModel, crops: Tensor) -> Ranges:
             watch.note("y", model.g_a(pictures.expand(-1, 3, -1, -1) - 0.5), 1)
             for level in _WATCHED:
                 model(pictures, torch.full((len(x),), level), hard=True)
-    found = {f"int.{key}" if key.startswith("context") else key: met for key, met in watch.largest.items()}
-    found["int.context"] = np.max([met for key, met in found.items() if key.startswith("int.context.heads.")], axis=0)
-    return found
-
-
-def context_network(model: TinyModel, ranges: Ranges, log_ratio: NDArray[np.float64], bias: Float) -> Tensors:
-    """The `int.*` and `quality.*` tensors. log_ratio (100, N); bias (2, 100, C)."""
-    c, steps = model.context, model.config.steps
-    u = step_of(np.max([ranges[f"int.context.adaptors.{number}"] for number in range(len(steps))], axis=0))
-    mixed = step_of(ranges["int.context.mix"])
-    stream = Stream(ranges, ["int.context.expand", "int.context"])
-    wide = step_of(ranges["int.context.project"])
-    read = stream.read("int.context")
-    out: Tensors = {"int.context.narrow": np.array([stream.narrow("int.context")], np.int32)}
-    heads = []
-    for number, ((channels, _), adaptor, head) in enumerate(zip(steps, c.adaptors, c.heads, strict=True)):
-        assert isinstance(adaptor, torch.nn.Linear) and isinstance(head, torch.nn.Linear)
-        out |= integer_layer(f"int.context.adaptors.{number}", matrix(adaptor), bias_of(adaptor), u, mixed)
-        heads.append(Head(f"int.context.heads.{number}", channels, matrix(head), bias_of(head), read))
-    out |= integer_layer("int.context.mix", matrix(c.mix), bias_of(c.mix), np.tile(mixed, 9), stream.step)
-    seen, narrow = stream.read("int.context.expand"), stream.narrow("int.context.expand")
-    out |= integer_layer("int.context.expand", matrix(c.expand), bias_of(c.expand), seen, wide, narrow)
-    out |= integer_layer("int.context.project", matrix(c.project), bias_of(c.project), wide, stream.step)
-    tensors, mean_unit = integer_heads(heads, model.config.n)
-    out |= tensors
-    out |= multiplier("quality.to_u", np.exp(-log_ratio) / (ONE * u))
-    out |= multiplier("quality.to_y", np.exp(log_ratio) * ONE * mean_unit)
-    return out | {
-        "quality.index": fixed(log_ratio / SCALE_STEP, FRACTION_BITS),
-        "quality.bias": fixed(bias / mixed),
-    }
+    return named(watch)

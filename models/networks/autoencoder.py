@@ -20,9 +20,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from caecodec.models.networks.context import Context, ContextSizes
 from caecodec.models.networks.klt import klt_of
 from caecodec.models.networks.layers import conv1x1, interpolate
-from caecodec.models.networks.levels import LambdaRange
+from caecodec.models.networks.levels import LambdaRange, error_weight
 from caecodec.models.networks.quantize import add_noise, round_ste
 from caecodec.models.networks.rate_model import MixturePrior
 
@@ -39,6 +40,10 @@ class AutoencoderConfig(LambdaRange):
     units: int = 128
     unpool: str = "indices"  # or "fixed"
     coded: int = 0  # channels of y that are coded, fewer than the network's where these say the same; 0: as many
+    groups: tuple[int, ...] = ()  # of the context, as `tiny` has it; none: the prior is factorised
+    splits: tuple[int, ...] = ()
+    context_width: int = 48
+    context_hidden: int = 96
     anchors: int = 6
     lambda_min: float = 0.002
     lambda_max: float = 0.2
@@ -50,7 +55,16 @@ class AutoencoderConfig(LambdaRange):
             raise ValueError("form must be 'codec' or 'drawn', unpool 'indices' or 'fixed'")
         if self.anchors < 2 or self.units < 1:
             raise ValueError("anchors must be at least 2, units positive")
+        if self.groups:
+            if any(side % 2 for side in NETWORKS[self.kind].latent[1:]):
+                raise ValueError(f"y of {self.kind} has no 2x2 blocks of cells for a context to go over")
+            self.context.require_channels(self.coded or NETWORKS[self.kind].latent[0])
         self.require_range()
+
+    @property
+    def context(self) -> ContextSizes:
+        """Sizes of the context."""
+        return ContextSizes(self.groups, self.splits, self.context_width, self.context_hidden)
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as plain values, for recipes and weight files."""
@@ -218,10 +232,10 @@ def max_pool(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def max_unpool(x: Tensor, place: Tensor | None) -> Tensor:
-    """(B, C, h, w) and places 0..3 -> (B, C, 2h, 2w), zero elsewhere; without places all go to the upper left."""
+    """(B, C, h, w) and places 0..3 (B, C or 1, h, w) -> (B, C, 2h, 2w), zero elsewhere; without all go upper left."""
     b, c, h, w = x.shape
     if place is None:
-        place = torch.zeros(b, c, h, w, dtype=torch.int64, device=x.device)
+        place = torch.zeros(b, 1, h, w, dtype=torch.int64, device=x.device)
     cells = x.unsqueeze(-1) * F.one_hot(place, 4)
     return cells.reshape(b, c, h, w, 2, 2).permute(0, 1, 2, 4, 3, 5).reshape(b, c, 2 * h, 2 * w)
 
@@ -239,10 +253,18 @@ class AutoencoderModel(nn.Module):
             self.turn, self.turn_back = conv1x1(latent, channels), conv1x1(channels, latent)
             self.log_gain = nn.Parameter(torch.zeros(config.anchors, channels))
             self.log_gain_out = nn.Parameter(torch.zeros(config.anchors, channels))  # what the decoder divides by
-            self.prior = MixturePrior(channels)
+            if config.groups:
+                self.context = Context(config.context)
+                self.context_bias = nn.Parameter(torch.zeros(config.anchors, config.context_width))
+                self.register_buffer("normaliser", torch.ones(channels))
+                self.register_buffer("power", torch.ones(channels))
+            else:
+                self.prior = MixturePrior(channels)
             cells = sum(math.prod(c) for c in self.network.cells)
             self.register_buffer("place_share", torch.full((cells, 4), 0.25))
 
+    normaliser: Tensor  # of each channel, what takes it to the context's domain at a gain of 1
+    power: Tensor  # of each channel, the sum of squares that an error of 1 makes in the picture
     place_share: Tensor  # how often each unpooling cell, in the order of a file, takes each of its four places
 
     def _place_bits(self, places: list[Tensor]) -> Tensor:
@@ -294,29 +316,60 @@ class AutoencoderModel(nn.Module):
             self.turn.bias.copy_(-forth @ mean)
             self.turn_back.weight.copy_(back[:, :, None, None])
             self.turn_back.bias.copy_(mean)
-            self.prior.start_at(((flat - mean) @ forth.T).float().T[None, :, :, None])
+            turned = ((flat - mean) @ forth.T).float()
+            if c.groups:
+                self.start_context(turned, torch.ones(turned.shape[1]))
+            else:
+                self.prior.start_at(turned.T[None, :, :, None])
             for a in range(c.anchors):
                 gain = c.first_log_gain(a / (c.anchors - 1))
                 self.log_gain[a].fill_(gain)
                 self.log_gain_out[a].fill_(gain)
         self.train()
 
-    def forward(self, x: Tensor, level: Tensor | None = None, hard: bool = False) -> dict[str, Tensor]:
+    @torch.no_grad()
+    def start_context(self, y: Tensor, power: Tensor) -> None:
+        """Begin the context for rows of y (M, C) before the gain; power (C,), see above."""
+        deviation = y.std(0).clamp_min(1e-3)
+        self.normaliser.copy_(deviation**-0.5)
+        self.power.copy_(power)
+        self.context.start(deviation * self.normaliser)
+
+    def code(self, y: Tensor, level: Tensor, hard: bool = False, rdo: float = 0.0) -> tuple[Tensor, Tensor]:
+        """y (B, C, h, w) before its gain, level (B,) -> y_hat of that shape, bits (B,), without those of places.
+
+        `hard`: rounded as the codec does, with a context by rate and distortion at strength `rdo`.
+        """
+        log_gain, log_gain_out = interpolate(self.log_gain, level), interpolate(self.log_gain_out, level)
+        gain = log_gain.exp()
+        if self.config.groups:
+            forth = (0, 2, 3, 1)
+            weight = None
+            if rdo:
+                lam = self.config.lambda_at(level)[:, None, None, None]
+                weight = error_weight(lam, self.power, (-2 * log_gain_out.detach()).exp().permute(forth))
+            log_ratio = log_gain.permute(forth) - self.normaliser.log()
+            bias = interpolate(self.context_bias, level).permute(forth)
+            coded, bits = self.context.code((y * gain).permute(forth), log_ratio, bias, weight, hard, rdo)
+            return coded.permute(0, 3, 1, 2) * (-log_gain_out).exp(), bits
+        offset = self.prior.centre()[:, None, None] * gain
+        rounded = round_ste(y * gain - offset)
+        v = rounded if hard else add_noise(y * gain - offset)
+        bits = self.prior.bits(v + offset, gain)
+        return (rounded + offset) * (-log_gain_out).exp(), bits.sum((1, 2, 3))
+
+    def forward(
+        self, x: Tensor, level: Tensor | None = None, hard: bool = False, rdo: float = 0.0
+    ) -> dict[str, Tensor]:
         """x (B, C, H, W) in [0, 1] -> x_hat of the same shape; as codec also bits (B,) a picture at level (B,) 0..1.
 
-        `hard`: rounded as the codec does, instead of noise for the rate and straight-through for the decoder.
+        `hard`, `rdo`: as `code` has them; else noise for the rate and straight-through for the decoder.
         """
         if self.config.form == "drawn":
             return {"x_hat": self.network.decode(*self.network.encode(x))}
         assert level is not None
         y, places = self.encode(x)
-        gain = interpolate(self.log_gain, level).exp()
-        offset = self.prior.centre()[:, None, None] * gain
-        rounded = round_ste(y * gain - offset)
-        v = rounded if hard else add_noise(y * gain - offset)
-        bits = self.prior.bits(v + offset, gain)
-        y_hat = (rounded + offset) * (-interpolate(self.log_gain_out, level)).exp()
-        total = bits.sum((1, 2, 3))
+        y_hat, total = self.code(y, level, hard, rdo)
         if places:
             total = total + self._place_bits(places)
         return {"x_hat": self.network.decode(self.turn_back(y_hat), places), "bits": total}

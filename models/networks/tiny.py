@@ -19,13 +19,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from caecodec.entropy.order import PHASES
+from caecodec.models.networks.context import Context, ContextSizes, Step
 from caecodec.models.networks.klt import klt_of
 from caecodec.models.networks.layers import Block, conv1x1, depth_to_space, interpolate, space_to_depth
 from caecodec.models.networks.levels import LambdaRange, error_weight
-from caecodec.models.networks.rate_model import SCALE_MIN, SCALE_STEP, code, scale_of_index
 from caecodec.pictures.cells import TINY_CELL
 
 
@@ -47,8 +45,7 @@ class TinyConfig(LambdaRange):
     lambda_max: float = 1.0
 
     def __post_init__(self) -> None:
-        if sum(self.groups) != self.n or len(self.splits) != len(self.groups) or not set(self.splits) <= {1, 2, 4}:
-            raise ValueError("groups must sum to n, and each be coded in 1, 2 or 4 steps")
+        self.sizes.require_channels(self.n)
         if self.anchors < 2:
             raise ValueError("anchors must be at least 2")
         self.require_range()
@@ -58,15 +55,14 @@ class TinyConfig(LambdaRange):
         return asdict(self)
 
     @property
-    def steps(self) -> list[tuple[slice, tuple[tuple[int, int], ...]]]:
+    def sizes(self) -> ContextSizes:
+        """Of the context."""
+        return ContextSizes(self.groups, self.splits, self.context_width, self.context_hidden)
+
+    @property
+    def steps(self) -> list[Step]:
         """Channels, and positions in each 2x2 block of cells, of every step."""
-        found, start = [], 0
-        for size, split in zip(self.groups, self.splits, strict=True):
-            channels = slice(start, start + size)
-            start += size
-            share = 4 // split
-            found += [(channels, PHASES[i : i + share]) for i in range(0, 4, share)]
-        return found
+        return self.sizes.steps
 
 
 class Analysis(nn.Module):
@@ -110,39 +106,6 @@ class Synthesis(nn.Module):
         return x.float() + linear
 
 
-class Context(nn.Module):
-    """Means and scale indices of one step. Becomes integers at export.
-
-    Each step has an adaptor and a head of its own; the 3x3 layer and the one after it are shared.
-    """
-
-    def __init__(self, c: TinyConfig) -> None:
-        super().__init__()
-        steps = c.steps
-        self.adaptors = nn.ModuleList(nn.Linear(c.n, c.context_width) for _ in steps)
-        self.mix = nn.Conv2d(c.context_width, c.context_hidden, 3, stride=2)
-        self.expand = nn.Linear(c.context_hidden, 2 * c.context_hidden)
-        self.project = nn.Linear(2 * c.context_hidden, c.context_hidden)
-        self.heads = nn.ModuleList(nn.Linear(c.context_hidden, 2 * (s.stop - s.start)) for s, _ in steps)
-        nn.init.zeros_(self.project.weight)
-        nn.init.zeros_(self.project.bias)
-        for head in self.heads:
-            nn.init.normal_(head.weight, 0, 1e-2)  # type: ignore[arg-type]
-            nn.init.zeros_(head.bias)  # type: ignore[arg-type]
-
-    def forward(
-        self, step: int, known: Tensor, bias: Tensor, phases: tuple[tuple[int, int], ...]
-    ) -> tuple[Tensor, Tensor]:
-        """known (B, h, w, N), zero where unknown; bias (B, 1, 1, C) -> mean, index: (B, cells, channels), by phase."""
-        x = F.relu(self.adaptors[step](known) + bias).permute(0, 3, 1, 2)  # (B, C, h, w)
-        # each cell (i::2, j::2) with its eight neighbours
-        mixed = [self.mix(F.pad(x, (1 - j, j, 1 - i, i))) for i, j in phases]
-        x = F.relu(torch.cat([m.permute(0, 2, 3, 1).flatten(1, 2) for m in mixed], dim=1))  # (B, cells, C)
-        x = x + self.project(F.relu(self.expand(x)))
-        mean, index = self.heads[step](x).float().chunk(2, dim=-1)
-        return mean, index
-
-
 class TinyModel(nn.Module):
     """The whole model. `forward` is the training pass."""
 
@@ -151,7 +114,7 @@ class TinyModel(nn.Module):
     def __init__(self, config: TinyConfig) -> None:
         super().__init__()
         self.config = c = config
-        self.g_a, self.g_s, self.context = Analysis(c), Synthesis(c), Context(c)
+        self.g_a, self.g_s, self.context = Analysis(c), Synthesis(c), Context(c.sizes)
         self.log_gain = nn.Parameter(torch.zeros(c.anchors, c.n))
         self.log_gain_out = nn.Parameter(torch.zeros(c.anchors, c.n))  # what g_s multiplies by, minus -log_gain
         self.bias = nn.Parameter(torch.zeros(2, c.anchors, c.context_width))  # colour, gray
@@ -171,10 +134,7 @@ class TinyModel(nn.Module):
         for a in range(c.anchors):
             self.log_gain[a].fill_(c.first_log_gain(a / (c.anchors - 1)))
         self.g_s.stem.weight.normal_(0, float((deviation**2).sum()) ** -0.5)
-        index = torch.log(deviation * self.normaliser / SCALE_MIN) / SCALE_STEP
-        for (channels, _), head in zip(c.steps, self.context.heads, strict=True):
-            assert isinstance(head, nn.Linear)
-            head.bias[channels.stop - channels.start :] = index[channels]
+        self.context.start(deviation * self.normaliser)
 
     def forward(self, x: Tensor, level: Tensor, hard: bool = False, rdo: float = 0.0) -> dict[str, Tensor]:
         """x (B, 1 or 3, H, W) in [0, 1], H and W multiples of 16; level (B,) in [0, 1] -> x_hat like x, bits (B,).
@@ -195,44 +155,10 @@ class TinyModel(nn.Module):
             lam = c.lambda_at(level)[:, None, None, None]
             power = self.g_s.linear.weight.detach().square().sum(0)
             weight = error_weight(lam, power, (2 * log_gain_out.detach()).exp())  # (B, 1, 1, N)
-        y_hat, bits = self._steps(y * log_gain.exp(), log_ratio, rows(self.bias[int(gray)]), weight, hard, rdo)
+        y_hat, bits = self.context.code(y * log_gain.exp(), log_ratio, rows(self.bias[int(gray)]), weight, hard, rdo)
         modulation = interpolate(self.modulation, level)
         x_hat = self.g_s((y_hat * log_gain_out.exp()).permute(0, 3, 1, 2), modulation) + 0.5
         return {"x_hat": x_hat.mean(1, keepdim=True) if gray else x_hat, "bits": bits}
-
-    def _steps(
-        self, y: Tensor, log_ratio: Tensor, bias: Tensor, weight: Tensor | None, hard: bool, rdo: float
-    ) -> tuple[Tensor, Tensor]:
-        """y (B, h, w, N) after the gain; log_ratio (B, 1, 1, N) takes the context's domain to the quantiser's."""
-        b, h, w, _ = y.shape
-        groups: list[Tensor] = []  # finished ones
-        current = y.new_zeros(b, h, w, 0)
-        bits = y.new_zeros(b)
-        for step, (channels, phases) in enumerate(self.config.steps):
-            size = channels.stop - channels.start
-            if phases[0] == PHASES[0]:
-                current = y.new_zeros(b, h, w, size)
-            left = self.config.n - channels.stop
-            known = torch.cat((*groups, current), dim=-1) * (-log_ratio[..., : channels.stop]).exp()
-            mean, index = self.context(step, F.pad(known, (0, left)), bias, phases)
-            ratio = log_ratio[:, 0, :, channels]  # (B, 1, size)
-            target = torch.cat([y[:, i::2, j::2, channels].flatten(1, 2) for i, j in phases], dim=1)
-            value, cost = code(
-                target,
-                mean * ratio.exp(),
-                scale_of_index(index + ratio / SCALE_STEP),
-                None if weight is None else weight[:, 0, :, channels],
-                hard,
-                rdo,
-            )
-            bits = bits + cost.sum((1, 2))
-            done = torch.zeros_like(current)
-            for (i, j), part in zip(phases, value.chunk(len(phases), dim=1), strict=True):
-                done[:, i::2, j::2] = part.reshape(b, h // 2, w // 2, size)
-            current = current + done
-            if phases[-1] == PHASES[-1]:
-                groups.append(current)
-        return torch.cat(groups, dim=-1), bits
 
 
 def _colour(x: Tensor) -> Tensor:

@@ -214,7 +214,11 @@ AUTOENCODERS = {
     "fashion-mnist": AutoencoderConfig("fashion-mnist", anchors=2),
     "fashion-mnist-narrow": AutoencoderConfig("fashion-mnist", coded=5, anchors=2),
     "cifar10-dense": AutoencoderConfig("cifar10-dense", units=6, anchors=2),
+    "fashion-mnist-context": AutoencoderConfig(
+        "fashion-mnist", coded=7, groups=(2, 5), splits=(4, 2), context_width=6, context_hidden=8, anchors=2
+    ),
 }
+BY_TABLES = sorted(set(AUTOENCODERS) - {"fashion-mnist-context"})
 
 
 @pytest.fixture(scope="module")
@@ -226,9 +230,14 @@ def autoencoders(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, tuple
         shaken(model, "network", 2.0)
         with torch.no_grad():
             y, _ = model.encode(torch.rand(20, *config.picture))
-            model.prior.start_at(y)
-            model.prior.logit.normal_(0, 0.3)
             deviation = y.transpose(0, 1).flatten(1).std(1).clamp_min(1e-3)
+            if config.groups:
+                shaken(model, "context", 1.0)
+                model.start_context(y.permute(0, 2, 3, 1).flatten(0, 2), torch.ones(len(deviation)))
+                model.context_bias.normal_()
+            else:
+                model.prior.start_at(y)
+                model.prior.logit.normal_(0, 0.3)
             # at quality 1 from far below a step, where a channel falls silent, to some steps; at 100 all are heard
             for anchor, low in enumerate((-9, 1)):
                 model.log_gain[anchor] = torch.linspace(low, low + 10, len(deviation)).clamp_max(4) - deviation.log()
@@ -264,7 +273,23 @@ def test_an_autoencoders_picture_is_what_the_specification_gives(
         close_to(codec.decode(container.parse(data)).colour, expected)
 
 
-@pytest.mark.parametrize("name", sorted(AUTOENCODERS))
+@pytest.mark.parametrize("spread", [0.0, 30.0, 30000.0])
+def test_an_autoencoders_y_under_a_context_is_what_the_specification_gives(
+    autoencoders: Mapping[str, tuple[AutoencoderCodec, Model]], spread: float
+) -> None:
+    codec, model = autoencoders["fashion-mnist-context"]
+    channels, rows, columns = codec.engine.latent
+    y = (np.random.default_rng(6).standard_normal((2, rows, columns, channels)) * spread).astype(np.float32)
+    for quality in (1, 100):
+        streams, y_hat = codec.latents.encode(y, quality, False)
+        whole = [Container(28, 28, quality, codec.model.info.id, (stream,), gray=True) for stream in streams]
+        for one, expected in zip(whole, y_hat, strict=True):
+            data = container.serialize(one)
+            assert np.array_equal(row(reference.decode_autoencoder(data, model)), expected.ravel())
+            assert np.array_equal(next(codec.decode_latents(container.parse(data))), expected.ravel())
+
+
+@pytest.mark.parametrize("name", BY_TABLES)
 @pytest.mark.parametrize("spread", [0.0, 300.0, 30000.0])
 def test_an_autoencoders_latents_with_escapes_are_those_the_specification_gives(
     autoencoders: Mapping[str, tuple[AutoencoderCodec, Model]], name: str, spread: float

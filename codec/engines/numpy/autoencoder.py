@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caecodec.engines.numpy.layers import Float, Weights, double, pool, pool_with_places, sigmoid, unpool
+from caecodec.engines.tables import of_autoencoder
 from caecodec.entropy.fixed_point import QUALITIES
 from caecodec.errors import LimitError, ModelError, Remedy, UsageError
 from caecodec.pictures.picture import Pixels
@@ -146,7 +147,8 @@ class NumpyAutoencoderEngine:
         self.network = kind.make(weights, channels)
         self._turn = weights.point("turn", channels, coded)
         self._turn_back = weights.point("turn_back", coded, channels)
-        self._tables = {n: weights.get(f"float.{n}", QUALITIES, coded) for n in ("gain", "gain_out", "offset")}
+        names = of_autoencoder(model.tensors)
+        self._tables = {name: weights.get(f"float.{name}", QUALITIES, coded) for name in names}
         self._cells = kind.cells if config.get("unpool", "indices") == "indices" else ()
         height, width, colours = kind.picture
         self.picture = (colours, height, width)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from caecodec.engines.tables import of_autoencoder
 from caecodec.engines.torch.device import memory
 from caecodec.engines.torch.engine import Engine, Float, array_of, load_network, pixels_of
 from caecodec.models.networks.autoencoder import NETWORKS, AutoencoderConfig
@@ -35,7 +36,7 @@ class TorchAutoencoderEngine(Engine):
         self.picture = self.config.picture
         self.latent = (coded, rows, columns)
         self.places = sum(c * h * w for c, h, w in network.cells)
-        self.expect(dict.fromkeys(("gain", "gain_out", "offset"), coded))
+        self.expect(dict.fromkeys(of_autoencoder(model.tensors), coded))
 
     def analyse(self, pixels: Pixels) -> tuple[Float, NDArray[np.uint8]]:
         with memory(self.device), torch.inference_mode(), self.autocast():

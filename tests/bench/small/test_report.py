@@ -29,8 +29,9 @@ def test_tables_of_results_by_hand(tmp_path: Path) -> None:
     assert '"rmse":0.04' in path.read_text(encoding="utf-8")
     loaded = load_small(path)
     assert loaded.rows == made().rows
-    (first, drawn), (_, models), (_, rivals), (_, asked) = small_tables(loaded)
+    (first, sources), (_, drawn), (_, models), (_, rivals), (_, asked) = small_tables(loaded)
     assert first.startswith("Test pictures: cifar10 10 (curves: 5). ")
+    assert sources.rows[0][3:] == ("28.00 dB, 32,768 bytes", "27.00 dB, 153.6 bytes", "95.00 %")
     cells = dict(zip(drawn.columns, drawn.rows[0], strict=True))
     assert (cells["PSNR"], cells["MSE"], cells["RMSE"], cells["SSIM"]) == ("28.00 dB", "0.001600", "0.0400", "0.9000")
     assert cells["latents as floats"] == "32,768 bytes"
@@ -49,10 +50,11 @@ def test_tables_of_results_by_hand(tmp_path: Path) -> None:
 def test_without_a_run_as_drawn_the_table_says_so() -> None:
     results = made()
     results.rows = [r for r in results.rows if r.kind != "drawn"]
-    cells = small_tables(results)[0][1].rows[0]
+    assert small_tables(results)[0][1].rows[0][3] == "not at hand"
+    cells = small_tables(results)[1][1].rows[0]
     assert cells[4:] == ("not at hand", *["-"] * 4)
 
 
 def test_markdown_has_a_text_before_each_table() -> None:
     blocks = markdown_of(small_tables(made())).split("\n\n")
-    assert [block.startswith("| ") for block in blocks] == [False, True] * 4
+    assert [block.startswith("| ") for block in blocks] == [False, True] * 5

@@ -98,6 +98,7 @@ def test_models_and_sets_that_are_missing_are_named_and_the_rest_is_measured(
     assert warned[4][1] == "no --data cifar100=PATH"
     lines = result.out.decode().splitlines()
     assert [line.split(" | ")[0] for line in lines if line.startswith("| ")] == [
+        "| source", "| ---", "| cifar10", "| mnist",
         "| as drawn", "| ---", "| cifar10", "| mnist", "| as codec", "| ---", "| cifar10", "| mnist",
         "| model", "| ---", "| cifar10", "| mnist",
         "| asked", "| ---", *(f"| at most {n} bytes" for n in (100, 400, 512)),

@@ -71,15 +71,25 @@ def test_a_file_of_test_pictures_is_all_test_and_never_train(name: str, shape: t
         datasets.load(name, path, "train")
 
 
-@needs_small
-def test_a_file_without_splits_is_cut_at_seven_ninths() -> None:
-    path = SMALL / "fashion-mnist-900.npz"
+def test_a_file_without_splits_is_cut_at_seven_ninths(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (900, 28, 28), np.uint8)
+    path = tmp_path / "some.npz"
+    np.savez(path, images=images)
     train, test = (datasets.load("fashion-mnist", path, split) for split in ("train", "test"))
     assert (len(train), len(test), tuple(train.pictures.shape[1:])) == (700, 200, (28, 28, 1))
-    with np.load(path) as archive:
-        both = torch.cat([train.pictures, test.pictures]).squeeze(3)
-        assert np.array_equal(both.numpy(), archive["images"])
+    both = torch.cat([train.pictures, test.pictures]).squeeze(3)
+    assert np.array_equal(both.numpy(), images)
     assert (set(train.labels.tolist()), train.classes) == ({-1}, ())  # it has no labels
+
+
+@needs_small
+def test_the_test_set_of_fashion_mnist_is_whole_and_never_trained_on() -> None:
+    path = SMALL / "fashion-mnist-test.npz"
+    got = datasets.load("fashion-mnist", path, "test")
+    assert tuple(got.pictures.shape) == (10_000, 28, 28, 1)
+    assert torch.bincount(got.labels).tolist() == [1000] * 10
+    with pytest.raises(ValueError, match="test pictures only"):
+        datasets.load("fashion-mnist", path, "train")
 
 
 def test_keys_that_name_a_split_are_followed(tmp_path: Path) -> None:
