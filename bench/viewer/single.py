@@ -105,7 +105,7 @@ def _turned(picture: Picture) -> Picture:
         return picture
     from caecodec.pictures import pillow
 
-    upright = pillow.from_image(ImageOps.exif_transpose(image), Limits(pixels=1 << 62))
+    upright = pillow.from_image(ImageOps.exif_transpose(image), Limits(pixels=1 << 62, memory=1 << 62))
     return replace(upright, icc=picture.icc, exif=b"")
 
 

@@ -23,6 +23,8 @@ _FIRST_READ = 1 << 16  # nearly every head is in it
 _DIVISORS = (16, 8, 4, 2)
 _NEARLY = 1.1  # times smaller than asked is as good: 1/8 and 1/16 are quick
 _EXIF_PREFIX = b"Exif\0\0"
+_ANY = 1 << 62
+_UNLIMITED = Limits(pixels=_ANY, memory=_ANY, blank_pixels=_ANY)  # `open` asks Pillow's own bound
 # what `save` hands on to `caecodec.encode`
 _OPTIONS = (
     *("quality", "target_size", "target_bpp", "target_psnr", "target_ssimulacra2"),
@@ -89,9 +91,8 @@ class CaeImageFile(ImageFile.ImageFile):
     def _decoded(self) -> Image.Image:
         assert self.fp is not None
         self.fp.seek(0)
-        unlimited = Limits(pixels=1 << 62)  # `open` has asked Pillow's own bound
         try:
-            return caecodec.decode(self.fp.read(), scale=1 / self._divisor, limits=unlimited)
+            return caecodec.decode(self.fp.read(), scale=1 / self._divisor, limits=_UNLIMITED)
         except CaecodecError as exc:
             raise OSError(f"cannot read this .cae file: {exc}") from exc
 
@@ -100,7 +101,7 @@ class CaeImageFile(ImageFile.ImageFile):
         if self.fp is not None:
             self.fp.seek(0)
             try:
-                caecodec.info(self.fp.read(), Limits(pixels=1 << 62))
+                caecodec.info(self.fp.read(), _UNLIMITED)
             except CaecodecError as exc:
                 raise OSError(f"not a whole .cae file: {exc}") from exc
         super().verify()
@@ -110,10 +111,9 @@ def _head_of(stream: IO[bytes] | None) -> container.Head:
     """Reads no more than it must. Raises CorruptFileError, LimitError."""
     assert stream is not None
     start = stream.read(_FIRST_READ)
-    limits = Limits(pixels=1 << 62)
     while True:
         try:
-            return container.parse_head(start, limits)
+            return container.parse_head(start, _UNLIMITED)
         except CorruptFileError:
             more = stream.read(7 * len(start)) if start.startswith(container.MAGIC) else b""
             if not more:
