@@ -1,7 +1,6 @@
 """Train an autoencoder on small pictures and measure it: python examples/small_autoencoder.py pictures/ out/ [minutes]
 
-Convolutions to 256 numbers and back, from fresh weights on pictures scaled to 32x32: first as they are, then as a codec
-that pays for its bits. Every tenth picture is kept for the table at the end.
+On pictures scaled to 32x32, every tenth kept for the table: first as drawn, then as a codec that pays for its bits.
 """
 
 from __future__ import annotations
@@ -22,9 +21,8 @@ from caecodec.models.training.run import run_recipe
 
 
 def read(folder: Path) -> NDArray[np.uint8]:
-    """All pictures below a folder, (P, 32, 32, 3)."""
-    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in (".png", ".webp", ".bmp"))
-    return np.stack([np.asarray(Image.open(file).convert("RGB").resize((32, 32))) for file in files])
+    """All PNG pictures below a folder, (P, 32, 32, 3)."""
+    return np.stack([np.asarray(Image.open(f).convert("RGB").resize((32, 32))) for f in sorted(folder.rglob("*.png"))])
 
 
 def jpeg(picture: NDArray[np.uint8], quality: int) -> bytes:
@@ -37,8 +35,8 @@ def row(name: str, pictures: NDArray[np.uint8], files: list[bytes], opened: Any)
     """Print mean bytes and PSNR of files; `opened` makes a picture of one that is open."""
     back = [np.asarray(opened(io.BytesIO(file)), np.float64) for file in files]
     mse = np.square(pictures - np.stack(back)).mean((1, 2, 3))
-    psnr = np.mean(10 * np.log10(255**2 / np.maximum(mse, 1e-3)))
-    print(f"{name:>14} {np.mean([len(file) for file in files]):8.1f} bytes {psnr:6.2f} dB")
+    size, psnr = np.mean([len(file) for file in files]), np.mean(10 * np.log10(255**2 / np.maximum(mse, 1e-3)))
+    print(f"{name:>14} {size:8.1f} bytes {psnr:6.2f} dB")
 
 
 def main(folder: Path, out: Path, minutes: float = 10) -> None:
