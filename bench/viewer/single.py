@@ -13,8 +13,8 @@ from caecodec.format import container
 from caecodec.format.record import Info
 from caecodec.limits import DEFAULT_LIMITS, Limits
 from caecodec.pictures import saving
+from caecodec.pictures.metadata import ORIENTATION
 from caecodec.pictures.picture import Picture
-from caecodec.pictures.pillow import ORIENTATION
 from caecodec.pictures.view import DIVISORS, View
 
 PAGE_PIXELS = 2**25  # larger pictures are shown smaller; browsers show little more

@@ -85,7 +85,7 @@ class RangeDecoder:
 
     def __init__(self, words: NDArray[np.uint32]) -> None:
         self._words: list[int] = words.tolist()
-        first, second, *_ = *self._words, 0, 0
+        first, second = [*self._words, 0, 0][:2]
         self._at = 2
         self._beyond, self._range = first << 32 | second, _STATE - 1  # the number read, less the encoder's `lower`
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+_core: Any = Image.core  # type: ignore[attr-defined]
 _CHANNELS = {"L": 1, "RGB": 3, "RGBA": 4}
 _BYTES = {"L": 1, "RGB": 4, "RGBA": 4}  # a pixel
 
@@ -22,12 +23,12 @@ _BYTES = {"L": 1, "RGB": 4, "RGBA": 4}  # a pixel
 @contextmanager
 def in_one_piece() -> Iterator[None]:
     """Within, new images have their memory in one piece. So have those that other threads make meanwhile: no harm."""
-    before = Image.core.get_use_block_allocator()
-    Image.core.set_use_block_allocator(1)
+    before = _core.get_use_block_allocator()
+    _core.set_use_block_allocator(1)
     try:
         yield
     finally:
-        Image.core.set_use_block_allocator(before)
+        _core.set_use_block_allocator(before)
 
 
 def samples(image: Image.Image) -> NDArray[np.uint8]:

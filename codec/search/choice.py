@@ -36,7 +36,7 @@ def promising(picture: Picture, size_bytes: int) -> bool:
         band = rows[top : top + _AT_ONCE]
         differences = np.array(band, order="C")
         differences[:, 1:] -= band[:, :-1]
-        deflated += len(deflate.compress(differences))
+        deflated += len(deflate.compress(differences.data))
         distance += int(np.abs(differences[:, 1:].view(np.int8).astype(np.int16)).sum(dtype=np.int64))
     deflated += len(deflate.flush())
     estimate = deflated * picture.height / len(rows)

@@ -84,10 +84,10 @@ class PlaceSearch:
                 rest = samples - value * reach[places[:, i::2, j::2, channel]]
                 wanted, counted = _around(x, i, j), _around(inside, i, j)
                 cost = np.empty((*rest.shape[:3], 4), np.float32)
-                for place in range(4):
-                    made = np.float32(0.5) * np.tanh(np.float32(0.5) * (rest + value * reach[place])) + np.float32(0.5)
+                for one in range(4):
+                    made = np.float32(0.5) * np.tanh(np.float32(0.5) * (rest + value * reach[one])) + np.float32(0.5)
                     error = (np.square(made - wanted) * counted).sum((-2, -1))
-                    cost[..., place] = weight * error + bits[i::2, j::2, channel, place]
+                    cost[..., one] = weight * error + bits[i::2, j::2, channel, one]
                 best = cost.argmin(-1).astype(np.uint8)
                 places[:, i::2, j::2, channel] = best
                 samples[...] = rest + value * reach[best]
