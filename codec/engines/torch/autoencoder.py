@@ -36,7 +36,8 @@ class TorchAutoencoderEngine(Engine):
         self.picture = self.config.picture
         self.latent = (coded, rows, columns)
         self.places = sum(c * h * w for c, h, w in network.cells)
-        self.expect(dict.fromkeys(of_autoencoder(model.tensors), coded))
+        channels: int = coded
+        self.expect(dict.fromkeys(of_autoencoder(model.tensors), channels))
 
     def analyse(self, pixels: Pixels) -> tuple[Float, NDArray[np.uint8]]:
         with memory(self.device), torch.inference_mode(), self.autocast():
