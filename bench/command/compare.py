@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from caecodec.command.options import limits_options
 from caecodec.command.terminal import each, warn
 from caecodec.errors import FileSystemError, UsageError
 from caecodec.files import writing
-from caecodec.limits import DEFAULT_LIMITS, Limits
+from caecodec.limits import Limits
 
 if TYPE_CHECKING:
     from caecodec.bench.compare.compare import Comparison, PictureFile
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 @click.option("--ssimulacra2", is_flag=True, help="SSIMULACRA2 too; large pictures take a while.")
 @click.option("--html", "html", metavar="PAGE.html", help="Write a page that shows them under a slider.")
 @click.option("-f", "--force", is_flag=True, help="Overwrite an existing page.")
-@click.option("--max-pixels", type=click.IntRange(min=1), default=DEFAULT_LIMITS.pixels, help="Refuse larger pictures.")
+@limits_options
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per file on standard output.")
 def compare(

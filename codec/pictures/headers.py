@@ -21,6 +21,7 @@ MAX_JPEG_SCANS = 64  # a progressive JPEG has about ten; each may cost as much t
 _AVIF = (b"avif", b"avis")
 _HEIF = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # of JPEG, where data are entropy-coded
+_CODESTREAM = b"\xff\x0a"  # of JPEG XL
 _PNG = b"\x89PNG\r\n\x1a\n"
 _SMALL_HEADER = 40  # of a bitmap in an icon
 
@@ -87,6 +88,32 @@ def _jpeg2000(data: Bytes) -> Iterator[Size]:
     yield min(wide, width) * more, min(high, height)
 
 
+def _jpeg_xl(data: Bytes) -> Iterator[Size]:
+    """The size that begins the codestream: fields of bits, the lowest first (ISO/IEC 18181-1, SizeHeader)."""
+    start = 0
+    if data[:2] != _CODESTREAM:
+        box = min((at for at in (data.find(b"jxlc"), data.find(b"jxlp")) if at >= 0), default=-1)
+        start = data.find(_CODESTREAM, box) if box >= 0 else -1
+    if start < 0 or len(data) < start + 12:
+        raise InputImageError("a JPEG XL picture without a size")
+    bits = int.from_bytes(data[start + 2 : start + 14], "little")
+
+    def field(count: int) -> int:
+        nonlocal bits
+        value = bits & ((1 << count) - 1)
+        bits >>= count
+        return value
+
+    small = field(1)
+
+    def side() -> int:
+        return 8 * (field(5) + 1) if small else field((9, 13, 18, 30)[field(2)]) + 1
+
+    height, ratio = side(), field(3)
+    over, under = ((0, 1), (1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))[ratio]
+    yield height * over // under if ratio else side(), height
+
+
 def _icon(data: Bytes) -> Iterator[Size]:
     for start in _icon_entries(data):
         nested = data[start : start + _SMALL_HEADER]
@@ -123,6 +150,7 @@ FORMATS = (
     Format("JPEG2000", 40, _starts(b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  \r\n\x87\n"), _jpeg2000),
     Format("ICO", 16, _starts(b"\0\0\1\0"), _icon),
     Format("HEIF", 20, lambda data: _is_brand(data, *_HEIF), _media),
+    Format("JXL", 16, _starts(_CODESTREAM, b"\0\0\0\x0cJXL \r\n\x87\n"), _jpeg_xl),
 )
 
 

@@ -55,10 +55,13 @@ def decoding() -> Iterator[None]:
 def open_picture(
     source: Path | BinaryIO | bytes, limits: Limits = DEFAULT_LIMITS, *, keep_metadata: bool = True
 ) -> Picture:
-    """Read a picture in one of the formats of `headers.FORMATS`, HEIC where `pillow_heif` is installed.
+    """Read a picture in one of the formats of `headers.FORMATS`, HEIC and JPEG XL where their plugins are installed.
 
     Raises InputImageError, LimitError; OSError of the file system passes through.
     """
+    if isinstance(source, Path):
+        with source.open("rb") as file:
+            return open_picture(file, limits, keep_metadata=keep_metadata)
     data, stream = _at_hand(source)
     with decoding():
         found = headers.checked(data, limits)
@@ -71,15 +74,14 @@ def open_picture(
             return _from_image(image, limits, keep_metadata, notes)
 
 
-def _at_hand(source: Path | BinaryIO | bytes) -> tuple[Bytes, BinaryIO]:
+def _at_hand(source: BinaryIO | bytes) -> tuple[Bytes, BinaryIO]:
     """A file as bytes, which are mapped where it is a plain one, and as a stream at its start."""
     if isinstance(source, bytes):
         return source, io.BytesIO(source)
-    stream = source.open("rb") if isinstance(source, Path) else source  # closed with the image
-    if isinstance(stream, io.BufferedReader):
+    if isinstance(source, io.BufferedReader):
         with contextlib.suppress(OSError, ValueError):  # empty, or nothing that can be mapped
-            return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ), stream
-    data = stream.read()
+            return mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ), source
+    data = source.read()
     return data, io.BytesIO(data)
 
 
@@ -87,6 +89,8 @@ def open_as(name: str, stream: BinaryIO) -> ImageFile:
     """A file by the one plugin of Pillow that is named. `Image.open` would let a global bound of the process decide."""
     if name == "HEIF":
         _read_heif_too()
+    elif name == "JXL":
+        _read_jpeg_xl_too()
     elif name not in Image.OPEN:
         importlib.import_module(f"PIL.{_PLUGINS[name]}ImagePlugin")
     if name not in Image.OPEN:
@@ -106,6 +110,13 @@ def _read_heif_too() -> None:
     except ImportError as exc:
         raise InputImageError("a HEIC picture: `pip install 'caecodec[heif]'` reads it") from exc
     pillow_heif.register_heif_opener()
+
+
+def _read_jpeg_xl_too() -> None:
+    try:
+        importlib.import_module("pillow_jxl")
+    except ImportError as exc:
+        raise InputImageError("a JPEG XL picture: `pip install pillow-jxl-plugin` reads it") from exc
 
 
 def from_image(image: Image.Image, limits: Limits = DEFAULT_LIMITS, *, keep_metadata: bool = True) -> Picture:

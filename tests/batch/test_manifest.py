@@ -82,7 +82,8 @@ def test_a_failure_is_a_row_and_is_tried_again(folder: Path) -> None:
     (folder / "in/b.png").write_bytes(b"no picture")
     assert encode(folder).code == 8
     (failed,) = [row for row in rows(str(folder / "run.jsonl")) if "error" in row]
-    assert (failed["error"], failed["kind"]) == ("not a picture in a format Pillow reads", "InputImageError")
+    assert failed["error"].startswith("not a picture in a format that is read here (")
+    assert failed["kind"] == "InputImageError"
     assert encode(folder).code == 8
     Image.fromarray(photograph(16, 24)).save(folder / "in/b.png")
     assert encode(folder).code == 0

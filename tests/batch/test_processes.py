@@ -149,10 +149,9 @@ def test_the_command_makes_the_same_files_in_any_number_of_processes(tmp_path: P
     for count in ("1", "2"):
         result = run("encode", tmp_path / "in", "-r", "--output-dir", tmp_path / count, "--model", model, "-j", count)
         assert result.code == 8
-        assert result.error_lines == [
-            f"caecodec: error: {tmp_path / 'in/bad.png'}: not a picture in a format Pillow reads",
-            "caecodec: error: 1 of 6 inputs failed",
-        ]
+        bad, summary = result.error_lines
+        assert bad.startswith(f"caecodec: error: {tmp_path / 'in/bad.png'}: not a picture in a format that is read")
+        assert summary == "caecodec: error: 1 of 6 inputs failed"
         assert len(result.out.splitlines()) == 5
         assert run("decode", tmp_path / count, "-r", "--output-dir", tmp_path / f"png{count}", "-j", count).code == 0
     assert contents(tmp_path / "1") == contents(tmp_path / "2")

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -29,6 +30,7 @@ def peak_of(data: bytes, tmp_path: Path) -> tuple[str, int]:
     program = """
 import sys
 from pathlib import Path
+from typing import Any
 from caecodec.errors import CaecodecError
 from caecodec.pictures.pillow import open_picture
 from PIL import Image
@@ -248,3 +250,13 @@ def test_what_is_lost_on_reading_is_said_once(data: bytes, note: str | None) -> 
     notes = open_picture(data).notes
     assert len(notes) == (note is not None)
     assert not note or note in notes[0]
+
+
+@pytest.mark.parametrize("size", [(8, 8), (40, 16), (256, 256), (300, 200), (1920, 1080), (3000, 1), (1, 700)])
+@pytest.mark.parametrize("options", [{}, {"exif": b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0"}], ids=["bare", "boxes"])
+def test_the_size_of_a_jpeg_xl_picture_is_known_before_it_is_opened(size: tuple[int, int], options: Any) -> None:
+    pytest.importorskip("pillow_jxl", reason="pillow_jxl is not installed (caecodec[bench])")
+    data = encoded(Image.new("RGB", size), "JXL", **options)
+    with pytest.raises(LimitError):
+        open_picture(data, Limits(pixels=size[0] * size[1] - 1))
+    assert open_picture(data, Limits(pixels=size[0] * size[1])).colour.shape == (size[1], size[0], 3)

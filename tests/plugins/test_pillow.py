@@ -222,7 +222,7 @@ def test_there_is_one_frame() -> None:
     stream = io.BytesIO()
     frames = [picture(), picture().rotate(90)]
     frames[0].save(stream, "GIF", save_all=True, append_images=frames[1:])
-    with pytest.warns(UserWarning, match="only the first of 2 frames"):
+    with pytest.warns(UserWarning, match="only the first frame is kept"):
         assert opened(Image.open(stream)).n_frames == 1
 
 
