@@ -169,7 +169,7 @@ def test_the_others_are_done_after_one_fails(picture_file: Path) -> None:
     assert result.code == 8
     assert result.error_lines == [
         f"caecodec: error: {folder / 'bad.png'}: not a picture in a format that is read here "
-        "(PNG, JPEG, WEBP, AVIF, TIFF, BMP, GIF, PPM, JPEG2000, ICO, HEIF)",
+        "(PNG, JPEG, WEBP, AVIF, TIFF, BMP, GIF, PPM, JPEG2000, ICO, HEIF, JXL)",
         f"caecodec: error: {folder / 'missing.png'}: No such file or directory",
         "caecodec: error: 2 of 4 inputs failed",
     ]
