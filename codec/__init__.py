@@ -187,9 +187,17 @@ def decode_rows(
 
     The picture is decoded while they are taken, so nobody need hold all of it. Errors in its tiles come then.
     """
-    return _rows(data, region, scale, depth, device, precision, engine, limits).bands
+    bands = _rows(data, region, scale, depth, device, precision, engine, limits).bands
+    following = within_memory(lambda: next(bands, None))
+
+    def taken() -> Iterator[NDArray[np.uint8] | NDArray[np.uint16]]:
+        while (band := following()) is not None:
+            yield band
+
+    return taken()
 
 
+@within_memory
 def _rows(
     data: Source,
     region: Region | None,
@@ -207,8 +215,7 @@ def _rows(
     from caecodec.pictures.view import View
 
     view = View.of(region, scale, depth)
-    opening.check_alpha(parsed, limits)
-    return opening.open_codec(parsed.model_id, device, precision, engine).rows(parsed, view)
+    return opening.rows(parsed, opening.open_codec(parsed.model_id, device, precision, engine), view, limits)
 
 
 @within_memory

@@ -86,3 +86,4 @@ class Limits:
 
 
 DEFAULT_LIMITS = Limits()
+UNLIMITED = Limits(pixels=1 << 62, side=1 << 62, metadata_bytes=1 << 62, memory=1 << 62, blank_pixels=1 << 62)

@@ -109,3 +109,44 @@ def test_a_process_that_libraries_do_not_fit_into_ends_with_6_and_in_our_words(
     assert done.returncode == 6, done.stderr
     assert done.stderr.startswith("caecodec: error: ")
     assert "out of memory" in done.stderr
+
+
+def test_every_way_to_pixels_is_held_against_memory() -> None:
+    from caecodec.batch import thumbnails
+    from caecodec.bench.viewer import single
+
+    pixels = np.dstack([photograph(64, 64), np.full((64, 64), 9, np.uint8)])
+    data, little = caecodec.encode(pixels, quality=30), Limits(memory=1)
+    for made in (
+        lambda: caecodec.decode(data, limits=little),
+        lambda: caecodec.decode_rows(data, limits=little),
+        lambda: thumbnails.made(data, 16, little),
+        lambda: single.page(data, "x", little),
+    ):
+        with pytest.raises(LimitError, match="memory"):
+            made()
+
+
+def test_a_band_of_a_wide_lossless_picture_is_counted_at_its_full_size() -> None:
+    data = caecodec.encode(np.zeros((1, 1 << 15, 3), np.uint8), model="lossless")
+    with pytest.raises(LimitError, match="32768x"):
+        caecodec.decode(data, scale=1 / 16, limits=Limits(memory=limits.DECODING_BASE + (1 << 15)))
+
+
+def test_memory_that_runs_out_between_rows_is_the_same_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    from caecodec.codecs.photo import PhotoCodec
+
+    data = caecodec.encode(photograph(32, 32), quality=30)
+    real = PhotoCodec.rows
+
+    def rows(self: PhotoCodec, *arguments: object) -> object:
+        def failing() -> object:
+            raise MemoryError
+            yield
+
+        found = real(self, *arguments)  # type: ignore[arg-type]
+        return type(found)(found.width, found.height, found.channels, found.depth, failing())  # type: ignore[arg-type]
+
+    monkeypatch.setattr(PhotoCodec, "rows", rows)
+    with pytest.raises(LimitError):
+        list(caecodec.decode_rows(data))

@@ -27,7 +27,7 @@ def page(data: bytes, name: str, limits: Limits = DEFAULT_LIMITS) -> bytes:
     divisor = next((d for d in DIVISORS if pixels <= PAGE_PIXELS * d * d), DIVISORS[-1])
     parsed = container.parse(data, limits)
     codec = opening.open_codec(parsed.model_id)
-    picture = codec.rows(parsed, View(None, divisor)).picture()
+    picture = opening.rows_held(parsed, codec, View(None, divisor), limits).picture()
     turned = _turned(picture)
     bits = None
     if divisor == 1 and turned is picture:

@@ -56,7 +56,13 @@ class Decoding:
     def choices(self) -> dict[str, Any]:
         """What decides the bytes of a picture, beside its file: for `caecodec.batch.manifest`."""
         view = {"region": self.region, "scale": self.scale, "depth": self.depth}
-        return {"suffix": self.suffix, "precision": self.precision, **view}
+        return {
+            "suffix": self.suffix,
+            "engine": self.engine,
+            "device": self.device,
+            "precision": self.precision,
+            **view,
+        }
 
 
 def decoded(jobs: Iterable[Job], how: Decoding, watcher: Watcher | None = None) -> Iterator[Outcome]:

@@ -61,6 +61,8 @@ class Encoding:
             "effort": self.effort,
             "tune": self.tune,
             "keep_metadata": self.keep_metadata,
+            "engine": self.engine,
+            "device": self.device,
             "precision": self.precision,
         }
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import tarfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from caecodec.errors import FileSystemError, UsageError
+from caecodec.files import places
 from caecodec.files.jobs import SUFFIX
-from caecodec.files.writing import make_folder
+from caecodec.files.writing import filled, write_many
 
 DEFAULT_BYTES = 10**9
 _BLOCK = 512
@@ -95,24 +95,19 @@ def _divided(samples: Iterable[_Sample], most_bytes: int, most_samples: int | No
 
 
 def _write(path: str, samples: list[_Sample], overwrite: bool) -> Shard:
-    if os.path.lexists(path) and not overwrite:
-        raise FileSystemError(f"{path} exists; -f overwrites it")
-    make_folder(Path(path).parent)
-    temporary = Path(path).with_name(f".caecodec-{os.urandom(8).hex()}.tmp")
-    try:
-        with open(temporary, "xb") as stream:  # noqa: PTH123
-            with tarfile.open(fileobj=stream, mode="w", format=tarfile.GNU_FORMAT) as archive:
-                for name, file in (one for sample in samples for one in sample.files):
-                    entry = tarfile.TarInfo(name)  # of no time, user or mode: the same files make the same shard
-                    entry.size = file.stat().st_size
-                    with file.open("rb") as content:
-                        archive.addfile(entry, content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    except OSError as exc:
-        raise FileSystemError(f"cannot write {path}: {exc.strerror or exc}") from exc
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-    return Shard(path, len(samples), Path(path).stat().st_size)
+    if not overwrite and places.exists(path):
+        raise FileSystemError(f"{path} exists", places.IN_THE_WAY)
+
+    def fill(stream: BinaryIO) -> None:
+        with tarfile.open(fileobj=stream, mode="w", format=tarfile.GNU_FORMAT) as archive:
+            for name, file in (one for sample in samples for one in sample.files):
+                entry = tarfile.TarInfo(name)  # of no time, user or mode: the same files make the same shard
+                entry.size = file.stat().st_size
+                with file.open("rb") as content:
+                    archive.addfile(entry, content)
+
+    shard = filled(path, fill)
+    ((_, failure),) = write_many([(path, shard)], overwrite=overwrite, make_folders=True)
+    if failure is not None:
+        raise failure
+    return Shard(path, len(samples), shard.size)

@@ -49,6 +49,7 @@ class _Hand:
     wanted: int = 0  # jobs that it has asked for beyond those it was sent
     given: dict[str, Job] = field(default_factory=dict)  # source -> job, in the order they were sent
     last: bool = False  # it has been told that nothing more comes
+    alone: bool = False  # its job has ended a process before
 
 
 def spread(
@@ -64,7 +65,7 @@ def spread(
     """Do and write jobs (of `sorted_out`) in so many processes. One `Done` for each job, as they come.
 
     begin: told of a job before a process gets it. Memory: what `processes` times one file needs. What a process that
-    dies had in work is tried once more, each file in a process of its own; one that dies of it again is an LimitError.
+    dies had in work is tried once more, each file in a process of its own; one that dies of it again is a LimitError.
     """
     pool = _Pool(work, threads, make_folders, watcher or Nobody())
     queue = collections.deque(jobs)
@@ -141,6 +142,7 @@ class _Pool:
     def alone(self, job: Job) -> None:
         """One job in a process of its own. What the process before it may have written is its to replace."""
         hand = self.hire()
+        hand.alone = True
         self.give(hand, replace(job, replace=True))
         self.dismiss(hand)
 
@@ -170,7 +172,7 @@ class _Pool:
         """What becomes of the jobs that a process had when it ended."""
         self.hands = {one: other for one, other in self.hands.items() if other is not hand}
         hand.process.join(_ENDING_SECONDS)
-        if len(hand.given) == 1 and hand.last:
+        if hand.alone and hand.given:
             (job,) = hand.given.values()
             yield Done(job, LimitError(f"the process that coded it {_ended(hand.process.exitcode)}"))
         else:

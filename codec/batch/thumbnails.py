@@ -20,4 +20,5 @@ def made(data: bytes, side: int, limits: Limits = DEFAULT_LIMITS) -> bytes:
     parsed = container.parse(data, limits)
     largest = max(parsed.width, parsed.height) * _NEARLY
     divisor = max(d for d in DIVISORS if d == 1 or largest >= d * side)
-    return thumbnail.png(opening.open_codec(parsed.model_id).rows(parsed, View(None, divisor)).picture(), side)
+    codec = opening.open_codec(parsed.model_id)
+    return thumbnail.png(opening.rows_held(parsed, codec, View(None, divisor), limits).picture(), side)

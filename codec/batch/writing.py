@@ -74,13 +74,13 @@ def published(outcomes: Iterable[Outcome], *, at_once: bool = False, make_folder
     waiting: list[Outcome] = []
 
     def write() -> Iterator[Done]:
+        gathered, waiting[:] = list(waiting), []  # before the first is told of: a listener may stop there
         for may_replace in (False, True):
-            some = [one for one in waiting if one.job.replace == may_replace]
+            some = [one for one in gathered if one.job.replace == may_replace]
             outputs = [(one.job.target, one.made) for one in some if not isinstance(one.made, Exception)]
             failures = write_many(outputs, overwrite=may_replace, make_folders=make_folders) if outputs else []
             for one, (_, failure) in zip(some, failures, strict=True):
                 yield Done(one.job, failure, facts=one.facts)
-        waiting.clear()
 
     gathering = time.perf_counter()
     try:

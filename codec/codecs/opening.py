@@ -13,9 +13,11 @@ from caecodec.codecs.lossless import NAME, LosslessCodec
 from caecodec.engines.opening import whole
 from caecodec.errors import ModelError
 from caecodec.format import container
-from caecodec.format.container import LOSSLESS_ID, Container
+from caecodec.format.container import LOSSLESS_ID, TILE, Container
 from caecodec.limits import DEFAULT_LIMITS, Limits
 from caecodec.pictures.picture import Picture
+from caecodec.pictures.rows import Rows
+from caecodec.pictures.view import View
 from caecodec.zoo import find
 from caecodec.zoo.families import FAMILIES
 from caecodec.zoo.file import ModelInfo
@@ -68,6 +70,22 @@ def check_held(parsed: Container, limits: Limits) -> None:
     limits.check_decoding(parsed.width, parsed.height, alpha=container.TAG_ALPHA in parsed.sections)
 
 
+def rows(parsed: Container, codec: Codec, view: View, limits: Limits, progress: Progress = no_progress) -> Rows:
+    """`Codec.rows` within limits: alpha, which is decoded whole, and a band. Raises as `Codec.rows`, and LimitError."""
+    check_alpha(parsed, limits)
+    found = codec.rows(parsed, view, progress)
+    wide = parsed.width if parsed.model_id == LOSSLESS_ID else found.width  # which makes a band before it is smaller
+    limits.check_decoding(wide, min(found.height, TILE), alpha=False)
+    return found
+
+
+def rows_held(parsed: Container, codec: Codec, view: View, limits: Limits) -> Rows:
+    """The same where all bands will be held at once."""
+    found = rows(parsed, codec, view, limits)
+    limits.check_decoding(found.width, found.height, alpha=found.channels in (2, 4))
+    return found
+
+
 def verify(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Container:
     """Check everything a file promises short of its pixels: checksums, and that latents decode to their check."""
     parsed = container.parse(data, limits)
@@ -84,4 +102,5 @@ def latents(data: bytes, model: str | None = None, limits: Limits = DEFAULT_LIMI
     codec = open_codec(parsed.model_id)
     if parsed.model_id != LOSSLESS_ID:
         return codec.latents_of(parsed)
+    check_held(parsed, limits)
     return open_codec(model).features([codec.decode(parsed)])[0]

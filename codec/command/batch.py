@@ -98,7 +98,10 @@ def run_batch(
     done = run(planned.jobs, work(), rules, Teller(quiet=quiet, bars=not several))
 
     def told() -> Iterator[tuple[str, Exception | None]]:
-        with FilesBar(_sizes(planned.jobs), enabled=several and not quiet) as bar:
+        shown = (
+            several and not quiet and on_terminal(sys.stderr)
+        )  # else sizes, a request for each address, are not asked
+        with FilesBar(_sizes(planned.jobs) if shown else {}, enabled=shown) as bar:
             for number, one in enumerate(done, 1):
                 bar.done(one.job.source, one.facts)
                 telling.of(number, one, parts_of, manifest is not None)

@@ -91,7 +91,7 @@ def files_below(address: str) -> list[tuple[str, str]]:
         found = []
         for path in sorted(system.find(inner)):
             name = path.strip("/").removeprefix(root).strip("/")
-            there = f"{protocol}://{path.strip('/')}::{outer}" if outer else str(system.unstrip_protocol(path))
+            there = f"{protocol}://{path.strip('/')}::{outer}" if outer else f"{address.rstrip('/')}/{name}"
             found.append((there, name))
         return found
 
@@ -133,9 +133,10 @@ def write(address: str, data: bytes, *, overwrite: bool) -> None:
 
 def _stamp_elsewhere(address: str) -> Stamp | None:
     try:
-        system, inner = _opened(address)
-        found: dict[str, Any] = system.info(inner)
-    except (OSError, FileSystemError):
+        with _errors(address):
+            system, inner = _opened(address)
+            found: dict[str, Any] = system.info(inner)
+    except (FileSystemError, UsageError):
         return None
     keys = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "updated", "created", "date_time")
     changed = next((str(found[key]) for key in keys if found.get(key) is not None), "")

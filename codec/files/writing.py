@@ -106,10 +106,11 @@ def filled(target: str, write: Callable[[BinaryIO], None]) -> Filled:
     temporary = _temporary(folder / "any")
     try:
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-        with os.fdopen(os.open(temporary, flags, 0o666), "w+b") as stream:
+        with os.fdopen(os.open(temporary, flags, 0o600 if passing else 0o666), "w+b") as stream:
             write(stream)
             stream.flush()
-            _keep(stream, Path(target))
+            if not passing:  # else it lies where others may look, until it is passed on
+                _keep(stream, Path(target))
             os.fsync(stream.fileno())
             return Filled(str(temporary), stream.seek(0, 2))
     except BaseException as exc:

@@ -75,9 +75,29 @@ def _media(data: Bytes) -> Iterator[Size]:
             yield struct.unpack(">II", extent)
 
 
+def _codestream(data: Bytes, begins: bytes, *names: bytes) -> int:
+    """Where the codestream of a picture begins: at once, or in the first of its outermost boxes that is so named.
+
+    A box states its length, and holds anything: bytes that look like a codestream mean nothing elsewhere.
+    """
+    at = 0
+    while data[at : at + len(begins)] != begins:
+        length, head = int.from_bytes(data[at : at + 4], "big"), 8
+        if length == 1:
+            length, head = int.from_bytes(data[at + 8 : at + 16], "big"), 16
+        name = data[at + 4 : at + 8]
+        if name in names:
+            inside = at + head + (4 if name == b"jxlp" else 0)  # behind its number
+            return inside if data[inside : inside + len(begins)] == begins else -1
+        if length < head or at + length >= len(data):
+            return -1
+        at += length
+    return at if at == 0 else -1
+
+
 def _jpeg2000(data: Bytes) -> Iterator[Size]:
     """The picture and its largest tile, as often as there are components beside four."""
-    start = data.find(b"\xff\x4f\xff\x51")
+    start = _codestream(data, b"\xff\x4f\xff\x51", b"jp2c")
     fields = data[start + 8 : start + 42]
     if start < 0 or len(fields) < 34:
         raise InputImageError("a JPEG 2000 picture without a size")
@@ -90,10 +110,7 @@ def _jpeg2000(data: Bytes) -> Iterator[Size]:
 
 def _jpeg_xl(data: Bytes) -> Iterator[Size]:
     """The size that begins the codestream: fields of bits, the lowest first (ISO/IEC 18181-1, SizeHeader)."""
-    start = 0
-    if data[:2] != _CODESTREAM:
-        box = min((at for at in (data.find(b"jxlc"), data.find(b"jxlp")) if at >= 0), default=-1)
-        start = data.find(_CODESTREAM, box) if box >= 0 else -1
+    start = _codestream(data, _CODESTREAM, b"jxlc", b"jxlp")
     if start < 0 or len(data) < start + 12:
         raise InputImageError("a JPEG XL picture without a size")
     bits = int.from_bytes(data[start + 2 : start + 14], "little")
@@ -198,7 +215,7 @@ def lost_bits(found: Format, data: Bytes) -> int:
         flags = data[place + 6]
         return (12 if flags & 0x20 else 10) if flags & 0x40 else 0
     if found.name == "JPEG2000":
-        start = data.find(b"\xff\x4f\xff\x51")
+        start = _codestream(data, b"\xff\x4f\xff\x51", b"jp2c")
         bits = (data[start + 42] & 0x7F) + 1 if 0 <= start < len(data) - 42 else 8
         return bits if bits > 8 else 0
     return 0

@@ -97,8 +97,10 @@ def _check_rows(parts: list[memoryview], width: int, height: int, what: str) -> 
     left = 0  # bytes to the next row's filter
     try:
         for part in parts:
-            rest = bytes(part)
-            while rest and not stream.eof:
+            at, rest = 0, b""
+            while (rest or at < len(part)) and not stream.eof:
+                if not rest:  # piece by piece: what is left of each is copied for every block
+                    rest, at = bytes(part[at : at + _PART]), at + _PART
                 block = stream.decompress(rest, _PART)
                 rest = stream.unconsumed_tail
                 filters = block[left::line]
@@ -108,7 +110,7 @@ def _check_rows(parts: list[memoryview], width: int, height: int, what: str) -> 
                 left = (left - len(block)) % line
                 if rows > height:
                     break
-            if rest or stream.unused_data:
+            if rest or at < len(part) or stream.unused_data:
                 break
     except zlib.error as exc:
         raise CorruptFileError(f"{what} is a PNG whose pixels are damaged ({exc})") from exc

@@ -27,7 +27,7 @@ if hasattr(os, "register_at_fork"):
 def quietly() -> Iterator[list[warnings.WarningMessage]]:
     """Within, nothing warns of damaged tags or large pictures; gives what would have been said.
 
-    One thread at a time: headers and metadata, never pixels.
+    One thread at a time: headers and metadata, no pixels but those of JPEG XL, whose plugin decodes as it opens.
     """
     with _filters, warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", UserWarning)

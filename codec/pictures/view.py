@@ -78,7 +78,7 @@ WHOLE = View()
 def _box(region: object) -> Box:
     try:
         left, top, right, bottom = (int(side) for side in region)  # type: ignore[attr-defined]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise UsageError(f"region {region!r}: give left, top, right and bottom in pixels") from None
     return left, top, right, bottom
 

@@ -92,7 +92,7 @@ class CaeImageFile(ImageFile.ImageFile):
         assert self.fp is not None
         self.fp.seek(0)
         try:
-            return caecodec.decode(self.fp.read(), scale=1 / self._divisor, limits=_UNLIMITED)
+            return caecodec.decode(self.fp.read(), scale=1 / self._divisor, limits=Limits(pixels=_ANY))
         except CaecodecError as exc:
             raise OSError(f"cannot read this .cae file: {exc}") from exc
 

@@ -10,6 +10,7 @@ import numpy as np
 from caecodec.codecs.codec import Codec, Progress, check_quality, no_progress, sections_of
 from caecodec.codecs.lossless import LosslessCodec
 from caecodec.format import container
+from caecodec.limits import UNLIMITED
 from caecodec.models.networks.trade import Trade
 from caecodec.pictures.picture import Picture
 from caecodec.search import improve
@@ -90,5 +91,5 @@ def _better(codec: Codec, picture: Picture, data: bytes, trade: Trade) -> bytes:
     exact = LosslessCodec().encode(picture)
     if len(exact) <= len(data):
         return exact
-    colour = codec.decode(container.parse(data)).colour
+    colour = codec.decode(container.parse(data, UNLIMITED)).colour
     return exact if 8 * (len(exact) - len(data)) < trade.cost(picture.colour, colour) else data

@@ -15,6 +15,7 @@ from caecodec.codecs import lossless
 from caecodec.codecs.codec import Codec, Progress, sections_of
 from caecodec.errors import UsageError
 from caecodec.format import container
+from caecodec.limits import UNLIMITED
 from caecodec.pictures import ssimulacra2
 from caecodec.pictures.picture import Picture, Pixels, mse
 from caecodec.pictures.pillow import WITHOUT_METADATA
@@ -167,7 +168,7 @@ def _found(codec: Codec, picture: Picture, target: Target, progress: Progress, e
 def _measured(codec: Codec, picture: Picture, data: bytes, target: Target, effort: Effort) -> float:
     if container.is_lossless(data):
         return math.inf
-    return target.measure(picture.colour, codec.decode(container.parse(data)).colour, effort.tune)
+    return target.measure(picture.colour, codec.decode(container.parse(data, UNLIMITED)).colour, effort.tune)
 
 
 def _for_size(codec: Codec, picture: Picture, tiles: list[Any], budget: int) -> Found:

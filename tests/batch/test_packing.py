@@ -67,3 +67,9 @@ def test_a_pattern_without_the_place_of_a_number_is_refused(folder: Path, patter
 
 def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
     assert "holds no .cae file" in run("pack", tmp_path, "-o", tmp_path / "s.tar").err
+
+
+def test_shards_may_lie_where_fsspec_knows(folder: Path) -> None:
+    fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed (caecodec[fsspec])")
+    assert run("pack", folder, "-o", "memory://packed/shard-%05d.tar").code == 0
+    assert fsspec.filesystem("memory").size("/packed/shard-00000.tar") > 0

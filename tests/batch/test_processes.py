@@ -19,7 +19,7 @@ from caecodec.batch import processes
 from caecodec.batch.processes import spread
 from caecodec.batch.running import shared
 from caecodec.batch.watching import Watcher
-from caecodec.batch.writing import Done, Outcome, sorted_out
+from caecodec.batch.writing import Done, Outcome, published, sorted_out
 from caecodec.command.batch import one_for_a_gpu
 from caecodec.errors import FileSystemError, LimitError
 from caecodec.files.jobs import Job
@@ -179,3 +179,19 @@ def test_existing_outputs_are_left_by_several_processes_too(tmp_path: Path) -> N
     assert (tmp_path / "a.cae").read_bytes() == b"mine"
     assert run("encode", tmp_path, "-r", "-j", "2", "-f").code == 0
     assert (tmp_path / "a.cae").read_bytes() == (tmp_path / "b.cae").read_bytes()
+
+
+def test_the_last_files_are_tried_again_too(tmp_path: Path) -> None:
+    jobs = jobs_of(tmp_path, [f"kill once {tmp_path / str(n)}".encode() for n in range(3)])
+    assert {name: done.error for name, done in by_name(spread(jobs, Copying(), 2)).items() if done.error} == {}
+
+
+def test_what_is_written_is_written_once_where_nobody_listens_to_the_end(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    os.mkfifo(out)
+    read = os.open(out, os.O_RDONLY | os.O_NONBLOCK)
+    done = published([Outcome(Job("in", str(out)), b"once", {"seconds": 0.0})], at_once=True)
+    next(done)
+    done.close()  # type: ignore[attr-defined]
+    assert os.read(read, 100) == b"once"
+    os.close(read)

@@ -103,3 +103,11 @@ def test_what_a_killed_process_left_is_removed_by_the_next_and_what_others_write
     names = {path.name for path in tmp_path.iterdir()}
     assert left.name not in names
     assert {path.name for path in others} < names
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+def test_what_waits_to_be_passed_on_is_its_owners_alone() -> None:
+    waiting = writing.filled("-", lambda stream: None)
+    mode = Path(waiting.path).stat().st_mode
+    Path(waiting.path).unlink()
+    assert mode & 0o777 == 0o600

@@ -260,3 +260,13 @@ def test_the_size_of_a_jpeg_xl_picture_is_known_before_it_is_opened(size: tuple[
     with pytest.raises(LimitError):
         open_picture(data, Limits(pixels=size[0] * size[1] - 1))
     assert open_picture(data, Limits(pixels=size[0] * size[1])).colour.shape == (size[1], size[0], 3)
+
+
+def test_a_box_that_holds_another_size_does_not_speak_for_a_jpeg_xl_picture() -> None:
+    pytest.importorskip("pillow_jxl", reason="pillow_jxl is not installed (caecodec[bench])")
+    data = encoded(Image.new("RGB", (300, 200)), "JXL", exif=b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0")
+    decoy = b"jxlc\xff\x0a\x01" + bytes(20)
+    inside = data[:32] + struct.pack(">I", 8 + len(decoy)) + b"free" + decoy + data[32:]  # behind signature and ftyp
+    assert list(headers.checked(data, Limits()).sizes(inside)) == [(300, 200)]
+    with pytest.raises(LimitError):
+        open_picture(inside, Limits(pixels=1000))
