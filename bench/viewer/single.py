@@ -38,50 +38,19 @@ def page(data: bytes, name: str, limits: Limits = DEFAULT_LIMITS) -> bytes:
     about = f"{facts.width}x{facts.height} pixels, {facts.size_bytes:,} bytes, {facts.bpp:.3f} bpp"
     shown = viewer.Shown(name, "" if divisor == 1 else f"shown at 1/{divisor}", *_file(turned), bits)
     rows = "\n".join(f"<tr><th scope=row>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in _said(facts))
-    text = f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; \
-script-src 'unsafe-inline'">
-<link rel="icon" href="data:,">
-<title>{escape(name)}</title>
-<style>
-{_CSS}
-{viewer.css()}</style>
-</head>
-<body>
-<main>
-<h1>{escape(name)}</h1>
-<p>{about}</p>
-{viewer.fragment(name, [shown])}
+    body = f"""{viewer.fragment(name, [shown])}
 <h2>The file</h2>
 <table><tbody>
 {rows}
-</tbody></table>
-<footer class="small">caecodec {caecodec.__version__}</footer>
-</main>
-<script>
-{viewer.js()}</script>
-</body>
-</html>
-"""
-    return text.encode("utf-8", "backslashreplace")  # a file name may hold what UTF-8 cannot
+</tbody></table>"""
+    return viewer.document(name, about, body, _STYLE)
 
 
-_CSS = """:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
-body { margin: 0; }
-main { max-width: 80rem; margin: 0 auto; padding: 1.2rem clamp(.8rem, 3vw, 2rem); }
-h1 { font-size: 1.5rem; margin: 0; overflow-wrap: anywhere; }
-h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
-h1 + p { margin: .2rem 0 0; opacity: .75; }
+_STYLE = """main { max-width: 80rem; }
 figcaption { display: none; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .35rem 1.2rem .35rem 0; text-align: left; vertical-align: top; }
-th { font-weight: 600; white-space: nowrap; }
-tr { border-bottom: 1px solid color-mix(in srgb, currentColor 18%, transparent); }
-.small { font-size: .85rem; opacity: .75; margin-top: 2rem; }"""
+th { white-space: nowrap; }
+footer { margin-top: 2rem; }"""
 
 
 def _said(facts: Info) -> list[tuple[str, str]]:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+import caecodec
 from caecodec.pictures import cells
 
 TOP_PERCENTILE = 99  # of all cells: the few that hold most would leave the others dark
@@ -124,6 +125,51 @@ def fragment(title: str, shown: Sequence[Shown]) -> str:
 
 
 _MAP_SWITCH = '<label class="cae-check"><input class="cae-map-on" type="checkbox"> Bits per 16&times;16 pixels</label>'
+
+
+def document(title: str, about: str, body: str, style: str) -> bytes:
+    """A page that loads nothing, UTF-8: a heading, what it is about, and a body with a `fragment` in it.
+
+    about, body: HTML; style: CSS beside what every page has.
+    """
+    text = f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; \
+script-src 'unsafe-inline'">
+<title>{escape(title)}</title>
+<style>
+{_PAGE_CSS}
+{style}
+{css()}</style>
+</head>
+<body>
+<main>
+<h1>{escape(title)}</h1>
+<p>{about}</p>
+{body}
+<footer class="small">caecodec {caecodec.__version__}</footer>
+</main>
+<script>
+{js()}</script>
+</body>
+</html>
+"""
+    return text.encode("utf-8", "backslashreplace")  # a file name may hold what UTF-8 cannot
+
+
+_PAGE_CSS = """:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
+body { margin: 0; }
+main { max-width: 70rem; margin: 0 auto; padding: 1.2rem clamp(.8rem, 3vw, 2rem); }
+h1 { font-size: 1.5rem; margin: 0; overflow-wrap: anywhere; }
+h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
+h1 + p { margin: .2rem 0 0; opacity: .75; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th { font-weight: 600; }
+tr { border-bottom: 1px solid color-mix(in srgb, currentColor 18%, transparent); }
+.small { font-size: .85rem; opacity: .75; }"""
 
 
 def _asset(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from caecodec.stages import stage
 from caecodec.zoo.file import Model
 
 _CHECK_BYTES = 2
+S = TypeVar("S", np.uint8, np.uint16)  # samples
 
 
 class NativePhotoEngine:
@@ -48,28 +50,24 @@ class NativePhotoEngine:
 
     @stage("g_s")
     def synthesise(self, y_hat: NDArray[np.int32], quality: int) -> Pixels:
-        model = self._opened.core
-        latents = np.ascontiguousarray(y_hat, np.int32)
-        rows, columns, _ = latents.shape
-        pixels: Pixels = np.empty((rows * CELL, columns * CELL, 3), np.uint8)
-        arrays = pointer(latents, np.int32), pointer(pixels, np.uint8)
-        with model.core.threads() as pool:
-            model.core.call("cae_synthesise", model.handle, pool, quality, rows, columns, *arrays)
-        return pixels
-
-    def trial(self, tile: Refinement, tables: Tables) -> Trial:
-        return NativeTrial(gradients(self._model), tile, self.row("gain_z", tile.quality))
+        return self._synthesised("cae_synthesise", y_hat, quality, np.uint8)
 
     @stage("g_s")
     def synthesise_deep(self, y_hat: NDArray[np.int32], quality: int) -> Deep:
+        return self._synthesised("cae_synthesise_deep", y_hat, quality, np.uint16)
+
+    def _synthesised(self, function: str, y_hat: NDArray[np.int32], quality: int, kind: type[S]) -> NDArray[S]:
         model = self._opened.core
         latents = np.ascontiguousarray(y_hat, np.int32)
         rows, columns, _ = latents.shape
-        samples: Deep = np.empty((rows * CELL, columns * CELL, 3), np.uint16)
-        arrays = pointer(latents, np.int32), pointer(samples, np.uint16)
+        samples = np.empty((rows * CELL, columns * CELL, 3), kind)
+        arrays = pointer(latents, np.int32), pointer(samples, kind)
         with model.core.threads() as pool:
-            model.core.call("cae_synthesise_deep", model.handle, pool, quality, rows, columns, *arrays)
+            model.core.call(function, model.handle, pool, quality, rows, columns, *arrays)
         return samples
+
+    def trial(self, tile: Refinement, tables: Tables) -> Trial:
+        return NativeTrial(gradients(self._model), tile, self.row("gain_z", tile.quality))
 
     @stage("g_s")
     def synthesise_small(self, y_hat: NDArray[np.int32], quality: int, side: int) -> Deep:
