@@ -98,7 +98,7 @@ def read_file(name: str, limits: Limits = DEFAULT_LIMITS, *, with_bits: bool = F
     notes += picture.notes
     if picture.alpha is not None and picture.alpha.min() < 255:
         notes.append("transparency is left out")
-    colour = np.repeat(picture.colour[..., None], 3, axis=2) if picture.gray else picture.colour
+    colour = np.repeat(picture.pixels[..., None], 3, axis=2) if picture.gray else picture.pixels
     return PictureFile(name, len(data), colour, picture.icc, bits, tuple(notes))
 
 

@@ -54,7 +54,7 @@ class Learned:
 
     def decode(self, files: Sequence[bytes]) -> Batch:
         decoded = self._codec.decode_many([container.parse(file) for file in files])
-        return np.stack([d.colour[..., None] if d.gray else d.colour for d in decoded])
+        return np.stack([d.pixels[..., None] if d.gray else d.pixels for d in decoded])
 
 
 class Library:

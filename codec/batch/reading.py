@@ -17,9 +17,12 @@ from caecodec.pictures import pillow
 from caecodec.pictures.picture import Picture, from_array
 
 
-def read_picture(source: bytes | BinaryIO, limits: Limits = DEFAULT_LIMITS, *, keep_metadata: bool = True) -> Picture:
+def read_picture(
+    source: bytes | BinaryIO, limits: Limits = DEFAULT_LIMITS, *, keep_metadata: bool = True, lazily: bool = False
+) -> Picture:
     """A file of a picture in any format but our own, as bytes or a stream that can seek.
 
+    lazily: colour of a large one may stay in its file; what then fails does so where it is used.
     Raises InputImageError, LimitError.
     """
     stream = io.BytesIO(source) if isinstance(source, bytes) else source
@@ -28,11 +31,15 @@ def read_picture(source: bytes | BinaryIO, limits: Limits = DEFAULT_LIMITS, *, k
     if start == MAGIC:
         remedy = Remedy("`decode` gives its picture back", "`caecodec decode` gives its picture back")
         raise InputImageError("this is a .cae file already", remedy)
-    return pillow.open_picture(stream, limits, keep_metadata=keep_metadata)
+    return pillow.open_picture(stream, limits, keep_metadata=keep_metadata, lazily=lazily)
 
 
 def picture_from(
-    image: Image.Image | NDArray[np.uint8] | Source, limits: Limits = DEFAULT_LIMITS, *, keep_metadata: bool = True
+    image: Image.Image | NDArray[np.uint8] | Source,
+    limits: Limits = DEFAULT_LIMITS,
+    *,
+    keep_metadata: bool = True,
+    lazily: bool = False,
 ) -> Picture:
     """A Pillow image, an array as of `from_array`, or a file. Raises as `read_picture`; OSError of a path."""
     if isinstance(image, Image.Image):
@@ -44,4 +51,4 @@ def picture_from(
     except TypeError as exc:
         raise InputImageError(f"not a picture: {exc}") from exc
     with stream:
-        return read_picture(stream, limits, keep_metadata=keep_metadata)
+        return read_picture(stream, limits, keep_metadata=keep_metadata, lazily=lazily)

@@ -141,7 +141,7 @@ class AutoencoderCodec(Codec):
 
     def _pixels(self, pictures: Sequence[Picture]) -> Pixels:
         channels = self.engine.picture[0]
-        colours = [p.colour[..., None] if p.gray else p.colour for p in pictures]
+        colours = [p.pixels[..., None] if p.gray else p.pixels for p in pictures]
         return np.stack([np.broadcast_to(c, (*c.shape[:2], channels)) for c in colours])
 
     def code_tile(self, tile: Any, quality: int) -> tuple[bytes, Latents]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from caecodec.format.container import TILE, tile_grid
 from caecodec.pictures import cells
 from caecodec.pictures.cells import CELL
+from caecodec.pictures.lazy import LazyPixels
 from caecodec.pictures.picture import Pixels
 
 Latents = NDArray[Any]
@@ -80,12 +81,12 @@ def border(tile: Tile, width: int, extent: tuple[int, int]) -> NDArray[np.bool_]
     return found
 
 
-def cut(colour: Pixels, region: Region) -> Pixels:
+def cut(colour: Pixels | LazyPixels, region: Region) -> Pixels:
     """A region of the picture (H, W[, 3]) -> (h, w, 3), whole cells."""
     rows = slice(region.top * CELL, region.bottom * CELL)
     return cells.filled(colour[rows, region.left * CELL : region.right * CELL])
 
 
-def inside(colour: Pixels, tile: Tile) -> Pixels:
-    """A tile's part of the picture (H, W[, 3]), as a view."""
+def inside(colour: Pixels | LazyPixels, tile: Tile) -> Pixels:
+    """A tile's part of the picture (H, W[, 3]); of an array as a view."""
     return colour[tile.top * CELL : tile.bottom * CELL, tile.left * CELL : tile.right * CELL]

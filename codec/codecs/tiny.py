@@ -64,7 +64,7 @@ class TinyCodec(Codec):
 
     def analyse(self, picture: Picture, progress: Progress = no_progress) -> Iterator[_Analysed]:
         self.check(picture)
-        yield _Analysed(self.engine.analyse(cells.filled(picture.colour, TINY_CELL)[None]), picture.gray)
+        yield _Analysed(self.engine.analyse(cells.filled(picture.pixels, TINY_CELL)[None]), picture.gray)
 
     def code_tile(self, tile: Any, quality: int) -> tuple[bytes, Latents]:
         gain, weight = self._gains(quality)
@@ -86,7 +86,7 @@ class TinyCodec(Codec):
         for picture in pictures:
             self.check(picture)
         for (gray, _), numbers in grouped([(p.gray, cells.count(p.width, p.height, TINY_CELL)) for p in pictures]):
-            y = self.engine.analyse(np.stack([cells.filled(pictures[n].colour, TINY_CELL) for n in numbers]))
+            y = self.engine.analyse(np.stack([cells.filled(pictures[n].pixels, TINY_CELL) for n in numbers]))
             streams, _ = self.latents.encode(y * gain, quality, gray, weight)
             for n, stream in zip(numbers, streams, strict=True):
                 found[n] = self.wrap(pictures[n], quality, [stream], sections_of(pictures[n]))
@@ -99,7 +99,7 @@ class TinyCodec(Codec):
         for _, numbers in grouped([cells.count(p.width, p.height, TINY_CELL) for p in pictures]):
             for start in range(0, len(numbers), self.batch):
                 some = numbers[start : start + self.batch]
-                y = self.engine.analyse(np.stack([cells.filled(pictures[n].colour, TINY_CELL) for n in some]))
+                y = self.engine.analyse(np.stack([cells.filled(pictures[n].pixels, TINY_CELL) for n in some]))
                 found |= dict(zip(some, y, strict=True))
         return [found[n] for n in range(len(pictures))]
 

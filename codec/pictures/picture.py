@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from caecodec.errors import InputImageError
 from caecodec.limits import DEFAULT_LIMITS, Limits
+from caecodec.pictures.lazy import LazyPixels, Pixels
 
-Pixels = NDArray[np.uint8]
 Deep = NDArray[np.uint16]
 DEEP_MAX = 0xFFFF
 DEEP_STEP = 257  # of 16 bits, to one of 8
@@ -20,12 +20,13 @@ DEEP_STEP = 257  # of 16 bits, to one of 8
 class Picture:
     """Pixels as the codec sees them.
 
-    `colour`: (H, W, 3) or, for gray, (H, W). `alpha`: (H, W) or None. All uint8. Pixels are never turned: an EXIF
-    orientation stays a tag. `notes`: what was lost on the way here, for the user.
+    `colour`: (H, W, 3) or, for gray, (H, W); of a large picture it may still lie in its file. `alpha`: (H, W) or None.
+    All uint8. Pixels are never turned: an EXIF orientation stays a tag. `notes`: what was lost on the way here, for the
+    user.
     """
 
-    colour: NDArray[np.uint8]
-    alpha: NDArray[np.uint8] | None = None
+    colour: Pixels | LazyPixels
+    alpha: Pixels | None = None
     exif: bytes = b""
     icc: bytes = b""
     xmp: bytes = b""
@@ -40,6 +41,11 @@ class Picture:
     def height(self) -> int:
         """Pixels."""
         return int(self.colour.shape[0])
+
+    @property
+    def pixels(self) -> Pixels:
+        """All of the colour, in memory."""
+        return self.colour[:]
 
     @property
     def gray(self) -> bool:

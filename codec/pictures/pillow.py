@@ -19,8 +19,9 @@ from caecodec.errors import CaecodecError, InputImageError, LimitError, Remedy
 from caecodec.limits import DEFAULT_LIMITS, Limits
 from caecodec.pictures import headers, metadata
 from caecodec.pictures.headers import Bytes
+from caecodec.pictures.lazy import LazyPixels, lazy
 from caecodec.pictures.metadata import ORIENTATION
-from caecodec.pictures.picture import Picture
+from caecodec.pictures.picture import Picture, Pixels
 from caecodec.pictures.quiet import quietly
 from caecodec.pictures.shared import in_one_piece, samples
 
@@ -53,25 +54,42 @@ def decoding() -> Iterator[None]:
 
 
 def open_picture(
-    source: Path | BinaryIO | bytes, limits: Limits = DEFAULT_LIMITS, *, keep_metadata: bool = True
+    source: Path | BinaryIO | bytes,
+    limits: Limits = DEFAULT_LIMITS,
+    *,
+    keep_metadata: bool = True,
+    lazily: bool = False,
 ) -> Picture:
     """Read a picture in one of the formats of `headers.FORMATS`, HEIC and JPEG XL where their plugins are installed.
 
+    lazily: colour of a large PPM or TIFF may stay in its file (`caecodec.pictures.lazy`).
     Raises InputImageError, LimitError; OSError of the file system passes through.
     """
     if isinstance(source, Path):
         with source.open("rb") as file:
-            return open_picture(file, limits, keep_metadata=keep_metadata)
+            return open_picture(file, limits, keep_metadata=keep_metadata, lazily=lazily)
     data, stream = _at_hand(source)
     with decoding():
         found = headers.checked(data, limits)
         with in_one_piece(), open_as(found.name, stream) as image:
             limits.check_size(*image.size)
-            headers.check_memory(found, image.size, limits, data)
+            part = lazy(image, stream, _block) if lazily else None
+            if part is None:
+                headers.check_memory(found, image.size, limits, data)
+            else:
+                limits.check_memory(part.held, f"reading {image.width} columns of {found.name} by blocks")
             notes = [_fewer(bits)] if (bits := headers.lost_bits(found, data)) else []
             if found.name == "ICO" and (count := headers.pictures_in_icon(data)) > 1:
                 notes.append(f"only the largest of the icon's {count} pictures is kept")
-            return _from_image(image, limits, keep_metadata, notes)
+            return _from_image(image, limits, keep_metadata, notes, part)
+
+
+def _block(data: bytes, size: tuple[int, int]) -> Pixels:
+    """A small TIFF -> its pixels, (h, w[, 3]). Raises InputImageError."""
+    with decoding(), open_as("TIFF", io.BytesIO(data)) as image:
+        if image.size != size[::-1]:
+            raise InputImageError("a block of the TIFF has another size")
+        return np.asarray(image)
 
 
 def _at_hand(source: BinaryIO | bytes) -> tuple[Bytes, BinaryIO]:
@@ -125,7 +143,9 @@ def from_image(image: Image.Image, limits: Limits = DEFAULT_LIMITS, *, keep_meta
         return _from_image(image, limits, keep_metadata, [])
 
 
-def _from_image(image: Image.Image, limits: Limits, keep_metadata: bool, notes: list[str]) -> Picture:
+def _from_image(
+    image: Image.Image, limits: Limits, keep_metadata: bool, notes: list[str], lazy_pixels: LazyPixels | None = None
+) -> Picture:
     limits.check_size(*image.size)
     if not image.width or not image.height:
         raise InputImageError("the picture has no pixels")
@@ -138,7 +158,8 @@ def _from_image(image: Image.Image, limits: Limits, keep_metadata: bool, notes: 
         notes.append(_fewer(bits))
     # Pillow has no 16-bit gray with alpha and loads it as colour
     gray_as_rgba = any(tile[3] == "LA;16B" for tile in getattr(image, "tile", []))
-    image.load()  # before metadata: in PNG some of it may follow the pixels
+    if lazy_pixels is None:
+        image.load()  # before metadata: in PNG some of it may follow the pixels
     icc = image.info.get("icc_profile") or b""
     with quietly():
         exif = metadata.exif_of(image)
@@ -157,7 +178,7 @@ def _from_image(image: Image.Image, limits: Limits, keep_metadata: bool, notes: 
     target = ("LA" if has_alpha else "L") if gray else ("RGBA" if has_alpha else "RGB")
     if image.mode != target:
         image = image.convert(target)
-    array = samples(image)
+    array = samples(image) if lazy_pixels is None else lazy_pixels
     if keep_metadata and not gray and 0 < len(icc) <= limits.metadata_bytes and _is_srgb(bytes(icc)):
         icc = b""
     beside = {"exif": exif, "icc": bytes(icc), "xmp": xmp if isinstance(xmp, bytes) else str(xmp).encode()}
@@ -169,7 +190,7 @@ def _from_image(image: Image.Image, limits: Limits, keep_metadata: bool, notes: 
                 f"{len(value)} bytes of {name.upper()} are over the limit of {limits.metadata_bytes}",
                 WITHOUT_METADATA,
             )
-    if has_alpha:
+    if has_alpha and isinstance(array, np.ndarray):
         colour = array[..., 0] if gray else array[..., :3]
         return Picture(colour, array[..., -1], **beside, notes=tuple(notes))
     return Picture(array, None, **beside, notes=tuple(notes))

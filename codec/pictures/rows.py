@@ -62,6 +62,6 @@ def joined(bands: Iterator[Samples], alpha: Samples | None) -> Iterator[Samples]
 def rows_of(picture: Picture) -> Rows:
     """A picture as one band."""
     channels = (1 if picture.gray else 3) + (picture.alpha is not None)
-    bands = joined(iter((picture.colour,)), picture.alpha)
+    bands = joined(iter((picture.pixels,)), picture.alpha)
     beside = {"exif": picture.exif, "icc": picture.icc, "xmp": picture.xmp}
     return Rows(picture.width, picture.height, channels, 8, bands, **beside)

@@ -22,7 +22,7 @@ WEBP_MAX_SIDE = 16383
 
 def to_image(picture: Picture) -> Image.Image:
     """Picture -> Pillow image of mode L, LA, RGB or RGBA; metadata in `info` under Pillow's names."""
-    colour, alpha = picture.colour, picture.alpha
+    colour, alpha = picture.pixels, picture.alpha
     if alpha is None:
         image = Image.fromarray(colour)
     else:
