@@ -80,6 +80,7 @@ def encode(
     effort: int = 2,
     tune: Tune = "eye",
     keep_metadata: bool = True,
+    preview: bool = True,
     device: str = "auto",
     precision: str = "auto",
     engine: str = "auto",
@@ -92,7 +93,8 @@ def encode(
     target. In its place at most one target: the best quality within target_size bytes or target_bpp bits a pixel of
     the whole file, or the smallest file with at least target_psnr dB or that target_ssimulacra2.
     effort: 1..9, how hard to try; 3 and above code the picture again and again, up to minutes. tune: 'eye' gives bits
-    for what people see, 'psnr' for squared error alone. What is lost on the way (16 bits, frames) is a UserWarning.
+    for what people see, 'psnr' for squared error alone. preview: without a target, files of pictures of 4 megapixels
+    and more hold a thumbnail, of at most 1 % of their bytes. What is lost on the way (16 bits, frames) is a UserWarning.
     Raises InputImageError, UsageError, LimitError, ModelError; OSError where a path cannot be read.
     """
     asked = Effort(effort, tune=tune)
@@ -101,7 +103,8 @@ def encode(
         raise UsageError("give one of quality, target_size, target_bpp, target_psnr and target_ssimulacra2")
     from caecodec.batch.reading import picture_from
 
-    picture = picture_from(image, limits, keep_metadata=keep_metadata)
+    to_target = any(value is not None for value in targets)
+    picture = picture_from(image, limits, keep_metadata=keep_metadata, lazily=not to_target)
     for note in picture.notes:
         warnings.warn(note, UserWarning, stacklevel=3)  # past what `within_memory` wraps
     from caecodec.codecs.codec import no_progress
@@ -109,9 +112,9 @@ def encode(
     from caecodec.search import choice, target
 
     codec = open_codec(model, device, precision, engine)
-    if any(value is not None for value in targets):
+    if to_target:
         return target.encode_to_target(codec, picture, target.Target(*targets), no_progress, asked).data
-    return choice.encode(codec, picture, DEFAULT_QUALITY if quality is None else quality, effort=asked)
+    return choice.encode(codec, picture, DEFAULT_QUALITY if quality is None else quality, effort=asked, preview=preview)
 
 
 @overload

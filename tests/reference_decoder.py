@@ -110,7 +110,7 @@ def parse(data: bytes) -> File:
             payload = cursor.take(length)
             if not (tag.isascii() and tag.isalpha()) or not length:
                 raise RejectedError("a tag that is no letter, or an empty section")
-            if tag in (b"A", b"a", b"e", b"i", b"x"):
+            if tag in (b"A", b"a", b"e", b"i", b"p", b"x"):
                 sections[tag] = payload
             elif not tag[0] & 0x20:
                 raise RejectedError("an unknown critical section")

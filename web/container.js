@@ -16,7 +16,7 @@ import { CaeError, corrupt } from "./errors.js";
  * @property {Uint8Array[]} tiles
  */
 
-/** @typedef {"alpha" | "alphaCheck" | "exif" | "icc" | "xmp"} SectionName */
+/** @typedef {"alpha" | "alphaCheck" | "exif" | "icc" | "preview" | "xmp"} SectionName */
 
 /**
  * @typedef {object} Limits
@@ -39,7 +39,7 @@ const SMALLEST = 18;
 const VARINT_BYTES = 5;
 
 /** @type {Record<string, SectionName>} */
-const NAMES = { A: "alpha", a: "alphaCheck", e: "exif", i: "icc", x: "xmp" };
+const NAMES = { A: "alpha", a: "alphaCheck", e: "exif", i: "icc", p: "preview", x: "xmp" };
 const DEFAULT_LIMITS = { side: 2 ** 24, pixels: 2 ** 26, metadata: 2 ** 26 };
 
 /** Rows and columns of tiles. @param {number} width @param {number} height @returns {[number, number]} */
@@ -101,7 +101,7 @@ function readSections(reader, most) {
     const payload = reader.take(length, "a section");
     const name = NAMES[tag];
     if (!name && tag < "a") corrupt(`section ${tag} needs a newer caecodec`); // capitals are critical, as in PNG
-    if (name && !name.startsWith("alpha") && length > most) {
+    if (["exif", "icc", "xmp"].includes(name) && length > most) {
       throw new CaeError("limit", `${length} bytes of metadata are over the limit of ${most}`);
     }
     if (name) sections[name] = payload;

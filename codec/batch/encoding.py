@@ -41,6 +41,7 @@ class Encoding:
     precision: str = "auto"
     engine: str = "auto"
     keep_metadata: bool = True
+    preview: bool = True
     limits: Limits = DEFAULT_LIMITS
 
     def outcomes(self, jobs: Iterable[Job], watcher: Watcher | None = None) -> Iterator[Outcome]:
@@ -61,6 +62,7 @@ class Encoding:
             "effort": self.effort,
             "tune": self.tune,
             "keep_metadata": self.keep_metadata,
+            "preview": self.preview and self.target is None,
             "engine": self.engine,
             "device": self.device,
             "precision": self.precision,
@@ -102,7 +104,8 @@ def _read_each(jobs: Iterable[Job], how: Encoding, watcher: Watcher) -> Iterator
                 start = stream.read(2)
                 stream.seek(0)
                 with watcher.listening(job.source) if start in (b"II", b"MM") else contextlib.nullcontext():
-                    picture = read_picture(stream, how.limits, keep_metadata=how.keep_metadata)
+                    lazily = how.target is None  # which looks at the whole picture again and again
+                    picture = read_picture(stream, how.limits, keep_metadata=how.keep_metadata, lazily=lazily)
                 size = stream.seek(0, os.SEEK_END)
             for note in picture.notes:
                 watcher.note(job.source, note)
@@ -127,7 +130,8 @@ def _one_by_one(codec: Codec, readings: Iterable[Reading], how: Encoding, watche
                     found = target.encode_to_target(codec, picture, how.target, progress, effort)
                     data, quality = found.data, found.quality
                 else:
-                    data, quality = choice.encode(codec, picture, how.quality, progress, effort), how.quality
+                    data = choice.encode(codec, picture, how.quality, progress, effort, preview=how.preview)
+                    quality = how.quality
         except Exception as exc:
             yield Outcome(job, exc)
             continue

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from caecodec.codecs import opening
 from caecodec.format import container
 from caecodec.limits import DEFAULT_LIMITS, Limits
@@ -14,10 +16,16 @@ _NEARLY = 1.1  # times smaller than the thumbnail would like: a tenth is seen by
 def made(data: bytes, side: int, limits: Limits = DEFAULT_LIMITS) -> bytes:
     """The bytes of a .cae file -> a PNG of at most `side` pixels a side.
 
-    Decoded as small as it may be: from 1/8 on most of the network is not needed. Raises CorruptFileError, LimitError,
-    ModelError.
+    Of the file's preview where that is large enough. Else it is decoded as small as it may be: from 1/8 on most of the
+    network is not needed. Raises CorruptFileError, LimitError, ModelError.
     """
     parsed = container.parse(data, limits)
+    if container.TAG_PREVIEW in parsed.sections:
+        inner = container.parse(parsed.sections[container.TAG_PREVIEW], limits)
+        if max(inner.width, inner.height) * _NEARLY >= side:
+            # its profile, and how it is turned
+            beside = {tag: parsed.sections[tag] for tag in container.METADATA if tag in parsed.sections}
+            parsed = replace(inner, sections=beside)
     largest = max(parsed.width, parsed.height) * _NEARLY
     divisor = max(d for d in DIVISORS if d == 1 or largest >= d * side)
     codec = opening.open_codec(parsed.model_id)

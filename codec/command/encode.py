@@ -41,6 +41,11 @@ if TYPE_CHECKING:
     "--tune", type=click.Choice(TUNES), default="eye", show_default=True, help="What errors are measured with."
 )
 @click.option("--strip", is_flag=True, help="Drop EXIF, ICC and XMP.")
+@click.option(
+    "--preview/--no-preview",
+    default=True,
+    help="Keep a thumbnail in files of 4 megapixels and more: 1 % of them at most, none with a target.  [default: yes]",
+)
 @click.option("--model", help="Name, id or .safetensors file of the model.")
 @machine_options
 @reporting_options
@@ -54,6 +59,7 @@ def encode(
     effort: int,
     tune: Tune,
     strip: bool,
+    preview: bool,
     model: str | None,
     device: str,
     precision: str,
@@ -96,6 +102,7 @@ def encode(
             precision=precision,
             engine=engine,
             keep_metadata=not strip,
+            preview=preview,
             limits=limits,
         )
 

@@ -30,10 +30,10 @@ FLAG_SECTIONS = 0x02
 CRITICAL_FLAGS = 0x0F  # unknown ones among these: reject; above these: ignore
 KNOWN_FLAGS = FLAG_GRAY | FLAG_SECTIONS
 
-TAG_ALPHA, TAG_ALPHA_CHECK, TAG_EXIF, TAG_ICC, TAG_XMP = b"A", b"a", b"e", b"i", b"x"
-KNOWN_TAGS = (TAG_ALPHA, TAG_ALPHA_CHECK, TAG_EXIF, TAG_ICC, TAG_XMP)
+TAG_ALPHA, TAG_ALPHA_CHECK, TAG_EXIF, TAG_ICC, TAG_PREVIEW, TAG_XMP = b"A", b"a", b"e", b"i", b"p", b"x"
+KNOWN_TAGS = (TAG_ALPHA, TAG_ALPHA_CHECK, TAG_EXIF, TAG_ICC, TAG_PREVIEW, TAG_XMP)
 METADATA = {TAG_EXIF: "exif", TAG_ICC: "icc", TAG_XMP: "xmp"}
-SECTION_NAMES = {TAG_ALPHA: "alpha"} | METADATA
+SECTION_NAMES = {TAG_ALPHA: "alpha", TAG_PREVIEW: "preview"} | METADATA
 CHECK_BYTES = 2  # of the CRC of a tile's decoded latents, at the head of its stream, and of alpha
 
 _FIXED = len(MAGIC) + 3 + MODEL_ID_BYTES

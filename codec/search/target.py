@@ -168,7 +168,7 @@ def _found(codec: Codec, picture: Picture, target: Target, progress: Progress, e
 def _measured(codec: Codec, picture: Picture, data: bytes, target: Target, effort: Effort) -> float:
     if container.is_lossless(data):
         return math.inf
-    return target.measure(picture.colour, codec.decode(container.parse(data, UNLIMITED)).colour, effort.tune)
+    return target.measure(picture.pixels, codec.decode(container.parse(data, UNLIMITED)).pixels, effort.tune)
 
 
 def _for_size(codec: Codec, picture: Picture, tiles: list[Any], budget: int) -> Found:
@@ -207,7 +207,7 @@ def _for_measure(codec: Codec, picture: Picture, tiles: list[Any], target: Targe
     def too_low(quality: int) -> bool:
         latents = (codec.cost_tile(tile, quality)[1] for tile in tiles)
         colour = codec.synthesise(picture.width, picture.height, picture.gray, quality, latents)
-        reached[quality] = target.measure(picture.colour, colour)
+        reached[quality] = target.measure(picture.pixels, colour)
         return reached[quality] < wanted
 
     quality = highest(too_low) + 1
