@@ -94,7 +94,9 @@ def encode(
     the whole file, or the smallest file with at least target_psnr dB or that target_ssimulacra2.
     effort: 1..9, how hard to try; 3 and above code the picture again and again, up to minutes. tune: 'eye' gives bits
     for what people see, 'psnr' for squared error alone. preview: without a target, files of pictures of 4 megapixels
-    and more hold a thumbnail, of at most 1 % of their bytes. What is lost on the way (16 bits, frames) is a UserWarning.
+    and more hold a thumbnail, of at most 1 % of their bytes. What is lost on the way (16 bits, frames) is a
+    UserWarning.
+
     Raises InputImageError, UsageError, LimitError, ModelError; OSError where a path cannot be read.
     """
     asked = Effort(effort, tune=tune)

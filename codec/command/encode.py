@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -82,6 +83,9 @@ def encode(
         raise UsageError(f"quality {quality}: choose a whole number from 1 to 100")
     if not 1 <= effort <= 9:
         raise UsageError(f"effort {effort}: choose a whole number from 1 to 9")
+    output = batch["output"]
+    if output is not None and Path(output).suffix.lower() in picture_suffixes():
+        raise UsageError(f"encode writes {SUFFIX} files: name the output {Path(output).with_suffix(SUFFIX)}")
     size = None if target_size is None else parse_size(target_size)
     target = _target(size, target_bpp, target_psnr, target_ssimulacra2)
     if model is not None and (batch["recursive"] or len(inputs) > 1):

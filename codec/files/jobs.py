@@ -122,6 +122,9 @@ def plan(
     jobs = [
         Job(source, named if named is not None else _target(source, inside, folder, suffix)) for source, inside in found
     ]
+    for job in jobs:
+        if output is None and suffix != SUFFIX and _identity(job.source) == _identity(job.target):
+            raise UsageError(f"{job.source} is not named as a {SUFFIX} file; if it is one, name the output with -o")
     return Plan(_without_collisions(jobs), inputs.skipped)
 
 

@@ -261,7 +261,10 @@ def _write_named(path: Path, data: bytes, overwrite: bool) -> None:
 def _as_ours(target: str, failure: Exception | None) -> Exception | None:
     if not isinstance(failure, OSError) or isinstance(failure, BrokenPipeError):
         return failure
-    error = FileSystemError(f"cannot write {target}: {_reason(failure)}")
+    folder = Path(target).parent
+    missing = isinstance(failure, FileNotFoundError) and not folder.exists()
+    reason = f"there is no folder {folder}" if missing else _reason(failure)
+    error = FileSystemError(f"cannot write {target}: {reason}")
     error.__cause__ = failure
     return error
 

@@ -133,18 +133,30 @@ def test_skip_existing_leaves_what_is_there_and_does_the_rest(picture_file: Path
     assert (folder / "other.cae").read_bytes() == caecodec.encode(PIXELS)
 
 
-@pytest.mark.parametrize("arguments", [["-o", "img.png", "-f"], ["-o", "./img.png", "-f"]])
-def test_an_output_that_is_the_input_is_refused(
-    picture_file: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["encode", "img.png", "-o", "img.png", "-f"], "encode writes .cae files: name the output img.cae"),
+        (["encode", "img.png", "-o", "other.JPG"], "encode writes .cae files: name the output other.cae"),
+        (["decode", "img.png", "-f"], "img.png is not named as a .cae file; if it is one, name the output with -o"),
+        (["decode", "img.png", "-o", "./img.png", "-f"], "the output of img.png would replace the input img.png"),
+    ],
+)
+def test_an_output_that_is_the_input_or_no_cae_file_is_refused(
+    picture_file: Path, monkeypatch: pytest.MonkeyPatch, command: list[str], message: str
 ) -> None:
     monkeypatch.chdir(picture_file.parent)
     before = contents(picture_file.parent)
-    result = run("encode", "img.png", *arguments)
-    assert (result.code, result.error_lines) == (
-        2,
-        ["caecodec: error: the output of img.png would replace the input img.png"],
-    )
+    result = run(*command)
+    assert (result.code, result.error_lines) == (2, [f"caecodec: error: {message}"])
     assert contents(picture_file.parent) == before
+
+
+def test_a_folder_that_is_missing_is_named(picture_file: Path) -> None:
+    target = picture_file.parent / "x" / "y" / "z.cae"
+    result = run("encode", picture_file, "-o", target)
+    assert result.code == 7
+    assert f"there is no folder {target.parent}" in result.err
 
 
 def test_a_folder_keeps_its_structure_in_the_output_folder(tmp_path: Path) -> None:

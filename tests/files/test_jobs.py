@@ -182,7 +182,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
 
 def test_a_failing_write_names_the_file_and_the_reason(tmp_path: Path) -> None:
     target = tmp_path / "missing" / "a.cae"
-    with pytest.raises(FileSystemError, match=f"cannot write {target}: No such file or directory"):
+    with pytest.raises(FileSystemError, match=f"cannot write {target}: there is no folder"):
         write_atomically(str(target), b"", overwrite=False)
 
 
