@@ -15,7 +15,7 @@ def bench() -> None:
 for _command in (
     *(rd.rd, rd.table, rd.beats, merge.merge),
     *(timing.speed, timing.growth, timing.stages, loader.loader),
-    *(small.small, small.latents),
+    *(small.small, small.latents, small.beside),
     *(words.words, page.report),
 ):
     bench.add_command(_command)

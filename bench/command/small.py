@@ -50,6 +50,25 @@ def latents(
 
 
 @click.command()
+@click.argument("models", nargs=-1, required=True, metavar="MODEL...")
+@click.option("--data", required=True, metavar="SET=PATH", help="The data set, of which the test pictures are taken.")
+@click.option("--bytes", "size", type=float, required=True, help="Of a picture's file, in the mean, at most.")
+@click.option("--pictures", type=click.IntRange(min=1), default=1000, show_default=True, help="At most.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), default=Path("results/beside.png"), show_default=True,
+    help="Picture: originals, and under them what comes back of each model.",
+)  # fmt: skip
+def beside(models: tuple[str, ...], data: str, size: float, pictures: int, output: Path) -> None:
+    """Models of small pictures beside each other at equal bytes: names, or .safetensors files."""
+    ((small_set, path),) = _named_paths((data,)).items()
+    from caecodec.bench.small.beside import beside_table, measure_beside
+    from caecodec.bench.small.features import some_of
+
+    rows, drawn = measure_beside(models, small_set, some_of(small_set, path, pictures), size, output)
+    print_table(beside_table(rows), str(drawn))
+
+
+@click.command()
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
 @click.option("--data", multiple=True, metavar="SET=PATH", help="A data set: cifar10, cifar100, fashion-mnist, mnist.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only so many pictures of each set, evenly spread.")

@@ -189,6 +189,11 @@ def sample(small: SmallSet, count: int) -> SmallSet:
     return small.take(torch.randperm(len(small), generator=torch.Generator().manual_seed(SEED))[:count])
 
 
+def some_of(name: str, data: Path, count: int) -> NDArray[np.uint8]:
+    """Some pictures of a test split, as `sample` takes them, (P, H, W, C). Raises UsageError."""
+    return sample(_load(name, data, "test"), count).pictures.numpy()
+
+
 def _pictures(small: SmallSet) -> list[Picture]:
     gray = small.pictures.shape[3] == 1
     return [Picture(p[..., 0] if gray else p) for p in small.pictures.numpy()]

@@ -170,47 +170,63 @@ class SmallTask:
     def validate(self, model: nn.Module) -> dict[str, Any]:
         """As drawn: loss (the score), MSE of 0..1 and PSNR. As codec: bytes a picture and PSNR at five levels.
 
-        The score of a codec is the mean of log2(R + lambda D).
+        The score of a codec is the mean of log2(R + lambda D). With noise the encoder sees it here too, and
+        `noisy_psnr` is that of what it sees.
         """
         if self._drawn:
             (held_out,) = self._held_out
-            x_hat = _reconstructed(model, held_out.pictures)
-            x = _unit(held_out.pictures)
+            x, seen = _unit(held_out.pictures), self._seen(held_out)
+            x_hat = _reconstructed(model, seen)
             mse = losses.mse_255(x_hat, x)
             score = float(losses.distortion(self._train.loss, x_hat, x).mean()) / 255**2
             psnr = float(losses.psnr(mse).mean())
-            return {"mse": round(float(mse.mean()) / 255**2, 6), "psnr": round(psnr, 3), "score": round(score, 6)}
+            noisy = {"noisy_psnr": round(_mean_psnr(seen, x), 3)} if self._data.noise_std else {}
+            mean = round(float(mse.mean()) / 255**2, 6)
+            return {"mse": mean, "psnr": round(psnr, 3), **noisy, "score": round(score, 6)}
         record: dict[str, Any] = {}
         scores = []
         for held_out in self._held_out:
-            x = _unit(held_out.pictures)
+            x, seen = _unit(held_out.pictures), self._seen(held_out)
             pixels = x.shape[2] * x.shape[3]
             bits_shown, psnr_shown = [], []
             for level in VALIDATION_LEVELS:
-                x_hat, bits = _coded(model, held_out.pictures, level)
+                x_hat, bits = _coded(model, seen, level)
                 mse = losses.mse_255(x_hat, x)
                 distortion = losses.distortion(self._train.loss, x_hat, x)
                 scores.append(float(torch.log2(bits / pixels + self._model.lambda_at(level) * distortion).mean()))
                 bits_shown.append(round(float(bits.mean()) / 8, 2))
                 psnr_shown.append(round(float(losses.psnr(mse).mean()), 3))
             record[held_out.name] = {"bytes": bits_shown, "psnr": psnr_shown}
+            if self._data.noise_std:
+                record[held_out.name]["noisy_psnr"] = round(_mean_psnr(seen, x), 3)
         return record | {"score": round(sum(scores) / len(scores), 5)}
 
     @torch.no_grad()
     def close(self, model: nn.Module, folder: Path, *, draw: bool) -> None:
-        """Write grid.png: originals of each set, and under them what comes back."""
+        """Write grid.png: originals of each set, with noise what is seen of them, and under them what comes back."""
         if not draw:
             return
         rows = []
         for held_out in self._held_out:
-            pictures = held_out.pictures[:GRID]
-            made = [_unit(pictures)]
+            shown = held_out.take(slice(GRID))
+            seen = self._seen(shown)
+            made = [_unit(shown.pictures)]
+            if self._data.noise_std:
+                made.append(seen)
             if self._drawn:
-                made.append(_reconstructed(model, pictures))
+                made.append(_reconstructed(model, seen))
             else:
-                made += [_coded(model, pictures, level)[0] for level in VALIDATION_LEVELS[::-2]]
-            rows += [_strip(x) for x in made]
+                made += [_coded(model, seen, level)[0] for level in VALIDATION_LEVELS[::-2]]
+            rows += [strip(x) for x in made]
         Image.fromarray(np.concatenate(rows)).save(folder / "grid.png")
+
+    def _seen(self, held_out: SmallSet) -> Tensor:
+        """What an encoder is shown of held-out pictures, (B, C, H, W): where there is noise, the same every time."""
+        x = _unit(held_out.pictures)
+        if not self._data.noise_std:
+            return x
+        noise = torch.randn(x.shape, generator=torch.Generator(x.device).manual_seed(0), device=x.device)
+        return (x + self._data.noise_std * noise.contiguous(memory_format=torch.channels_last)).clamp(0, 1)
 
 
 def _autocast(device: torch.device) -> torch.autocast:
@@ -232,23 +248,28 @@ def _unit(pictures: Tensor) -> Tensor:
     return pictures.permute(0, 3, 1, 2).float() / 255
 
 
-def _reconstructed(model: nn.Module, pictures: Tensor) -> Tensor:
-    """Reconstructions (B, C, H, W) in [0, 1] of uint8 pictures (B, H, W, C)."""
-    return torch.cat([model(_unit(part))["x_hat"].float() for part in torch.split(pictures, 250)]).clamp(0, 1)
+def _mean_psnr(a: Tensor, b: Tensor) -> float:
+    """Of pictures (B, C, H, W) in [0, 1], in dB."""
+    return float(losses.psnr(losses.mse_255(a, b)).mean())
 
 
-def _coded(model: nn.Module, pictures: Tensor, level: float) -> tuple[Tensor, Tensor]:
+def _reconstructed(model: nn.Module, x: Tensor) -> Tensor:
+    """Reconstructions of x, both (B, C, H, W) in [0, 1]."""
+    return torch.cat([model(part)["x_hat"].float() for part in torch.split(x, 250)]).clamp(0, 1)
+
+
+def _coded(model: nn.Module, x: Tensor, level: float) -> tuple[Tensor, Tensor]:
     """Reconstructions, and bits (B,), coded as the codec does."""
     made, bits = [], []
-    for part in torch.split(pictures, 250):
+    for part in torch.split(x, 250):
         with _autocast(part.device):
-            out = model(_unit(part), torch.full((len(part),), level, device=part.device), hard=True)
+            out = model(part, torch.full((len(part),), level, device=part.device), hard=True)
         made.append(out["x_hat"].float())
         bits.append(out["bits"])
     return torch.cat(made).clamp(0, 1), torch.cat(bits)
 
 
-def _strip(x: Tensor) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def strip(x: Tensor) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """(B, C, H, W) in [0, 1] -> GRID pictures of at most 32 pixels side by side, (34, 34 * GRID, 3)."""
     strip = np.full((34, 34 * GRID, 3), 255, np.uint8)
     for i, picture in enumerate(x[:GRID]):

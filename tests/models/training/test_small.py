@@ -142,7 +142,10 @@ def test_every_loss_trains_a_denoising_autoencoder(sets: dict[str, Path], tmp_pa
     recipe = short("mnist-fixed", tmp_path, epochs=20, lr=1e-2, ema=0.9, loss=f'"{loss}"')
     text = Path(recipe).read_text().replace("[data]", "[data]\nnoise_std = 0.2")
     Path(recipe).write_text(text.split("[drawn]")[0] + "[drawn]\n")  # which has a loss of its own
-    run_recipe(recipe, tmp_path / "run", [str(sets["mnist"])], device="cpu", drawn=True, seed=3)
+    record = run_recipe(recipe, tmp_path / "run", [str(sets["mnist"])], device="cpu", drawn=True, seed=3)
+    assert 10 < record["noisy_psnr"] < 20
+    with Image.open(tmp_path / "run" / "grid.png") as grid:
+        assert grid.height == 3 * 34  # what was, what was seen, and what came back
     model, _ = load_checkpoint(tmp_path / "run" / "weights.pt")
     fresh = AutoencoderModel(AutoencoderConfig("mnist", form="drawn", unpool="fixed")).eval()
     x = torch.from_numpy(np.load(sets["mnist"])["images"][:50])[:, None].float() / 255
