@@ -75,12 +75,17 @@ def activity(pixels: Pixels) -> Float:
     an edge, or a letter, between calm surroundings hides nothing.
     """
     y = ssimulacra2.lightness(pixels)
-    h, w = y.shape[0] // 2, y.shape[1] // 2
-    half = y.reshape(h, 2, w, 2).mean((1, 3))
-    blocks = half.reshape(h // 4, 4, w // 4, 4)
-    variance = np.square(blocks).mean((1, 3)) - np.square(blocks.mean((1, 3)))
+    half = (y[::2, ::2] + y[::2, 1::2] + y[1::2, ::2] + y[1::2, 1::2]) * np.float32(0.25)
+    variance = _mean_of_4x4(np.square(half)) - np.square(_mean_of_4x4(half))
     fine = np.log(2 * np.maximum(variance, 0) + np.float32(ssimulacra2.SSIM_FLOOR))
     return _calmest(fine)
+
+
+def _mean_of_4x4(x: Float) -> Float:
+    """(4h, 4w) -> (h, w). Sums of rows, then of columns: many times faster than a mean over axes of 4."""
+    rows = x[::4] + x[1::4] + x[2::4] + x[3::4]
+    found: Float = (rows[:, ::4] + rows[:, 1::4] + rows[:, 2::4] + rows[:, 3::4]) * np.float32(1 / 16)
+    return found
 
 
 def _calmest(fine: Float) -> Float:

@@ -101,3 +101,11 @@ def test_the_loss_has_a_gradient_that_lowers_it_and_leaves_the_original_alone() 
 def test_what_an_eye_pays_for_grows_more_slowly_than_lambda() -> None:
     low, high = eye_lambda(torch.tensor(0.001)), eye_lambda(torch.tensor(0.1))
     assert low < high < 100 * low
+
+
+@pytest.mark.parametrize("shape", [(50, 30, 3), (33, 7)], ids=str)
+def test_lightness_by_tables_is_that_of_xyb(shape: tuple[int, ...]) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    picture[:2], picture[2:4] = 0, 255
+    exact = ssimulacra2._xyb(ssimulacra2._linear(picture))[1]
+    assert np.abs(ssimulacra2.lightness(picture) - exact).max() < 3e-4
