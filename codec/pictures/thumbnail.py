@@ -4,10 +4,24 @@ from __future__ import annotations
 
 import io
 
+import numpy as np
 from PIL import Image, ImageOps
 
 from caecodec.pictures.picture import Picture
 from caecodec.pictures.saving import to_image
+
+_AT_ONCE = 1 << 22  # pixels
+
+
+def shrunk(picture: Picture, side: int) -> Picture:
+    """Means of squares, of at most `side` pixels a side; colour alone."""
+    divisor = -(-max(picture.width, picture.height) // side)
+    rows = max(1, _AT_ONCE // (picture.width * divisor)) * divisor
+    bands = [
+        np.asarray(Image.fromarray(np.ascontiguousarray(picture.colour[top : top + rows])).reduce(divisor))
+        for top in range(0, picture.height, rows)
+    ]
+    return Picture(np.concatenate(bands))
 
 
 def png(picture: Picture, side: int) -> bytes:

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
 from caecodec.codecs.codec import Codec
 from caecodec.format import container
 from caecodec.limits import UNLIMITED
+from caecodec.pictures import thumbnail
 from caecodec.pictures.picture import Picture
-from caecodec.pictures.view import deepened, rounded, smaller
 from caecodec.search import improve
 from caecodec.search.effort import DEFAULT_EFFORT
 
@@ -21,25 +19,16 @@ SIDE = 256  # pixels at most: what file managers ask for
 FROM = 1 << 22  # pixels of pictures that get one: to decode fewer at 1/8 or 1/16 is quick
 _QUALITY = 60
 _SHARE = 0.01  # of the file, at most
-_AT_ONCE = 1 << 22  # pixels
 
 
 def with_preview(codec: Codec, picture: Picture, data: bytes) -> bytes:
     """The file of a picture, with a preview where the picture is large and opaque and 1 % of its bytes is enough."""
     if picture.width * picture.height < FROM or picture.alpha is not None:
         return data
-    small = shrunk(picture)
+    small = thumbnail.shrunk(picture, SIDE)
     tiles = [improve.ready(codec, tile, DEFAULT_EFFORT) for tile in codec.analyse(small)]
     inner = codec.wrap(small, _QUALITY, [codec.code_tile(tile, _QUALITY)[0] for tile in tiles], {})
     if len(inner) > _SHARE * len(data):
         return data
     parsed = container.parse(data, UNLIMITED)
     return container.serialize(replace(parsed, sections={**parsed.sections, container.TAG_PREVIEW: inner}))
-
-
-def shrunk(picture: Picture) -> Picture:
-    """Means of squares, of at most `SIDE` pixels a side; colour alone."""
-    divisor = -(-max(picture.width, picture.height) // SIDE)
-    rows = max(1, _AT_ONCE // (picture.width * divisor)) * divisor
-    bands = [smaller(deepened(picture.colour[top : top + rows]), divisor) for top in range(0, picture.height, rows)]
-    return Picture(rounded(np.concatenate(bands)))

@@ -16,6 +16,7 @@ from caecodec.batch import thumbnails
 from caecodec.errors import CaecodecError, CorruptFileError
 from caecodec.format import container
 from caecodec.format.container import TAG_PREVIEW
+from caecodec.pictures import thumbnail
 from caecodec.pictures.picture import Picture
 from caecodec.search import preview
 
@@ -106,9 +107,9 @@ def test_who_gets_none(file: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("gray", [False, True])
 def test_shrinking_by_bands_is_shrinking(gray: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     colour = pixels()[..., 0] if gray else pixels()
-    whole = preview.shrunk(Picture(colour))
-    monkeypatch.setattr(preview, "_AT_ONCE", 1)
-    assert np.array_equal(preview.shrunk(Picture(colour)).pixels, whole.pixels)
+    whole = thumbnail.shrunk(Picture(colour), 256)
+    monkeypatch.setattr(thumbnail, "_AT_ONCE", 1)
+    assert np.array_equal(thumbnail.shrunk(Picture(colour), 256).pixels, whole.pixels)
 
 
 def test_the_command_leaves_it_out(tmp_path: Path) -> None:
