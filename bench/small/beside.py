@@ -35,7 +35,7 @@ def measure_beside(
     for name in models:
         codec = open_codec(name)
         codec.check(from_array(pictures[0]))
-        learned = Learned(Path(name).stem, codec)
+        learned = Learned(name, codec)
         row = _within(learned, small_set, pictures, size)
         assert row.quality is not None
         rows.append(row)

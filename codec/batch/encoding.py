@@ -6,8 +6,9 @@ import contextlib
 import itertools
 import os
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from caecodec.batch.reading import read_picture
@@ -17,7 +18,8 @@ from caecodec.files.jobs import Job
 from caecodec.files.writing import open_input
 from caecodec.format import container
 from caecodec.limits import DEFAULT_LIMITS, Limits
-from caecodec.pictures.picture import Picture
+from caecodec.pictures.lazy import LazyPixels
+from caecodec.pictures.picture import Picture, Pixels
 from caecodec.search.effort import DEFAULT_QUALITY, Effort
 from caecodec.tune import Tune
 
@@ -106,6 +108,8 @@ def _read_each(jobs: Iterable[Job], how: Encoding, watcher: Watcher) -> Iterator
                 with watcher.listening(job.source) if start in (b"II", b"MM") else contextlib.nullcontext():
                     lazily = how.target is None  # which looks at the whole picture again and again
                     picture = read_picture(stream, how.limits, keep_metadata=how.keep_metadata, lazily=lazily)
+                if isinstance(picture.colour, LazyPixels) and picture.colour.held:  # by a library
+                    picture = replace(picture, colour=_listened(picture.colour, watcher.listening, job.source))
                 size = stream.seek(0, os.SEEK_END)
             for note in picture.notes:
                 watcher.note(job.source, note)
@@ -113,6 +117,16 @@ def _read_each(jobs: Iterable[Job], how: Encoding, watcher: Watcher) -> Iterator
             yield job, 0, exc
         else:
             yield job, size, picture
+
+
+def _listened(colour: LazyPixels, listening: Callable[[str], AbstractContextManager[None]], source: str) -> LazyPixels:
+    """The same; what libraries print while a part is read is caught as well."""
+
+    def read(rows: range, columns: range) -> Pixels:
+        with listening(source):
+            return colour.read(rows, columns)
+
+    return replace(colour, read=read)
 
 
 def _one_by_one(codec: Codec, readings: Iterable[Reading], how: Encoding, watcher: Watcher) -> Iterator[Outcome]:

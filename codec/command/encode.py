@@ -85,7 +85,8 @@ def encode(
         raise UsageError(f"effort {effort}: choose a whole number from 1 to 9")
     output = batch["output"]
     if output is not None and Path(output).suffix.lower() in picture_suffixes():
-        raise UsageError(f"encode writes {SUFFIX} files: name the output {Path(output).with_suffix(SUFFIX)}")
+        better = output.removesuffix(Path(output).suffix) + SUFFIX
+        raise UsageError(f"encode writes {SUFFIX} files: name the output {better}")
     size = None if target_size is None else parse_size(target_size)
     target = _target(size, target_bpp, target_psnr, target_ssimulacra2)
     if model is not None and (batch["recursive"] or len(inputs) > 1):

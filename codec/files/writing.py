@@ -262,7 +262,7 @@ def _as_ours(target: str, failure: Exception | None) -> Exception | None:
     if not isinstance(failure, OSError) or isinstance(failure, BrokenPipeError):
         return failure
     folder = Path(target).parent
-    missing = isinstance(failure, FileNotFoundError) and not folder.exists()
+    missing = isinstance(failure, FileNotFoundError) and not places.elsewhere(target) and not folder.exists()
     reason = f"there is no folder {folder}" if missing else _reason(failure)
     error = FileSystemError(f"cannot write {target}: {reason}")
     error.__cause__ = failure

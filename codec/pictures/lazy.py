@@ -5,7 +5,6 @@ A picture of a gigapixel takes 3 GB as an array; coding it by tiles looks at a f
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +22,9 @@ Pixels = NDArray[np.uint8]
 Blocks = Callable[[bytes, tuple[int, int]], Pixels]  # data of a block of TIFF and its size -> (h, w[, 3])
 
 LAZY_FROM = 1 << 24  # pixels; to hold fewer is as well
-_MOST_BYTES = 1 << 26  # of a block that is decoded whole
+_MOST_BYTES = 1 << 24  # of a block that is decoded whole
+_OF_A_BLOCK = 8  # times its bytes are taken while it is decoded: its data, Pillow's four bytes a pixel, the array
+_SEEN = 2048  # rows that coding a tile looks at, at most
 _MODES = {"L": 1, "RGB": 3}
 _UNCOMPRESSED, _JPEG = 1, 7
 _GRAY, _COLOUR, _YCBCR = 1, 2, 6
@@ -56,7 +57,8 @@ class LazyPixels:
 def lazy(image: ImageFile, stream: BinaryIO, decode: Blocks) -> LazyPixels | None:
     """Pixels of an opened picture, not loaded yet, read from its file; None where that cannot be done or is no use.
 
-    stream: a plain file; it may be closed afterwards. decode: a small TIFF whole.
+    stream: a plain file; it may be closed afterwards, and is not to be read any more. decode: a small TIFF whole.
+    Raises InputImageError for a file that ends before its picture does.
     """
     width, height = image.size
     if width * height < LAZY_FROM or image.mode not in _MODES or "transparency" in image.info:
@@ -70,28 +72,43 @@ def lazy(image: ImageFile, stream: BinaryIO, decode: Blocks) -> LazyPixels | Non
         return _of_tiff(image, file, shape, decode)
     if image.format == "PPM" and [tile[0] for tile in image.tile] == ["raw"]:
         start, row_bytes = image.tile[0][2], width * _MODES[image.mode]
+        file.require(start + height * row_bytes)
         return LazyPixels(shape, _Rows(file, shape, lambda row: start + row * row_bytes).read)
     return None
 
 
 class _File:
-    """A file of which pieces are read."""
+    """An open file of which pieces are read."""
 
     def __init__(self, descriptor: int) -> None:
         """It is closed with this."""
-        self._file = io.FileIO(descriptor)
+        self._descriptor = descriptor
 
-    def __del__(self) -> None:
-        self._file.close()
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
+        close(self._descriptor)
+
+    def __reduce__(self) -> str:
+        raise TypeError("pixels that lie in an open file cannot be copied")
+
+    def require(self, end: int) -> None:
+        """Raise InputImageError where the file is shorter."""
+        if os.fstat(self._descriptor).st_size < end:
+            raise InputImageError("the file ends before its picture does")
 
     def fill(self, place: NDArray[np.uint8], start: int) -> None:
-        """So many bytes as there is place for. Raises InputImageError where there are fewer."""
-        self._file.seek(start)
+        """So many bytes as there is place for. Raises InputImageError where the file has become too short."""
         view = memoryview(place).cast("B")
-        while view and (count := self._file.readinto(view)):
-            view = view[count:]
-        if view:
-            raise InputImageError(f"the picture ends {len(view)} bytes early")
+        while view:
+            if hasattr(os, "preadv"):
+                count = os.preadv(self._descriptor, [view], start)
+            else:
+                os.lseek(self._descriptor, start, os.SEEK_SET)
+                data = os.read(self._descriptor, len(view))
+                count = len(data)
+                view[:count] = data
+            if not count:
+                raise InputImageError("the file ends before its picture does: it has become shorter")
+            view, start = view[count:], start + count
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +136,8 @@ def _of_tiff(image: Any, file: _File, shape: tuple[int, ...], decode: Blocks) ->
     usual = kind == (_GRAY if channels == 1 else _COLOUR) or (kind, channels, compression) == (_YCBCR, 3, _JPEG)
     if not (plain and usual) or set(np.ravel(tags.get(339, 1))) != {1} or tags.get(274, 1) != 1:
         return None
+    if 273 in tags and 324 in tags:  # strips and tiles: libraries differ in what they take
+        return None
     tiled = 324 in tags
     high, wide = (tags.get(323, 0), tags.get(322, 0)) if tiled else (min(tags.get(278, shape[0]), shape[0]), shape[1])
     offsets, sizes = (tags.get(tag, ()) for tag in ((324, 325) if tiled else (273, 279)))
@@ -127,13 +146,20 @@ def _of_tiff(image: Any, file: _File, shape: tuple[int, ...], decode: Blocks) ->
     grid = -(-shape[0] // high), -(-shape[1] // wide)
     if len(offsets) != grid[0] * grid[1] or len(sizes) != len(offsets):
         return None
+    row_bytes, block_bytes = shape[1] * channels, high * wide * channels
     if not tiled and compression == _UNCOMPRESSED and tags.get(266, 1) == 1:
-        row_bytes = shape[1] * channels
+        for number, offset in enumerate(offsets):
+            file.require(offset + min(high, shape[0] - number * high) * row_bytes)
         return LazyPixels(shape, _Rows(file, shape, lambda row: offsets[row // high] + row % high * row_bytes).read)
-    if max(max(sizes), high * wide * channels) > _MOST_BYTES:
+    if compression == _UNCOMPRESSED:
+        sizes = (block_bytes,) * len(offsets)  # whatever they are said to be
+    if max(*sizes, block_bytes) > _MOST_BYTES:
         return None
+    for offset, size in zip(offsets, sizes, strict=True):
+        file.require(offset + size)
     blocks = _TiffBlocks(file, shape, (high, wide), tiled, tuple(offsets), tuple(sizes), _alone(tags), decode)
-    return LazyPixels(shape, blocks.read, 2 * (2048 + high) * shape[1] * channels)
+    held = min(_SEEN + 2 * high, shape[0]) * row_bytes + _OF_A_BLOCK * block_bytes
+    return LazyPixels(shape, blocks.read, held)
 
 
 def _alone(tags: Any) -> Callable[[bytes, tuple[int, int]], bytes]:
@@ -206,5 +232,6 @@ class _TiffBlocks:
             pixels = self._decode(self._alone(data.tobytes(), (high, wide)), (high, wide))
             if pixels.shape != (high, wide, *self._shape[2:]):
                 raise InputImageError("a block of the TIFF is not what the picture says of it")
-            self._kept[row, column] = pixels
+            # a tile may be wider than its picture
+            self._kept[row, column] = pixels[:, : self._shape[1] - column * wide].copy() if self._tiled else pixels
         return self._kept[row, column]

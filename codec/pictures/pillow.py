@@ -74,10 +74,9 @@ def open_picture(
         with in_one_piece(), open_as(found.name, stream) as image:
             limits.check_size(*image.size)
             part = lazy(image, stream, _block) if lazily else None
-            if part is None:
+            if part is None or part.held > limits.memory:
+                part = None
                 headers.check_memory(found, image.size, limits, data)
-            else:
-                limits.check_memory(part.held, f"reading {image.width} columns of {found.name} by blocks")
             notes = [_fewer(bits)] if (bits := headers.lost_bits(found, data)) else []
             if found.name == "ICO" and (count := headers.pictures_in_icon(data)) > 1:
                 notes.append(f"only the largest of the icon's {count} pictures is kept")

@@ -28,7 +28,7 @@ _UNLIMITED = Limits(pixels=_ANY, memory=_ANY, blank_pixels=_ANY)  # `open` asks 
 # what `save` hands on to `caecodec.encode`
 _OPTIONS = (
     *("quality", "target_size", "target_bpp", "target_psnr", "target_ssimulacra2"),
-    *("model", "effort", "tune", "device", "precision", "engine"),
+    *("model", "effort", "tune", "preview", "device", "precision", "engine"),
 )
 
 

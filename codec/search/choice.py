@@ -30,7 +30,8 @@ _FLAT_BPP = 0.25
 _ROUGH = 28.0
 _AT_ONCE = 64  # rows of the sample: copies of all of a large picture would be as large as its tiles
 _WHOLE = 1 << 24  # pixels; measuring SSIMULACRA2 takes 50 bytes for each
-_SAMPLE = 16  # tiles of a larger picture, evenly spread
+_SAMPLE = 16  # tiles of a larger picture
+_GOLDEN = (5**0.5 - 1) / 2
 
 
 @stage("lossless look")
@@ -114,6 +115,11 @@ def _better(codec: Codec, picture: Picture, data: bytes, trade: Trade) -> bytes:
     return exact.wrap(picture, QUALITY, streams, sections_of(picture))
 
 
+def sampled(count: int) -> list[int]:
+    """Some of so many tiles in raster order, spread over rows and columns: multiples of the golden ratio."""
+    return sorted({int(k * _GOLDEN % 1 * count) for k in range(_SAMPLE)})
+
+
 def _worth(codec: Codec, picture: Picture, data: bytes, trade: Trade) -> float:
     """Bits that the errors of a file are worth: of a large picture as a sample of its tiles tells."""
     parsed = container.parse(data, UNLIMITED)
@@ -121,7 +127,8 @@ def _worth(codec: Codec, picture: Picture, data: bytes, trade: Trade) -> float:
         return trade.cost(picture.pixels, codec.decode(parsed).pixels)
     tiles = list(tiling.tiles(picture.width, picture.height))
     bits, pixels = 0.0, 0
-    for tile in tiles[:: -(-len(tiles) // _SAMPLE)]:
+    for number in sampled(len(tiles)):
+        tile = tiles[number]
         shown = tiling.inside(picture.colour, tile)
         left, top = tile.left * CELL, tile.top * CELL
         view = View((left, top, left + shown.shape[1], top + shown.shape[0]))

@@ -17,13 +17,15 @@ from caecodec.search.effort import DEFAULT_EFFORT
 
 SIDE = 256  # pixels at most: what file managers ask for
 FROM = 1 << 22  # pixels of pictures that get one: to decode fewer at 1/8 or 1/16 is quick
+_LONGEST = 1 << 20  # pixels a side: a panorama of more is a line when it is small
 _QUALITY = 60
 _SHARE = 0.01  # of the file, at most
 
 
 def with_preview(codec: Codec, picture: Picture, data: bytes) -> bytes:
     """The file of a picture, with a preview where the picture is large and opaque and 1 % of its bytes is enough."""
-    if picture.width * picture.height < FROM or picture.alpha is not None:
+    large = picture.width * picture.height >= FROM and max(picture.width, picture.height) <= _LONGEST
+    if not large or picture.alpha is not None:
         return data
     small = thumbnail.shrunk(picture, SIDE)
     tiles = [improve.ready(codec, tile, DEFAULT_EFFORT) for tile in codec.analyse(small)]
