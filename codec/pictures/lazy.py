@@ -97,7 +97,7 @@ class _File:
 
     def fill(self, place: NDArray[np.uint8], start: int) -> None:
         """So many bytes as there is place for. Raises InputImageError where the file has become too short."""
-        view = memoryview(place).cast("B")
+        view = place.data.cast("B")
         while view:
             if hasattr(os, "preadv"):
                 count = os.preadv(self._descriptor, [view], start)

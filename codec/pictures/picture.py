@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from caecodec.errors import InputImageError
 from caecodec.limits import DEFAULT_LIMITS, Limits
-from caecodec.pictures.lazy import LazyPixels, Pixels
+from caecodec.pictures.lazy import LazyPixels
 
+Pixels = NDArray[np.uint8]
 Deep = NDArray[np.uint16]
 DEEP_MAX = 0xFFFF
 DEEP_STEP = 257  # of 16 bits, to one of 8

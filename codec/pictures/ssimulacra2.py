@@ -126,7 +126,7 @@ def lightness(picture: NDArray[np.uint8]) -> Plane:
             for table, plane in zip(of_cone[1:], planes[1:], strict=True):
                 response += table.take(plane, mode="clip")
             parts.append(half_root.take(response, mode="clip"))
-        np.add(*parts, out=found[top : top + _ROWS])
+        np.add(parts[0], parts[1], out=found[top : top + _ROWS])
     return found
 
 
