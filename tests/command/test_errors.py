@@ -65,7 +65,7 @@ PIXELS = photograph(32, 48)
         (["encode", "missing.png"], 7, "missing.png: No such file or directory"),
         (["decode", "missing.cae"], 7, "missing.cae: No such file or directory"),
         (["info", "."], 7, ".: this is a folder: name the files in it"),
-        (["encode", "img.png", "-o", "no/x.cae"], 7, "cannot write no/x.cae: No such file or directory"),
+        (["encode", "img.png", "-o", "no/x.cae"], 7, "cannot write no/x.cae: there is no folder no"),
         (["encode", "img.png", "-o", "empty", "-f"], 7, "cannot write empty: "),
         (["encode", "img.png", "--output-dir", "bad.png"], 7, "cannot make the folder bad.png: "),
         (["encode", "x" * 300 + ".png"], 7, "File name too long"),
