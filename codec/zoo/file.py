@@ -9,6 +9,7 @@ import mmap
 import os
 import re
 import stat
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,10 +55,29 @@ class Model:
 
 
 def read_info(path: Path) -> ModelInfo:
-    """Header of one weights file. Raises ModelError where it is not one of ours."""
+    """Header of one weights file. Raises ModelError where it is not one of ours.
+
+    It is read again only where the file has changed: every file that is decoded asks for its model.
+    """
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise ModelError(f"{path}: not a file")  # a pipe would be waited for
+        status = path.stat()
+    except OSError as exc:
+        raise ModelError(f"{path}: {exc.strerror}") from exc
+    if not stat.S_ISREG(status.st_mode):
+        raise ModelError(f"{path}: not a file")  # a pipe would be waited for
+    identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    if time.time_ns() - status.st_mtime_ns < _FRESH:
+        return _read.__wrapped__(path, identity)
+    return _read(path, identity)
+
+
+_FRESH = 2_000_000_000  # nanoseconds in which a file may change twice and show one time
+
+
+@functools.lru_cache(maxsize=64)
+def _read(path: Path, _identity: tuple[int, ...]) -> ModelInfo:
+    """As `read_info`; identity: what changes with the file."""
+    try:
         with path.open("rb") as stream:
             status = os.fstat(stream.fileno())
             found = header.read(stream, status.st_size)

@@ -224,12 +224,18 @@ def test_a_large_batch_ends_with_its_rate(tmp_path: Path) -> None:
     assert result.error_lines[-1].startswith("100 files in ")
 
 
+def contents_of(path: Path) -> dict[str, NDArray[np.generic]]:
+    """The arrays of an .npz file, which is closed again."""
+    with np.load(path) as file:
+        return dict(file.items())
+
+
 def test_latents_are_written_with_the_names_of_their_pictures(tmp_path: Path) -> None:
     for i, array in enumerate(scraps(3)):
         Image.fromarray(array).save(tmp_path / f"{i}.png")
     out = tmp_path / "latents.npz"
     assert run("latents", tmp_path, "-r", "--model", "tiny", "-o", out).code == 0
-    found = np.load(out)
+    found = contents_of(out)
     assert found["y"].shape == (3, 4, 4, 192)
     assert [Path(name).name for name in found["names"]] == ["0.png", "1.png", "2.png"]
     expected = opening.open_codec("tiny").features([from_array(scraps(3)[1])])[0]
@@ -240,8 +246,8 @@ def test_latents_are_written_with_the_names_of_their_pictures(tmp_path: Path) ->
     result = run("latents", tmp_path, "-r", "--model", "tiny", "-o", out, "-f")
     assert result.code == 8
     assert any("bad.png" in line for line in result.error_lines)
-    assert np.load(out)["y3"].shape == (3, 7, 192)
-    assert len(np.load(out)["names"]) == 4
+    assert contents_of(out)["y3"].shape == (3, 7, 192)
+    assert len(contents_of(out)["names"]) == 4
 
 
 def test_latents_of_a_photograph_cover_all_its_tiles() -> None:

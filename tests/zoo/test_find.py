@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from support import photograph, run
 
 import caecodec
 from caecodec.errors import ModelError
-from caecodec.zoo import find
+from caecodec.zoo import file, find
 
 
 @pytest.fixture
@@ -73,3 +74,21 @@ def test_a_truncated_model_is_refused(folder: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(ModelError, match="cut"):
         find.load(str(path))
+
+
+def test_a_header_is_read_again_only_where_its_file_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.safetensors"
+    shutil.copy(find.find("tiny").path, path)
+    seen = []
+    read = file.header.read
+    monkeypatch.setattr(file.header, "read", lambda stream, size: seen.append(1) or read(stream, size))
+    os.utime(path, (1_000_000_000, 1_000_000_000))
+    for _ in range(3):
+        assert find.find(str(path)).name == "tiny"
+    assert len(seen) == 1
+    os.utime(path)  # changed just now: it may change again within one tick of the clock
+    for _ in range(3):
+        assert find.find(str(path)).name == "tiny"
+    assert len(seen) == 4
