@@ -106,11 +106,13 @@ def _better(codec: Codec, picture: Picture, data: bytes, trade: Trade) -> bytes:
     too much.
     """
     exact, streams = LosslessCodec(), []
-    left = len(data) + _worth(codec, picture, data, trade) / 8
+    left, measured = float(len(data)), False
     for tile in exact.analyse(picture):
         streams.append(exact.code_tile(tile)[0])
         left -= len(streams[-1])
-        if left <= 0:
+        if left < 0 and not measured:  # larger than the lossy one: it may be, by what that one's errors are worth
+            left, measured = left + _worth(codec, picture, data, trade) / 8, True
+        if left < 0:
             return data
     return exact.wrap(picture, QUALITY, streams, sections_of(picture))
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from support import photograph
 
 from caecodec.codecs.opening import open_codec
+from caecodec.format import container
 from caecodec.pictures.picture import Picture
 from caecodec.search import choice
 
@@ -27,3 +29,12 @@ def test_what_errors_are_worth_is_nearly_the_same_by_a_sample(gray: bool, monkey
     whole = choice._worth(codec, picture, data, trade)
     monkeypatch.setattr(choice, "_WHOLE", 1)
     assert choice._worth(codec, picture, data, trade) == pytest.approx(whole, rel=0.03)
+
+
+def test_a_smaller_lossless_file_is_taken_without_measuring_the_lossy_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: list[int] = []
+    monkeypatch.setattr(choice, "_worth", lambda *_: measured.append(1) or 0.0)
+    flat = np.full((200, 300, 3), 90, np.uint8)
+    flat[50:90, 40:200] = 200
+    assert container.is_lossless(choice.encode(open_codec("photo"), Picture(flat), 75))
+    assert not measured
