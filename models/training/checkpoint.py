@@ -15,7 +15,6 @@ from caecodec.models.training.recipe import Recipe
 from caecodec.models.training.task import Task
 
 FIRST_SECONDS = 20.0  # from a run's begin to the first checkpoint that holds some training
-MOST_SHARE = 0.05  # of a run's time that is given to saving
 WEIGHT_KEYS = ("step", "patches", "elapsed", "config", "recipe", "history", "validation", "without")
 
 
@@ -185,23 +184,3 @@ def _refuse_what_saw_a_class(run: Run, path: Path, kept: dict[str, Any]) -> None
     """Raise ValueError where weights saw a class that this run leaves out."""
     if run.without and kept.get("without", "") != run.without:
         raise ValueError(f"{path} was trained on {run.without!r} as well: it cannot be left out any more")
-
-
-class Saving:
-    """When a run saves: as it begins, again after FIRST_SECONDS, then every so many minutes.
-
-    Less often where saving takes so long that more than MOST_SHARE of the time would go to it. Times are seconds on any
-    one clock.
-    """
-
-    def __init__(self, minutes: float, begun: float) -> None:
-        self._between = 60 * minutes
-        self._next = begun + min(FIRST_SECONDS, self._between)
-
-    def due(self, now: float) -> bool:
-        """Whether it is time."""
-        return now >= self._next
-
-    def done(self, begun: float, ended: float) -> None:
-        """A checkpoint was written in the meantime."""
-        self._next = ended + max(self._between, (ended - begun) / MOST_SHARE)

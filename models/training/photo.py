@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from caecodec.models.networks.photo import PATCH, PhotoConfig, PhotoModel
 from caecodec.models.training import losses
 from caecodec.models.training.grow import grown
 from caecodec.models.training.recipe import PictureData, Recipe
-from caecodec.models.training.task import VALIDATION_LEVELS, Forward, Loss, Place, levels
+from caecodec.models.training.task import VALIDATION_LEVELS, Forward, Loss, Place, autocast, levels, product_dtype
 
 # training begins after so long, if so many are in memory: a run that is killed early should have something to resume
 START_SECONDS, START_FEWEST = 10.0, 32
@@ -33,12 +32,11 @@ class PhotoTask:
     `decoder_only`: the encoder stays as it is, symbols are those of the codec.
     """
 
-    optimizer_dtype = torch.bfloat16  # as autocast, under which it trains
-
     def __init__(self, recipe: Recipe, place: Place, *, decoder_only: bool = False) -> None:
         assert isinstance(recipe.model, PhotoConfig)
         assert isinstance(recipe.data, PictureData)
         self._model, self._data, self._train, self._place = recipe.model, recipe.data, recipe.train, place
+        self.optimizer_dtype = product_dtype(place.device)  # as autocast, under which it trains
         config = recipe.data
         self.pool = pictures.Pool(
             place.device, place.seed, config.lossless_weight, config.copies, config.max_megapixels
@@ -126,7 +124,7 @@ class PhotoTask:
         batch = max(1, round(config.batch * config.crop**2 / self._crop**2 / self._place.world))
         x = self.pool.batch(batch, self._crop)
         level = levels(batch, device)
-        with _autocast(device):
+        with autocast(device):
             out = forward(x, level, **self._mode)
         mse = losses.mse_255(out["x_hat"], x)
         bpp = out["bits_y"] + out["bits_z"]
@@ -161,7 +159,7 @@ class PhotoTask:
             rates, errors, seen = [], [], []
             for chunk in torch.split(self._validation, 8):
                 x = chunk.float().div(255).contiguous(memory_format=torch.channels_last)
-                with _autocast(self._place.device):
+                with autocast(self._place.device):
                     out = model(x, torch.full((len(x),), level, device=x.device), hard=True, rdo=RDO_STRENGTH)
                 rates.append(out["bits_y"] + out["bits_z"])
                 x_hat = out["x_hat"].clamp(0, 1)
@@ -183,7 +181,3 @@ class PhotoTask:
     def _raise_failure(self) -> None:
         if self._loader.failure is not None:
             raise self._loader.failure
-
-
-def _autocast(device: torch.device) -> AbstractContextManager[Any]:
-    return torch.autocast(device.type, torch.bfloat16)

@@ -12,14 +12,13 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from caecodec.engines.torch.device import fast_bfloat16
 from caecodec.models.data import datasets
 from caecodec.models.data.datasets import SmallSet
 from caecodec.models.networks.autoencoder import AutoencoderConfig, AutoencoderModel
 from caecodec.models.networks.tiny import TinyConfig, TinyModel
 from caecodec.models.training import losses
 from caecodec.models.training.recipe import Recipe, SetData
-from caecodec.models.training.task import VALIDATION_LEVELS, Forward, Loss, Place, levels
+from caecodec.models.training.task import VALIDATION_LEVELS, Forward, Loss, Place, autocast, levels
 from caecodec.pictures.cells import TINY_CELL
 
 NORM_BATCHES = 16  # that batch normalisation is measured on
@@ -129,7 +128,7 @@ class SmallTask:
         if data.noise_std:
             noise = torch.randn(x.shape, generator=self._generator, device=device)
             seen = (x + data.noise_std * noise.contiguous(memory_format=torch.channels_last)).clamp(0, 1)
-        with _autocast(device):
+        with autocast(device):
             if self._drawn:
                 out = forward(seen)
             else:
@@ -160,7 +159,7 @@ class SmallTask:
             norm.train()
         pictures = self._sets[0].pictures[: self._train.batch * NORM_BATCHES]
         for part in torch.split(pictures, self._train.batch):
-            with _autocast(part.device):
+            with autocast(part.device):
                 model(_unit(part), *([] if self._drawn else [torch.rand(len(part), device=part.device)]))
         for norm, momentum in before:
             norm.momentum = momentum
@@ -229,11 +228,6 @@ class SmallTask:
         return (x + self._data.noise_std * noise.contiguous(memory_format=torch.channels_last)).clamp(0, 1)
 
 
-def _autocast(device: torch.device) -> torch.autocast:
-    """bfloat16 where the machine has it: a CPU that has not takes ten times as long as in float32."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=fast_bfloat16(device))
-
-
 def _without(small: SmallSet, name: str) -> SmallSet:
     """The set less one class; all of it for an empty name. Raises ValueError."""
     if not name:
@@ -262,7 +256,7 @@ def _coded(model: nn.Module, x: Tensor, level: float) -> tuple[Tensor, Tensor]:
     """Reconstructions, and bits (B,), coded as the codec does."""
     made, bits = [], []
     for part in torch.split(x, 250):
-        with _autocast(part.device):
+        with autocast(part.device):
             out = model(part, torch.full((len(part),), level, device=part.device), hard=True)
         made.append(out["x_hat"].float())
         bits.append(out["bits"])

@@ -22,8 +22,9 @@ from caecodec.models import families
 from caecodec.models.data import holdout
 from caecodec.models.networks import layers
 from caecodec.models.training import checkpoint
-from caecodec.models.training.checkpoint import Run, Saving, State
+from caecodec.models.training.checkpoint import FIRST_SECONDS, Run, State
 from caecodec.models.training.curve import draw_curve
+from caecodec.models.training.pauses import Pause
 from caecodec.models.training.progress import Teller
 from caecodec.models.training.recipe import PictureData, Recipe, TrainConfig
 from caecodec.models.training.soap import SOAP
@@ -84,7 +85,6 @@ class Trainer:
         now = time.monotonic()
         self._window_start = now, 0  # seconds, patches
         self._clock = now  # when this run would have begun, had it never stopped
-        self._validated = now  # when it last was
 
     @property
     def progress(self) -> float:
@@ -119,19 +119,23 @@ class Trainer:
     def train(self) -> dict[str, Any]:
         """Train to the end of the schedule and return the last validation record."""
         state = self.state
-        saving = Saving(self.run.recipe.train.checkpoint_minutes, time.monotonic())
+        config = self.run.recipe.train
+        saving = Pause(config.checkpoint_minutes, time.monotonic(), first=FIRST_SECONDS)
         self._prepare()
         forward = self._forward()
         begun, first = time.monotonic(), state.step
-        self._window_start, self._clock, self._validated = (begun, state.patches), begun - state.elapsed, begun
+        self._window_start, self._clock = (begun, state.patches), begun - state.elapsed
+        validating = Pause(config.validation_minutes, begun)
         self.teller.doing("first steps" + (", the first of them compiled" if self._compile else ""))
         while self.progress < 1 and not self._ended:
             self._step(forward)
             if state.step == first + STEPS_PER_READING:
                 self.teller.doing("training")
             # on one rank: the others would only compute the same and throw it away
-            if self._rank == 0 and self._validation_due():
+            if self._rank == 0 and self._validation_due(validating):
+                since = time.monotonic()
                 self._validate()
+                validating.done(since, time.monotonic())
                 self.teller.doing("training")
             if self._rank == 0 and saving.due(now := time.monotonic()):
                 self.save()
@@ -205,11 +209,11 @@ class Trainer:
             draw_curve(self.run.folder)
         return state.validation
 
-    def _validation_due(self) -> bool:
+    def _validation_due(self, by_the_clock: Pause) -> bool:
         every = self.task.steps_per_validation()
         if every:
             return self.state.step % every == 0
-        return time.monotonic() - self._validated > 60 * self.run.recipe.train.validation_minutes
+        return by_the_clock.due(time.monotonic())
 
     def _validate(self) -> None:
         self.teller.doing("validating")
@@ -217,7 +221,6 @@ class Trainer:
         self._log(record)
         shown = ", ".join(f"{key} {value}" for key, value in record.items() if key != "kind")
         self.teller.say(f"step {self.state.step}, {self.state.patches} patches: {shown}")
-        self._validated = time.monotonic()
 
     def _step(self, forward: Forward) -> None:
         """One step, and what is to be told and logged of it."""

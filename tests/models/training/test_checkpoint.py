@@ -11,7 +11,8 @@ import torch
 
 from caecodec.models.data import pictures
 from caecodec.models.training import recipe as recipes
-from caecodec.models.training.checkpoint import Saving
+from caecodec.models.training.checkpoint import FIRST_SECONDS
+from caecodec.models.training.pauses import Pause
 from caecodec.models.training.run import run_recipe
 from caecodec.models.training.trainer import Trainer
 
@@ -96,11 +97,11 @@ def test_a_decay_branches_off_a_constant_run_with_its_optimiser_and_leaves_it_al
 
 
 def test_a_run_saves_in_its_first_half_minute_then_every_two_minutes_and_less_often_where_that_takes_long() -> None:
-    saving = Saving(recipes.load("photo").train.checkpoint_minutes, begun=100.0)
+    saving = Pause(recipes.load("photo").train.checkpoint_minutes, begun=100.0, first=FIRST_SECONDS)
     assert [saving.due(100.0 + seconds) for seconds in (0, 15, 30)] == [False, False, True]
     saving.done(121.0, 122.0)
     assert [saving.due(122.0 + seconds) for seconds in (60, 119, 120)] == [False, False, True]
     saving.done(300.0, 330.0)  # half a minute: every two would be a fifth of the time
     assert [saving.due(330.0 + seconds) for seconds in (120, 599, 600)] == [False, False, True]
-    often = Saving(0.1, begun=0.0)
+    often = Pause(0.1, begun=0.0, first=FIRST_SECONDS)
     assert [often.due(seconds) for seconds in (5.0, 6.0)] == [False, True]

@@ -19,7 +19,7 @@ from caecodec.models.export.model_file import export, load_checkpoint
 from caecodec.models.networks.autoencoder import NETWORKS, AutoencoderConfig, AutoencoderModel, max_pool, max_unpool
 from caecodec.models.networks.rate_model import MixturePrior
 from caecodec.models.networks.tiny import TinyConfig
-from caecodec.models.training import checkpoint, small
+from caecodec.models.training import checkpoint, pauses, small
 from caecodec.models.training import recipe as recipes
 from caecodec.models.training.recipe import SetData
 from caecodec.models.training.run import run_recipe
@@ -167,7 +167,7 @@ def test_a_seed_decides_a_run(sets: dict[str, Path], tmp_path: Path) -> None:
 def test_when_a_run_is_saved_changes_nothing_of_what_it_learns(
     sets: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkpoint, "MOST_SHARE", 1.0)
+    monkeypatch.setattr(pauses, "MOST_SHARE", 1.0)
     save, saved, scores = checkpoint.save, [], []
     monkeypatch.setattr(checkpoint, "save", lambda run, state: saved.append(state.step) or save(run, state))
     for minutes in (9.0, 0.0):

@@ -11,6 +11,9 @@ import torch
 
 from caecodec.models.export.model_file import load_checkpoint
 from caecodec.models.training import recipe as recipes
+from caecodec.models.training import task
+from caecodec.models.training.photo import PhotoTask
+from caecodec.models.training.progress import Teller
 from caecodec.models.training.run import run_recipe
 from caecodec.models.training.trainer import learning_rate_factor
 
@@ -62,3 +65,15 @@ def test_training_for_the_eye_logs_and_validates_what_it_sees(run: Path, tmp_pat
     assert len(record["ssimulacra2"]) == len(record["psnr"])
     assert record["ssimulacra2"] == sorted(record["ssimulacra2"])
     assert np.isfinite(record["eye_score"])
+
+
+@pytest.mark.parametrize(("native", "dtype"), [(False, torch.float32), (True, torch.bfloat16)])
+def test_products_are_in_bfloat16_only_where_the_machine_has_it(
+    run: Path, monkeypatch: pytest.MonkeyPatch, native: bool, dtype: torch.dtype
+) -> None:
+    monkeypatch.setattr(task, "fast_bfloat16", lambda device: native)
+    cpu = torch.device("cpu")
+    with task.autocast(cpu):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
+    place = task.Place(cpu, 0, 1, 0, Teller("photo", quiet=True))
+    assert PhotoTask(recipes.load(run / "recipe.toml"), place).optimizer_dtype == dtype
