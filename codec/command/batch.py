@@ -26,9 +26,10 @@ from caecodec.command.terminal import (
     shown,
     warn,
 )
+from caecodec.errors import UsageError
 from caecodec.files.jobs import Job, Plan, listed, plan
 from caecodec.files.places import stamp
-from caecodec.files.writing import is_stream
+from caecodec.files.writing import STDIO, is_stream
 
 _MANY = 100  # files, from which on their rate is of interest
 
@@ -92,6 +93,8 @@ def run_batch(
     parts_of: what a line says of a file, the most dispensable part last but one, seconds last.
     """
     planned = plan(inputs, recursive=recursive, output=output, output_dir=output_dir, suffix=suffix, suffixes=suffixes)
+    if on_terminal(sys.stdout) and any(job.target == STDIO for job in planned.jobs):
+        raise UsageError("standard output is a terminal, which shows no pictures: name a file with -o, or send it on")
     telling = _Telling(planned, to_stream=any(map(_to_stream, planned.jobs)), quiet=quiet, as_json=as_json)
     rules = Rules(force, skip_existing, output_dir is not None, jobs, manifest, ray)
     several = ray is not None or shared(planned.jobs, jobs)[0] > 1

@@ -32,9 +32,12 @@ def info(inputs: tuple[str, ...], limits: Limits, quiet: bool, as_json: bool) ->
         if quiet:
             return
         model = facts.model or "not installed"
-        click.echo(f"{shown(source)}: {facts.width}x{facts.height} {facts.mode}, quality {facts.quality}")
+        kept = "lossless" if facts.model == "lossless" else f"quality {facts.quality}"
+        click.echo(f"{shown(source)}: {facts.width}x{facts.height} {facts.mode}, {kept}")
         click.echo(f"  model     {model} ({facts.model_id}), format {facts.format_version}, {facts.tiles} tile(s)")
-        click.echo(f"  size      {facts.size_bytes} bytes, {facts.bpp:.4f} bpp, {facts.compression_rate:.2%} saved")
+        click.echo(
+            f"  size      {facts.size_bytes} bytes, {facts.bpp:.4f} bpp, compression rate {facts.compression_rate:.2%}"
+        )
         click.echo("  sections  " + ", ".join(f"{name} {size}" for name, size in facts.sections.items()))
 
     each(inputs, one)

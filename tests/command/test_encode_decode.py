@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -101,6 +102,30 @@ def test_standard_streams_at_both_ends_carry_bytes_only(picture_file: Path) -> N
     assert run("info", "-", stdin=there.out).out.startswith(b"-: 48x32 RGB, quality 75")
     assert run("verify", "-", stdin=there.out).out == b"-: ok\n"
     assert set(contents(picture_file.parent)) == {"img.png"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
+def test_no_bytes_of_a_picture_go_to_a_terminal(picture_file: Path) -> None:
+    import pty
+
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "caecodec", "encode", str(picture_file), "-o", "-"]
+    ended = subprocess.run(command, stdout=theirs, stderr=subprocess.PIPE, check=False, text=True)
+    os.close(theirs)
+    os.set_blocking(ours, False)
+    with pytest.raises(OSError):  # nothing was written to it: the other end is closed and nothing is left to read
+        os.read(ours, 1)
+    os.close(ours)
+    assert ended.returncode == 2
+    assert "standard output is a terminal" in ended.stderr
+
+
+def test_info_calls_a_lossless_file_lossless_and_gives_the_rate_by_its_name(picture_file: Path) -> None:
+    target = picture_file.with_suffix(".cae")
+    target.write_bytes(caecodec.encode(PIXELS, 100))
+    told = run("info", target).out.decode()
+    assert told.startswith(f"{target}: 48x32 RGB, lossless\n")
+    assert f"compression rate {caecodec.info(target.read_bytes()).compression_rate:.2%}" in told
 
 
 @pytest.mark.parametrize("command", ["encode", "decode"])
