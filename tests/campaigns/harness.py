@@ -1,4 +1,4 @@
-"""What every campaign shares: inputs by number, each tried in a child that may die, with its time and its memory."""
+"""What every campaign shares: inputs by number, tried in children that may die, with their time and their memory."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ import struct
 import tempfile
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO
 
 MIB = 1 << 20
+TOGETHER = 64  # inputs whose memory is looked at together: that takes as long as a small input
+JOBS, FIRST = [1], [0]  # children at once; the first input
 UNTIL = [float("inf")]  # on the monotonic clock: a campaign ends then, with the inputs that it has tried
 _CLOCK = struct.Struct("<qd")  # number of the input being tried, and when it was begun
 
@@ -32,10 +36,15 @@ class Report:
     slowest: list[tuple[float, int]] = field(default_factory=list)  # (seconds, number), the worst ten
 
     def add(self, number: int, outcome: str, seconds: float, memory: int = 0) -> None:
-        self.inputs += 1
-        self.outcomes[outcome] = self.outcomes.get(outcome, 0) + 1
-        self.seconds, self.memory = max(self.seconds, seconds), max(self.memory, memory)
-        self.slowest = sorted([*self.slowest, (seconds, number)], reverse=True)[:10]
+        self.merge(Report(1, [], seconds, memory, {outcome: 1}, [(seconds, number)]))
+
+    def merge(self, other: Report) -> None:
+        """Add what another part of the campaign found."""
+        self.inputs += other.inputs
+        self.failures += other.failures
+        self.seconds, self.memory = max(self.seconds, other.seconds), max(self.memory, other.memory)
+        self.outcomes = dict(Counter(self.outcomes) + Counter(other.outcomes))
+        self.slowest = sorted([*self.slowest, *map(tuple, other.slowest)], reverse=True)[:10]
 
     def line(self, name: str) -> str:
         """A row of the table."""
@@ -64,59 +73,68 @@ def forget_peak() -> None:
 def run(
     count: int, make: Callable[[int], bytes], attempt: Callable[[bytes], str], bounds: Bounds, *, patience: float = 10.0
 ) -> Report:
-    """Try inputs 0 to count - 1, each made from its number.
+    """Try inputs FIRST to count - 1, each made from its number, JOBS of them at once.
 
     attempt: an outcome in a word; whatever it raises is a failure, as is a child that dies or is silent for `patience`
     times the seconds that an input may take.
     """
-    report, start = Report(), 0
-    while start < count:
-        start = _from(start, count, make, attempt, bounds, patience, report)
+    numbers = range(FIRST[0], count)
+    if JOBS[0] == 1:
+        return _part(numbers, make, attempt, bounds, patience)
+    report = Report()
+    parts = [numbers[first :: JOBS[0]] for first in range(JOBS[0])]
+    with ThreadPoolExecutor(len(parts)) as pool:  # threads that only wait for their children
+        for part in pool.map(lambda numbers: _part(numbers, make, attempt, bounds, patience), parts):
+            report.merge(part)
     return report
 
 
-def _from(
-    start: int,
-    count: int,
-    make: Callable[[int], bytes],
-    attempt: Callable[[bytes], str],
-    bounds: Bounds,
-    patience: float,
-    report: Report,
-) -> int:
-    """Inputs from `start` on in one child; the number to go on with."""
-    clock = mmap.mmap(-1, _CLOCK.size)
-    with tempfile.TemporaryFile("w+") as told:
-        child = os.fork()
-        if child == 0:
-            try:
-                _child(range(start, count), make, attempt, bounds, clock, told)
-            finally:
-                told.flush()
-                os._exit(0)
-        killed = False
-        while True:
-            ended, status = os.waitpid(child, os.WNOHANG)
-            if ended:
-                break
-            _, began = _CLOCK.unpack(clock[:])
-            if began and time.monotonic() - began > patience * bounds.seconds and not killed:
-                os.kill(child, signal.SIGKILL)
-                killed = True
-            time.sleep(0.02)
-        told.seek(0)
-        text = told.read()
-    for line in text.splitlines():
-        number, outcome, seconds, memory, failure = json.loads(line)
-        report.add(number, outcome, seconds, memory)
-        if failure:
-            report.failures.append(f"input {number}: {failure}")
-    if os.waitstatus_to_exitcode(status) == 0:
-        return count
-    number, _ = _CLOCK.unpack(clock[:])
-    report.add(number, "died", patience * bounds.seconds if killed else 0.0)
-    report.failures.append(f"input {number}: {'no answer' if killed else f'the process died ({status})'}")
-    return int(number) + 1
+def _part(
+    numbers: range, make: Callable[[int], bytes], attempt: Callable[[bytes], str], bounds: Bounds, patience: float
+) -> Report:
+    """Some of the inputs, in one child after the other: each begins behind the input that the one before died of."""
+    report, start = Report(), 0
+    while start < len(numbers):
+        clock = mmap.mmap(-1, _CLOCK.size)
+        with tempfile.TemporaryFile("w+") as told:
+            child = os.fork()
+            if child == 0:
+                try:
+                    _child(numbers[start:], make, attempt, bounds, clock, told)
+                finally:
+                    told.flush()
+                    os._exit(0)
+            status, killed = _watch(child, clock, patience * bounds.seconds)
+            told.seek(0)
+            tried = 0
+            for line in told:
+                part = Report(**json.loads(line))
+                tried += part.inputs
+                report.merge(part)
+        if os.waitstatus_to_exitcode(status) == 0:
+            break
+        number, _ = _CLOCK.unpack(clock[:])
+        at = numbers.index(number)
+        lost = at - start - tried  # of the group that was under way: they were tried and nothing was said of them
+        report.merge(Report(inputs=lost, outcomes={"untold": lost}))
+        report.add(number, "died", patience * bounds.seconds if killed else 0.0)
+        report.failures.append(f"input {number}: {'no answer' if killed else f'the process died ({status})'}")
+        start = at + 1
+    return report
+
+
+def _watch(child: int, clock: mmap.mmap, longest: float) -> tuple[int, bool]:
+    """Wait for a child; kill it where one input takes longer. Its status, and whether it was killed."""
+    killed = False
+    while True:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return status, killed
+        _, began = _CLOCK.unpack(clock[:])
+        if began and time.monotonic() - began > longest and not killed:
+            os.kill(child, signal.SIGKILL)
+            killed = True
+        time.sleep(0.02)
 
 
 def _child(
@@ -127,23 +145,30 @@ def _child(
     clock: mmap.mmap,
     told: IO[str],
 ) -> None:
-    for number in numbers:
+    """Try inputs and write a report, one line, of each TOGETHER of them."""
+    for start in range(0, len(numbers), TOGETHER):
         if time.monotonic() > UNTIL[0]:
             break
-        data, failure, outcome = make(number), "", "failed"
+        group, report = numbers[start : start + TOGETHER], Report()
+        inputs = [(number, make(number)) for number in group]
         forget_peak()
-        base, start = memory_peak(), time.process_time()  # another program beside changes nothing in that
-        clock[:] = _CLOCK.pack(number, time.monotonic())
-        try:
-            outcome = attempt(data)
-        except BaseException:
-            failure = traceback.format_exc(limit=-3)
-        seconds = time.process_time() - start
-        clock[:] = _CLOCK.pack(number + 1, 0.0)
-        memory = max(0, memory_peak() - base)
-        if not failure and seconds > bounds.seconds:
-            failure = f"{seconds:.2f} s"
-        if not failure and memory > bounds.memory:
-            failure = f"{memory / MIB:.0f} MiB"
-        told.write(json.dumps([number, outcome, seconds, memory, failure]) + "\n")
+        base = memory_peak()
+        for number, data in inputs:
+            failure, outcome = "", "failed"
+            clock[:] = _CLOCK.pack(number, time.monotonic())
+            start_of_input = time.process_time()  # another program beside changes nothing in that
+            try:
+                outcome = attempt(data)
+            except BaseException:
+                failure = traceback.format_exc(limit=-3)
+            seconds = time.process_time() - start_of_input
+            if not failure and seconds > bounds.seconds:
+                failure = f"{seconds:.2f} s"
+            report.add(number, outcome, seconds)
+            report.failures += [f"input {number}: {failure}"] if failure else []
+        clock[:] = _CLOCK.pack(group[-1], 0.0)
+        report.memory = max(0, memory_peak() - base)
+        if report.memory > bounds.memory:
+            report.failures.append(f"inputs {group[0]} to {group[-1]}: {report.memory / MIB:.0f} MiB")
+        told.write(json.dumps(asdict(report)) + "\n")
         told.flush()

@@ -13,6 +13,8 @@ from mutants import mutant, png
 from PIL import Image, TiffImagePlugin
 
 from caecodec.errors import InputImageError, LimitError
+from caecodec.limits import DEFAULT_LIMITS
+from caecodec.pictures import headers
 from caecodec.pictures.pillow import open_picture
 
 BOUNDS = Bounds(5.0, 1536 * MIB)
@@ -62,6 +64,15 @@ def tried(data: bytes) -> str:
     return "read"
 
 
+def is_picture(data: bytes) -> bool:
+    """Whether its first bytes pass as those of a picture: a corpus of a fuzzer has files of every kind."""
+    try:
+        headers.checked(data, DEFAULT_LIMITS)
+    except (InputImageError, LimitError):
+        return False
+    return True
+
+
 def of_corpus(place: Path) -> Iterator[bytes]:
     """Every file of a folder, or of the newest commit of a git directory."""
     if not (place / "objects").is_dir():
@@ -86,11 +97,11 @@ def of_corpus(place: Path) -> Iterator[bytes]:
 
 
 def pictures(count: int, corpora: list[Path] | None = None) -> Report:
-    """Mutants of our own seeds; with corpora their files as they are, and mutants of those of up to 64 KiB."""
+    """Mutants of our own seeds; with corpora their files as they are, and mutants of pictures of up to 64 KiB."""
     own = seeds()
     tried(own[0])
     whole = [data for place in corpora or [] for data in of_corpus(place)]
-    small = own + [data for data in whole if len(data) <= 1 << 16]
+    small = own + [data for data in whole if len(data) <= 1 << 16 and is_picture(data)]
 
     def made(number: int) -> bytes:
         return whole[number] if number < len(whole) else mutant(small, number, png)

@@ -41,7 +41,10 @@ def main() -> None:
     parser.add_argument("--count", type=int)
     parser.add_argument("--seconds", type=float, help="end each of C1 to C5 after so long, whatever its count")
     parser.add_argument("--corpus", type=Path, action="append", default=[])
+    parser.add_argument("--first", type=int, default=0, help="begin C1 to C5 with this input")
+    parser.add_argument("--jobs", type=int, default=1, help="children at once in C1 to C5")
     asked = parser.parse_args()
+    harness.FIRST[0], harness.JOBS[0] = asked.first, asked.jobs
     failed = False
     print("| campaign | inputs | failures | worst time | worst memory |\n|---|---:|---:|---:|---:|")
     for name, (campaign, whole, _) in CAMPAIGNS.items():
