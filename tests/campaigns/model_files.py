@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import random
 import re
 import sys
@@ -50,12 +51,11 @@ def true_id(data: bytes) -> bytes:
 def models(count: int) -> Report:
     every = seeds()
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "hostile.safetensors"
-
         def made(number: int) -> bytes:
             return mutant(every, number, true_id if random.Random(number).randrange(8) else bytes)
 
         def tried(data: bytes) -> str:
+            path = Path(folder) / f"hostile-{os.getpid()}.safetensors"  # children try models at the same time
             path.write_bytes(data)
             engine = "numpy" if len(data) % 4 == 0 else "native"
             try:
