@@ -85,6 +85,7 @@ def encoded(jobs: Iterable[Job], how: Encoding, watcher: Watcher | None = None) 
             yield Outcome(job, picture)
             continue
         from caecodec.codecs.opening import open_codec
+        from caecodec.search.improve import can_search
 
         try:
             codec = open_codec(how.model, how.device, how.precision, how.engine)
@@ -93,7 +94,7 @@ def encoded(jobs: Iterable[Job], how: Encoding, watcher: Watcher | None = None) 
             yield Outcome(job, exc)
             continue
         rest = itertools.chain([(job, size, picture)], readings)
-        if how.target is None and codec.batch > 1:
+        if how.target is None and codec.batch > 1 and not can_search(codec, Effort(how.effort)):
             yield from _together(codec, rest, how)
         else:
             yield from _one_by_one(codec, rest, how, watcher)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,16 +14,20 @@ from caecodec.codecs.codec import Codec, Latents, Progress, check_quality, no_pr
 from caecodec.codecs.grouping import grouped
 from caecodec.engines import opening
 from caecodec.engines.protocol import AutoencoderEngine, Float
-from caecodec.entropy.fixed_point import SYMBOL_MAX
+from caecodec.entropy.fixed_point import QUALITIES, SYMBOL_MAX
 from caecodec.entropy.tables import Tables
 from caecodec.errors import CorruptFileError, InputImageError, ModelError
 from caecodec.format.container import Container
 from caecodec.latents.autoencoder import FactorisedLatents
 from caecodec.latents.tiny import ContextLatents
 from caecodec.latents.tiny_network import ContextNetwork
+from caecodec.models.networks.trade import Trade
 from caecodec.pictures import cells
 from caecodec.pictures.picture import Picture, Pixels
 from caecodec.zoo.file import Model
+
+if TYPE_CHECKING:
+    from caecodec.engines.torch.descent import Descent
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +117,32 @@ class AutoencoderCodec(Codec):
 
     def __init__(self, model: Model, device: str = "auto", precision: str = "auto", engine: str = "auto") -> None:
         # made at once: the shape of y is that of the network
-        self.model = model
+        self.model, self._asked = model, (device, precision)
         self.engine = opening.autoencoder(model, device, precision, engine)
         coder = ByContext if "steps.groups" in model.tensors else ByTables
         self._coder: ByTables | ByContext = coder(model, self.engine)
         self.latents = self._coder.latents
+
+    @functools.cached_property
+    def _descent(self) -> Descent:
+        return opening.descent(self.model, *self._asked)
+
+    @property
+    def searches(self) -> bool:
+        """Whether y can be moved to where it costs less: that of models with a context."""
+        return isinstance(self._coder, ByContext)
+
+    def worth(self, quality: int) -> Trade:
+        """What a squared error is worth: lambda, in training."""
+        low, high = (float(self.model.info.config[f"lambda_{end}"]) for end in ("min", "max"))
+        worth = low * (high / low) ** ((quality - 1) / (QUALITIES - 1))
+        return Trade(worth, 0.0, self.engine.row("weight", quality), 0.0, 0.0)
+
+    def descended(self, tile: Analysed, quality: int, steps: int, go_on: Callable[[float], bool]) -> Analysed:
+        """The same pictures with a y that costs less. Raises LimitError; UsageError without torch."""
+        pixels = tile.pixels.shape[1] * tile.pixels.shape[2]
+        y = self._descent(tile.pixels, tile.y, quality, pixels * self.worth(quality).mse, steps, go_on)
+        return replace(tile, y=y)
 
     def check(self, picture: Picture) -> None:
         channels, height, width = self.engine.picture

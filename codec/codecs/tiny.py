@@ -12,13 +12,14 @@ import numpy as np
 from caecodec.codecs.codec import Codec, Latents, Progress, check_quality, no_progress, picture_of, sections_of
 from caecodec.codecs.grouping import grouped
 from caecodec.engines import opening
-from caecodec.engines.protocol import Float, TinyEngine, TinyLatents
-from caecodec.entropy.fixed_point import ONE
+from caecodec.engines.protocol import Float, Refinement, TinyEngine, TinyLatents, Trial
+from caecodec.entropy.fixed_point import ONE, SAMPLE_BITS
 from caecodec.entropy.tables import Tables
 from caecodec.errors import CorruptFileError, InputImageError
 from caecodec.format.container import Container
 from caecodec.latents.tiny import ContextLatents
 from caecodec.latents.tiny_network import ContextNetwork
+from caecodec.models.networks.trade import Trade
 from caecodec.pictures import cells
 from caecodec.pictures.cells import TINY_CELL
 from caecodec.pictures.picture import Picture, Pixels
@@ -27,10 +28,13 @@ from caecodec.zoo.file import Model
 TINY_MAX_SIDE = 64
 
 
-@dataclass(frozen=True, slots=True)
-class _Analysed:
+@dataclass(frozen=True, slots=True, eq=False)
+class Analysed:
+    """A picture as latents. weighs: whether rounding weighs rate against distortion, or takes the nearest symbols."""
+
     y: Float  # (1, h, w, N)
     gray: bool
+    weighs: bool = True
 
 
 class TinyCodec(Codec):
@@ -62,19 +66,32 @@ class TinyCodec(Codec):
             wanted = f"{TINY_MAX_SIDE}x{TINY_MAX_SIDE}"
             raise InputImageError(f"{name} takes pictures of up to {wanted} pixels, this one is {size}")
 
-    def analyse(self, picture: Picture, progress: Progress = no_progress) -> Iterator[_Analysed]:
+    def analyse(self, picture: Picture, progress: Progress = no_progress) -> Iterator[Analysed]:
         self.check(picture)
-        yield _Analysed(self.engine.analyse(cells.filled(picture.pixels, TINY_CELL)[None]), picture.gray)
+        yield Analysed(self.engine.analyse(cells.filled(picture.pixels, TINY_CELL)[None]), picture.gray)
 
     def code_tile(self, tile: Any, quality: int) -> tuple[bytes, Latents]:
         gain, weight = self._gains(quality)
-        streams, y_hat = self.latents.encode(tile.y * gain, quality, tile.gray, weight)
+        streams, y_hat = self.latents.encode(tile.y * gain, quality, tile.gray, weight if tile.weighs else None)
         return streams[0], y_hat[0]
 
     def cost_tile(self, tile: Any, quality: int) -> tuple[float, Latents]:
         gain, weight = self._gains(quality)
-        cost, y_hat = self.latents.cost(tile.y * gain, quality, tile.gray, weight)
+        cost, y_hat = self.latents.cost(tile.y * gain, quality, tile.gray, weight if tile.weighs else None)
         return cost, y_hat[0]
+
+    def worth(self, quality: int) -> Trade:
+        """What errors are worth at a quality: a model says it of each channel, of pixels its linear branch tells."""
+        tensors, weight = self.model.tensors, self.engine.row("weight", quality)
+        layer = np.asarray(tensors["g_s.linear.weight"], np.float64) * 2.0 ** -int(tensors["g_s.linear.shift"].item())
+        factor = np.asarray(tensors["quality.to_g_s"][quality - 1], np.float64)
+        factor *= 2.0 ** -np.asarray(tensors["quality.to_g_s.shift"], np.float64) * ONE
+        power = np.square(layer * factor[:, None] * 2.0**-SAMPLE_BITS).sum(1)  # of a step of each channel, in samples
+        return Trade(float(np.median(3 * weight / power)), 0.0, weight, 0.0, 0.0)
+
+    def trial(self, tile: Refinement) -> Trial:
+        """What choosing a picture's symbols again goes by. Raises LimitError; UsageError where there is no core."""
+        return opening.tiny_trial(self.model, tile)
 
     def _gains(self, quality: int) -> tuple[Float, Float]:
         return self.engine.row("gain", quality), self.engine.row("weight", quality)

@@ -1,4 +1,4 @@
-/* cae_search.h: what an encoder needs that chooses the symbols of a tile in rounds (family `photo`). MIT licence.
+/* cae_search.h: what an encoder needs that chooses the symbols of a tile in rounds. MIT licence.
  *
  * A round is one pass through context and decoder over the symbols of some targets, and its slope: how what the tile costs
  * grows with every value. Where the next targets lie is for the caller (codec/search/rounds.py). The arithmetic is
@@ -17,16 +17,17 @@ extern "C" {
 #endif
 
 /* The layers of an open model as floats, from the bytes of its file; `model` must live as long. Nothing of `data` is kept.
- * CAE_ERROR_MODEL where the file is not that of the model, CAE_ERROR_ARGUMENT where its family is not `photo`. */
+ * CAE_ERROR_MODEL where the file is not that of the model. */
 typedef struct cae_gradients cae_gradients;
 CAE_API int cae_gradients_open(const cae_model *model, const void *data, size_t size, cae_gradients **gradients);
 CAE_API void cae_gradients_close(cae_gradients *gradients);
 
-/* A tile. Latents have h' = rows + rows % 2 and w' = columns + columns % 2 cells, those beyond the tile's edge included. */
+/* A tile. Latents of photo models have h' = rows + rows % 2 and w' = columns + columns % 2 cells, those beyond the tile's edge
+ * included, those of small pictures h' = rows and w' = columns. cell: see cae_shape. */
 typedef struct {
-    int quality, rows, columns;
-    const uint8_t *samples; /* (16*rows, 16*columns, 3) */
-    const float *z;         /* (ceil(rows/4), ceil(columns/4), z) after its gain: in steps of the quantiser */
+    int quality, gray, rows, columns; /* gray: as in cae.h; the three samples of a pixel are the same */
+    const uint8_t *samples;           /* (cell*rows, cell*columns, 3) */
+    const float *z;         /* (ceil(rows/4), ceil(columns/4), z) after its gain: in steps of the quantiser; NULL without z */
     const float *weight;    /* (n): bits that an error of one step squared is worth while rounding */
     double mse, eye;        /* bits of each pixel: for a squared error of 1 in 8-bit samples; for a point of SSIMULACRA2 */
 } cae_sought;

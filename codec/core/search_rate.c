@@ -54,3 +54,18 @@ float cae_rate_bits(const cae_rate *rate, float symbol, float index, float *slop
         *slope = 0;
     return found;
 }
+
+float cae_float_choice(const cae_tables *tables, float residual, float index, float weight, float strength) {
+    float symbol = floorf(residual + 0.5f);
+    if (symbol == 0 || !(symbol == symbol))
+        return symbol;
+    float nearer = symbol > 0 ? symbol - 1 : symbol + 1, size = fabsf(symbol), saved = 0;
+    float within = index > 0 ? index < CAE_SCALES - 1 ? index : CAE_SCALES - 1 : 0;
+    const cae_table *t = &tables->table[(int)(within + 0.5f)];
+    if (size <= (float)t->tail) {
+        const double *bits = t->bits + t->tail + (int)size;
+        saved = (float)(bits[0] - bits[-1]) * strength;
+    }
+    float error = residual - symbol, error_nearer = residual - nearer;
+    return (error_nearer * error_nearer - error * error) * weight < saved ? nearer : symbol;
+}

@@ -117,22 +117,6 @@ static void run_adaptor(void *context, int row, int worker) {
     w->kernels->rectify(stream, count, FLT_MAX, r->keeps ? w->kept_adaptor[r->step - 1] + cells * wide : NULL);
 }
 
-/* The symbol of a value: nearest, or one nearer to zero where that saves more rate than it costs distortion. */
-static float chosen(const cae_tables *tables, float residual, float index, float weight, float strength) {
-    float symbol = floorf(residual + 0.5f);
-    if (symbol == 0 || !(symbol == symbol))
-        return symbol;
-    float nearer = symbol > 0 ? symbol - 1 : symbol + 1, size = fabsf(symbol), saved = 0;
-    float within = index > 0 ? index < CAE_SCALES - 1 ? index : CAE_SCALES - 1 : 0;
-    const cae_table *t = &tables->table[(int)(within + 0.5f)];
-    if (size <= (float)t->tail) {
-        const double *bits = t->bits + t->tail + (int)size;
-        saved = (float)(bits[0] - bits[-1]) * strength;
-    }
-    float error = residual - symbol, error_nearer = residual - nearer;
-    return (error_nearer * error_nearer - error * error) * weight < saved ? nearer : symbol;
-}
-
 /* Symbols of one group of one cell, of means and indices as a head gives them. */
 static double choose_cell(const run *r, ptrdiff_t cell, int group, const float *sums) {
     cae_float_walk *w = r->w;
@@ -143,7 +127,7 @@ static double choose_cell(const run *r, ptrdiff_t cell, int group, const float *
     double bits = 0;
     for (int k = 0; k < quarter; k++) {
         float mean = sums[k] * to_y[k], index = (sums[quarter + k] + offset[k]) * (1.0f / CAE_ONE);
-        float symbol = chosen(p->tables, r->target[at + k] - mean, index, w->weight[first + k], r->strength[cell]);
+        float symbol = cae_float_choice(p->tables, r->target[at + k] - mean, index, w->weight[first + k], r->strength[cell]);
         bits += (double)cae_rate_bits(&w->context->rate, symbol, index, &w->of_index[at + k]);
         r->y_hat[at + k] = symbol + mean;
         w->known[at + k] = (symbol + mean) * to_u[k];

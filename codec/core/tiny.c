@@ -16,8 +16,7 @@
 
 #include <stdio.h>
 
-/* Row and column of each phase in 2x2 cells. */
-static const int PARITY[4][2] = {{0, 0}, {1, 1}, {0, 1}, {1, 0}};
+const int CAE_TINY_PARITY[4][2] = {{0, 0}, {1, 1}, {0, 1}, {1, 0}};
 
 static void load_steps(cae_loader *loader, cae_tiny *t, const void *groups, const void *splits, int group_count) {
     int sizes[CAE_TINY_GROUPS];
@@ -119,7 +118,7 @@ static int mix(walk *w) {
     const cae_tiny *t = w->tiny;
     int count = 0;
     for (int i = 0; i < w->step->phases; i++) {
-        const int *parity = PARITY[w->step->first_phase + i];
+        const int *parity = CAE_TINY_PARITY[w->step->first_phase + i];
         for (int row = parity[0]; row < w->rows; row += 2) {
             const int16_t *x[3];
             for (int k = 0; k < 3; k++)
@@ -173,7 +172,7 @@ typedef void at_cell(walk *w, int number, ptrdiff_t cell);
 static void each_cell(walk *w, at_cell *visit) {
     int number = 0;
     for (int i = 0; i < w->step->phases; i++) {
-        const int *parity = PARITY[w->step->first_phase + i];
+        const int *parity = CAE_TINY_PARITY[w->step->first_phase + i];
         for (int row = parity[0]; row < w->rows; row += 2) {
             for (int column = parity[1]; column < w->columns; column += 2)
                 visit(w, number++, (ptrdiff_t)row * w->columns + column);

@@ -30,6 +30,9 @@ typedef struct {
 
 void cae_load_tiny(cae_loader *loader, const cae_tables *tables, cae_tiny *tiny);
 
+/* Row and column of each phase in 2x2 cells. */
+extern const int CAE_TINY_PARITY[4][2];
+
 /* All symbols of a picture -> y_hat (rows, columns, n). CAE_OK or an error. */
 int cae_walk_tiny(const cae_tiny *tiny, int quality, int gray, int rows, int columns, cae_coding *coding, int32_t *y_hat);
 

@@ -17,7 +17,17 @@ from caecodec.zoo.file import Model, ModelInfo
 
 if TYPE_CHECKING:
     from caecodec.engines.numpy.places import PlaceSearch
-    from caecodec.engines.protocol import AutoencoderEngine, PhotoEngine, PhotoLatents, TinyEngine, TinyLatents
+    from caecodec.engines.protocol import (
+        AutoencoderEngine,
+        PhotoEngine,
+        PhotoLatents,
+        Refinement,
+        TinyEngine,
+        TinyLatents,
+        Trial,
+    )
+    from caecodec.engines.torch.autoencoder import TorchAutoencoderEngine
+    from caecodec.engines.torch.descent import Descent
 
 
 ENGINES = ("auto", "native", "numpy", "torch")
@@ -158,6 +168,16 @@ def tiny(model: Model, device: str, precision: str, engine: str = "auto") -> Tin
         return NumpyTinyEngine(model)
 
 
+def tiny_trial(model: Model, tile: Refinement) -> Trial:
+    """What choosing a small picture's symbols again goes by. Raises LimitError; UsageError where there is no core."""
+    if why := native_lacks():
+        raise UsageError(f"effort 3 and above needs gradients, which for small pictures the core alone has: {why}")
+    from caecodec.engines.native.rounds import NativeTrial, gradients
+
+    with whole(model.info):
+        return NativeTrial(gradients(model), tile)
+
+
 def photo_latents(model: Model) -> PhotoLatents:
     """Latents <-> bytes by the core. Raises ModelError, LimitError; UsageError where there is no core."""
     from caecodec.engines.native.photo import NativePhotoLatents
@@ -191,8 +211,23 @@ def autoencoder(model: Model, device: str, precision: str, engine: str = "auto")
             return NumpyAutoencoderEngine(model, device, precision)
     with whole(model.info):
         NumpyAutoencoderEngine(model)  # it holds every tensor against the kind before torch makes a network of it
+    return _autoencoder_on_torch(model, device, precision)
+
+
+def _autoencoder_on_torch(model: Model, device: str, precision: str) -> TorchAutoencoderEngine:
     start.load()
     from caecodec.engines.torch.autoencoder import TorchAutoencoderEngine
 
     with whole(model.info), start.undisturbed():
         return TorchAutoencoderEngine(model, device, precision)
+
+
+def descent(model: Model, device: str, precision: str) -> Descent:
+    """What moves y of an autoencoder with a context, which must have been opened. Raises UsageError without torch."""
+    if why := torch_lacks():
+        raise UsageError(f"effort 3 and above needs gradients, which for autoencoders torch alone has: {why}")
+    engine = _autoencoder_on_torch(model, device, precision)
+    from caecodec.engines.torch.descent import Descent
+
+    with whole(model.info), start.undisturbed():
+        return Descent(model, engine)

@@ -26,22 +26,28 @@ Symbols = NDArray[np.int32]
 class Refinement:
     """A tile whose symbols are to be chosen again: pixels (16h, 16w, 3); y (h, w, N) and z (h/4, w/4, Z); the quality.
 
-    trade: what errors are worth. strength: that of the first rounding, one or of each cell (h, w). fixed (h, w): cells
-    to leave as they are.
+    Of a small picture pixels are (8h, 8w, 3), and there is no z. trade: what errors are worth. strength: that of the
+    first rounding, one or of each cell (h, w). fixed (h, w): cells to leave as they are. gray: of small pictures only.
     """
 
     pixels: Pixels
     y: Float
-    z: Float
+    z: Float | None
     quality: int
     trade: Trade
     strength: Strength
     fixed: NDArray[np.bool_]
+    gray: bool = False
+
+    @property
+    def block(self) -> int:
+        """Rounds have as many rows and columns of cells as the next multiple of this."""
+        return 1 if self.z is None else 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Chosen:
-    """Symbols as one round chose them, and what they cost. Arrays (h', w', N): h and w made even.
+    """Symbols as one round chose them, and what they cost. Arrays (h', w', N): h and w as `Refinement.block` says.
 
     y_hat: in quantiser steps. cost: bits of all symbols, and those that errors are worth. slope: how cost grows with
     each value of y_hat, but for the bits of its own symbol; none where nobody asked.

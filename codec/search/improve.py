@@ -4,18 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
+
+import numpy as np
 
 from caecodec.codecs import tiling
+from caecodec.codecs.autoencoder import Analysed as DrawnAnalysed
+from caecodec.codecs.autoencoder import AutoencoderCodec
 from caecodec.codecs.codec import Codec, Progress
 from caecodec.codecs.photo import Analysed, PhotoCodec
+from caecodec.codecs.tiny import Analysed as SmallAnalysed
+from caecodec.codecs.tiny import TinyCodec
 from caecodec.engines.protocol import Refinement
 from caecodec.entropy.rounding import RDO_STRENGTH
 from caecodec.format.container import tile_grid
+from caecodec.models.networks.trade import Trade
 from caecodec.pictures import cells
 from caecodec.pictures.picture import Picture, Pixels
 from caecodec.search.effort import Effort
 from caecodec.search.rounds import chosen_again
+
+Analysis = TypeVar("Analysis")
+
+_FEWEST_STEPS, _STEPS_A_ROUND = 8, 2  # of descent, which has more steps than others have rounds: each moves y by less
 
 
 def ready(codec: Codec, tile: Any, effort: Effort) -> Any:
@@ -24,8 +35,9 @@ def ready(codec: Codec, tile: Any, effort: Effort) -> Any:
 
 
 def can_search(codec: Codec, effort: Effort) -> bool:
-    """Whether an effort chooses symbols again, which only photo models can."""
-    return effort.work.rounds > 0 and isinstance(codec, PhotoCodec)
+    """Whether an effort chooses symbols again: with models of photographs, `tiny`, and autoencoders with a context."""
+    able = isinstance(codec, PhotoCodec | TinyCodec) or (isinstance(codec, AutoencoderCodec) and codec.searches)
+    return able and effort.work.rounds > 0
 
 
 def improved(
@@ -41,8 +53,13 @@ def improved(
             return not effort.stop()
 
         rounded = ready(codec, tile, effort)
-        if effort.work.rounds and isinstance(codec, PhotoCodec) and share(0):
-            rounded = _searched(codec, picture, rounded, quality, effort.work.rounds, share)
+        if can_search(codec, effort) and share(0):
+            if isinstance(codec, PhotoCodec):
+                rounded = _searched(codec, picture, rounded, quality, effort.work.rounds, share)
+            elif isinstance(codec, TinyCodec):
+                rounded = _searched_small(codec, picture, rounded, quality, effort.work.rounds, share)
+            elif isinstance(codec, AutoencoderCodec):
+                rounded = _descended(codec, picture, rounded, quality, effort.work.rounds, share)
         yield rounded
         progress((number + 1) / count)
 
@@ -57,10 +74,48 @@ def _searched(
     fixed = tiling.border(tile.tile, codec.engine.halo_out, cells.count(picture.width, picture.height))
     strength = worth.strength(tile.strength, tile.activity)
     refinement = Refinement(pixels, tile.y, tile.z, quality, worth, strength, fixed)
-    y = chosen_again(codec.engine, refinement, codec.tables, rounds, go_on)
+    trial, gain = codec.engine.trial(refinement, codec.tables), codec.engine.row("gain", quality)
+    y = chosen_again(trial, gain, refinement, rounds, go_on)
     # these are the symbols themselves: nothing is left to weigh
     found = replace(tile, y=y, strength=0.0)
     return min(tile, found, key=lambda either: _cost(codec, pixels, either, quality))
+
+
+def _searched_small(
+    codec: TinyCodec, picture: Picture, tile: SmallAnalysed, quality: int, rounds: int, go_on: Callable[[float], bool]
+) -> SmallAnalysed:
+    """The same of a small picture."""
+    pixels = cells.filled(picture.pixels, cells.TINY_CELL)
+    (y,) = tile.y
+    fixed, worth = np.zeros(y.shape[:2], bool), codec.worth(quality)
+    refinement = Refinement(pixels, y, None, quality, worth, RDO_STRENGTH, fixed, tile.gray)
+    gain = codec.engine.row("gain", quality)
+    y = chosen_again(codec.trial(refinement), gain, refinement, rounds, go_on)
+    return _better(codec, picture, quality, worth, tile, replace(tile, y=y[None], weighs=False))
+
+
+def _descended(
+    codec: AutoencoderCodec,
+    picture: Picture,
+    tile: DrawnAnalysed,
+    quality: int,
+    rounds: int,
+    go_on: Callable[[float], bool],
+) -> DrawnAnalysed:
+    """The same of a picture of an autoencoder."""
+    found = codec.descended(tile, quality, _FEWEST_STEPS + _STEPS_A_ROUND * rounds, go_on)
+    return _better(codec, picture, quality, codec.worth(quality), tile, found)
+
+
+def _better(codec: Codec, picture: Picture, quality: int, worth: Trade, *either: Analysis) -> Analysis:
+    """The tile whose file costs least, the errors of all of a picture included."""
+
+    def cost(tile: Analysis) -> float:
+        size_bytes, latents = codec.cost_tile(tile, quality)
+        shown = codec.synthesise(picture.width, picture.height, picture.gray, quality, iter([latents]))
+        return 8 * size_bytes + worth.cost(picture.pixels, shown)
+
+    return min(either, key=cost)
 
 
 def _cost(codec: PhotoCodec, pixels: Pixels, tile: Analysed, quality: int) -> float:

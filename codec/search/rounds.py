@@ -17,8 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from caecodec.engines.protocol import Float, PhotoEngine, Refinement
-from caecodec.entropy.tables import Tables
+from caecodec.engines.protocol import Float, Refinement, Trial
 
 _CURVATURE = 0.85  # of the error by a latent, over that of the linear branch alone
 _TRUSTED, _DOUBTED = 1.3, 10.0  # least and most that a curvature is taken for more, after a step that made things worse
@@ -52,29 +51,27 @@ SEEN = Pace(strength=(0.5, 0.5), damping=(0.1, 0.1), floor=5.0, eased=0.8, slack
 
 
 def chosen_again(
-    engine: PhotoEngine,
+    trial: Trial,
+    gain: Float,
     tile: Refinement,
-    tables: Tables,
     rounds: int,
     go_on: Callable[[float], bool] = lambda share: True,
 ) -> Float:
-    """Another y (h, w, N) before its gain, whose nearest symbols are the best that were found in so many rounds.
+    """Another y (h, w, N) before its gain (N,), whose nearest symbols are the best that were found in so many rounds.
 
-    go_on is told the share done and says whether to continue. Raises LimitError; UsageError where nothing has
-    gradients.
+    go_on is told the share done and says whether to continue. Raises LimitError.
     """
-    trial = engine.trial(tile, tables)
-    gain = engine.row("gain", tile.quality)
     h, w = tile.y.shape[:2]
+    beyond = (0, -h % tile.block), (0, -w % tile.block)
 
-    def even(x: Float) -> Float:
-        whole: Float = np.pad(x, ((0, h % 2), (0, w % 2), *((0, 0),) * (x.ndim - 2)), mode="edge")
-        return whole
+    def whole(x: Float) -> Float:
+        blocks: Float = np.pad(x, (*beyond, *((0, 0),) * (x.ndim - 2)), mode="edge")
+        return blocks
 
-    y = even((tile.y * gain).astype(np.float32, copy=False))
+    y = whole((tile.y * gain).astype(np.float32, copy=False))
     usual = np.array(np.broadcast_to(np.asarray(tile.strength, np.float32), (h, w)))
     middle = float(usual.mean())
-    first, movable = even(usual), even((~tile.fixed).astype(np.float32))
+    first, movable = whole(usual), whole((~tile.fixed).astype(np.float32))
     pace = SEEN if tile.trade.eye else SQUARED
     # an error in a busy cell is worth as much less as rounding there may do more
     with np.errstate(divide="ignore", invalid="ignore"):

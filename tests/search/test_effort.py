@@ -167,7 +167,7 @@ def test_an_interruption_takes_what_there_is_and_asks_no_more(coder: PhotoCodec,
 
 def test_a_search_that_went_wrong_is_not_taken(coder: PhotoCodec, monkeypatch: pytest.MonkeyPatch) -> None:
     usual = choice.encode(coder, PICTURE, QUALITY)
-    monkeypatch.setattr(improve, "chosen_again", lambda engine, tile, tables, rounds, go_on: tile.y + 1)
+    monkeypatch.setattr(improve, "chosen_again", lambda trial, gain, tile, rounds, go_on: tile.y + 1)
     for effort in (3, 4, 5):
         assert choice.encode(coder, PICTURE, QUALITY, effort=Effort(effort)) == usual
 
@@ -180,7 +180,8 @@ def test_a_search_leaves_alone_what_reaches_into_a_neighbouring_tile(coder: Phot
     task = Refinement(PHOTO, tile.y, tile.z, QUALITY, worth, tile.strength, fixed)
 
     def found(count: int) -> NDArray[np.float32]:
-        return chosen_again(coder.engine, task, coder.tables, count) * coder.engine.row("gain", QUALITY)
+        gain = coder.engine.row("gain", QUALITY)
+        return chosen_again(coder.engine.trial(task, coder.tables), gain, task, count) * gain
 
     plain, searched = found(0), found(6)
     # what is coded before them moves means, hence whole symbols, only where these are near an edge

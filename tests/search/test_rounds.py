@@ -17,18 +17,12 @@ SHAPE, N, GAIN = (3, 4), 2, 2.0
 
 
 class Bowl:
-    """An engine that does not round: cost is the squared distance from `bottom`, and what `more` adds to each round."""
+    """A trial that does not round: cost is the squared distance from `bottom`, and what `more` adds to each round."""
 
     def __init__(self, bottom: float, more: Callable[[int], float] = lambda number: 0.0) -> None:
         self.bottom, self.more = bottom, more
         self.targets: list[Float] = []
         self.slopes: list[bool] = []
-
-    def row(self, name: str, quality: int) -> Float:
-        return np.full(N, GAIN, np.float32)
-
-    def trial(self, tile: object, tables: object) -> Bowl:
-        return self
 
     def __call__(self, target: Float, strength: Float, *, slope: bool) -> Chosen:
         self.targets.append(target)
@@ -43,7 +37,7 @@ def chosen(engine: Bowl, rounds: int, eye: float = 0.0, fixed: bool = False, sto
     trade = Trade(1.0, eye, np.full(N, 5, np.float32), 0.0, 0.0)
     pixels = np.zeros((48, 64, 3), np.uint8)
     tile = Refinement(pixels, y, z, 50, trade, 0.3, np.full(SHAPE, fixed))
-    return chosen_again(engine, tile, None, rounds, lambda share: share < stop_at)  # type: ignore[arg-type]
+    return chosen_again(engine, np.full(N, GAIN, np.float32), tile, rounds, lambda share: share < stop_at)
 
 
 def test_targets_move_against_the_slope_and_the_best_is_returned_before_its_gain() -> None:

@@ -62,7 +62,7 @@ class Sought(Structure):
     """`cae_sought`: a tile whose symbols are to be chosen again. Its arrays must outlive it."""
 
     _fields_ = [
-        *((name, c_int) for name in ("quality", "rows", "columns")),
+        *((name, c_int) for name in ("quality", "gray", "rows", "columns")),
         ("samples", POINTER(c_uint8)),
         *((name, POINTER(c_float)) for name in ("z", "weight")),
         *((name, c_double) for name in ("mse", "eye")),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import weakref
+from contextlib import AbstractContextManager
 from ctypes import c_void_p
 
 import numpy as np
@@ -12,7 +14,6 @@ import numpy as np
 from caecodec.engines.native.library import CoreModel, Sought, pointer
 from caecodec.engines.native.models import Key, opened, packed
 from caecodec.engines.protocol import Chosen, Float, Refinement
-from caecodec.pictures.cells import CELL
 from caecodec.zoo.file import Model
 
 
@@ -42,21 +43,23 @@ def gradients(model: Model) -> Gradients:
 class NativeTrial:
     """See `caecodec.engines.protocol.Trial`."""
 
-    def __init__(self, of: Gradients, tile: Refinement, gain_z: Float) -> None:
+    def __init__(self, of: Gradients, tile: Refinement, gain_z: Float | None = None) -> None:
         """Raises LimitError, UsageError."""
         self._gradients = of
         self._library = of.core.core
         rows, columns = tile.y.shape[:2]
-        self._shape = (rows + rows % 2, columns + columns % 2, tile.y.shape[2])
-        samples = np.ascontiguousarray(tile.pixels)
-        z, weight = (np.ascontiguousarray(array, np.float32) for array in (tile.z * gain_z, tile.trade.weight))
-        if samples.shape != (rows * CELL, columns * CELL, 3):
+        self._shape = (rows + -rows % tile.block, columns + -columns % tile.block, tile.y.shape[2])
+        self._apart = tile.z is not None  # whether rows of cells are enough for threads to share
+        samples, weight = np.ascontiguousarray(tile.pixels), np.ascontiguousarray(tile.trade.weight, np.float32)
+        z = None if tile.z is None or gain_z is None else np.ascontiguousarray(tile.z * gain_z, np.float32)
+        cell = of.core.shape.cell
+        if samples.shape != (rows * cell, columns * cell, 3):
             raise ValueError(f"pixels of {samples.shape} do not belong to {rows} x {columns} cells")
         floats = pointer(z, np.float32), pointer(weight, np.float32)
-        sizes = tile.quality, rows, columns
+        sizes = tile.quality, int(tile.gray), rows, columns
         sought = Sought(*sizes, pointer(samples, np.uint8), *floats, tile.trade.mse, tile.trade.eye)
         self._handle = c_void_p()
-        with self._library.threads() as pool:
+        with self._threads() as pool:
             made = ctypes.byref(self._handle)
             self._library.call("cae_search_new", of.handle, pool, ctypes.byref(sought), made)
         self._end = weakref.finalize(self, self._library.functions.cae_search_free, self._handle)
@@ -70,6 +73,9 @@ class NativeTrial:
         grown = np.empty(self._shape, np.float32) if slope else None
         given = pointer(targets, np.float32), pointer(strengths, np.float32)
         found = pointer(y_hat, np.float32), ctypes.byref(cost), pointer(grown, np.float32)
-        with self._library.threads() as pool:
+        with self._threads() as pool:
             self._library.call("cae_search_round", self._handle, pool, *given, *found)
         return Chosen(y_hat, cost.value, grown)
+
+    def _threads(self) -> AbstractContextManager[c_void_p | None]:
+        return self._library.threads() if self._apart else contextlib.nullcontext()

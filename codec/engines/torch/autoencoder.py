@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from caecodec.engines.tables import of_autoencoder
@@ -32,7 +32,7 @@ class TorchAutoencoderEngine(Engine):
         self.network = channels_last(network.to(self.device))
         inside, rows, columns = network.latent
         self._turn = load_network(conv1x1(inside, coded), model.tensors, "turn.").to(self.device)
-        self._turn_back = load_network(conv1x1(coded, inside), model.tensors, "turn_back.").to(self.device)
+        self.turn_back = load_network(conv1x1(coded, inside), model.tensors, "turn_back.").to(self.device)
         self.picture = self.config.picture
         self.latent = (coded, rows, columns)
         self.places = sum(c * h * w for c, h, w in network.cells)
@@ -47,6 +47,11 @@ class TorchAutoencoderEngine(Engine):
             flat = torch.cat(rows, dim=1) if rows else torch.empty(len(pixels), 0, dtype=torch.uint8)
             return array_of(y.float()), flat.cpu().numpy()
 
+    def decoded(self, y: Tensor) -> Tensor:
+        """y (P, C, h, w) of a model without places -> pictures (P, C, H, W), about in [0, 1]."""
+        shown: Tensor = self.network.decode(self.turn_back(y), [])
+        return shown
+
     def synthesise(self, symbols: NDArray[np.int32], places: NDArray[np.int32], quality: int) -> Pixels:
         with memory(self.device), torch.inference_mode():
             offset, gain = self.tables["offset"][quality - 1], self.tables["gain_out"][quality - 1]
@@ -56,7 +61,7 @@ class TorchAutoencoderEngine(Engine):
                 part = torch.from_numpy(places[:, start : start + c * h * w].astype(np.int64)).to(self.device)
                 parts.append(part.reshape(-1, h, w, c).permute(0, 3, 1, 2))
                 start += c * h * w
-            return pixels_of(self.network.decode(self._turn_back(y), parts))
+            return pixels_of(self.network.decode(self.turn_back(y), parts))
 
 
 def fold_batch_norm(network: nn.Module) -> None:

@@ -114,6 +114,7 @@ class TorchTrial:
     def __init__(self, rounds: Rounds, engine: TorchPhotoEngine, tile: Refinement) -> None:
         self._rounds, self._engine = rounds, engine
         self._quality, self._trade = tile.quality, tile.trade
+        assert tile.z is not None
         self._z = engine.tensor((tile.z * engine.row("gain_z", tile.quality))[None])
         self._x = engine.tensor(tile.pixels.astype(np.float32)[None]) / 255
         self._worth = torch.from_numpy(np.array(tile.trade.weight)).to(engine.device)[None, :, None, None]

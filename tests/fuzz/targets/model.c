@@ -47,11 +47,9 @@ static void search(const cae_model *model, const uint8_t *data, size_t size) {
     cae_model_shape(model, &shape);
     cae_gradients *gradients = NULL;
     int error = cae_gradients_open(model, data, size, &gradients);
-    DEMAND(error == (shape.family == CAE_PHOTO ? CAE_OK : CAE_ERROR_ARGUMENT));
-    if (error)
-        return;
+    DEMAND(error == CAE_OK);
     size_t latents = 4 * (size_t)shape.n; /* of 2x2 cells */
-    float *arrays = malloc(3 * latents * sizeof *arrays), *z = calloc((size_t)shape.z, sizeof *z);
+    float *arrays = malloc(3 * latents * sizeof *arrays), *z = calloc((size_t)shape.z + 1, sizeof *z);
     uint8_t samples[16 * 16 * 3];
     for (size_t i = 0; i < latents; i++)
         arrays[i] = (float)(i % 7) - 3;
