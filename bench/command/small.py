@@ -59,7 +59,7 @@ def latents(
     help="Picture: originals, and under them what comes back of each model.",
 )  # fmt: skip
 def beside(models: tuple[str, ...], data: str, size: float, pictures: int, output: Path) -> None:
-    """Models of small pictures beside each other at equal bytes: names, or .safetensors files."""
+    """Models of small pictures beside each other at equal bytes: names, NAME@EFFORT, or .safetensors files."""
     ((small_set, path),) = _named_paths((data,)).items()
     from caecodec.bench.small.beside import beside_table, measure_beside
     from caecodec.bench.small.features import some_of

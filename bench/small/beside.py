@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from PIL import Image
 
 from caecodec.bench.small.codecs import Batch, Learned
 from caecodec.bench.small.results import SmallRow
-from caecodec.bench.small.run import measure_codec, unit
+from caecodec.bench.small.run import measure_codec, model_of, unit
 from caecodec.bench.small.search import Meter
 from caecodec.bench.table import Table
 from caecodec.codecs.opening import open_codec
@@ -28,14 +29,16 @@ def measure_beside(
 ) -> tuple[list[SmallRow], Path]:
     """Each model at its highest quality of at most `size` bytes a picture, in the mean and a picture of it.
 
-    models: names or files. pictures: (P, H, W, C). The first row of `drawing` has originals, each of the others a
-    model's. Raises UsageError where a model's smallest files are larger; ModelError, InputImageError.
+    models: names or files, with another effort as NAME@EFFORT. pictures: (P, H, W, C). The first row of `drawing` has
+    originals, each of the others a model's. Raises UsageError where a model's smallest files are larger; ModelError,
+    InputImageError.
     """
     rows, shown = [], [strip(unit(pictures[:GRID]))]
     for name in models:
-        codec = open_codec(name)
+        model, effort = model_of(name)
+        codec = open_codec(model)
         codec.check(from_array(pictures[0]))
-        learned = Learned(name, codec)
+        learned = Learned(name, codec, effort)
         row = _within(learned, small_set, pictures, size)
         assert row.quality is not None
         rows.append(row)
@@ -47,12 +50,12 @@ def measure_beside(
 
 
 def _within(learned: Learned, small_set: str, pictures: Batch, size: float) -> SmallRow:
-    meter = Meter(lambda quality: measure_codec(learned, small_set, pictures, quality), learned.qualities)
-    over = meter.lowest(lambda row: (row.bytes or 0) > size)
-    if over == 1:
+    meter = Meter(lambda quality: measure_codec(learned, small_set, pictures, quality), ())
+    fit = bisect_right(range(1, _HIGHEST + 1), size, key=lambda quality: meter.at(quality).bytes or 0)
+    if fit == 0:
         least = meter.at(1).bytes or 0
         raise UsageError(f"{learned.name}: {size:g} bytes cannot be met, quality 1 takes {least:.1f}")
-    return meter.at(_HIGHEST if over is None else over - 1)
+    return meter.at(fit)
 
 
 def beside_table(rows: Sequence[SmallRow]) -> Table:

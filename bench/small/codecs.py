@@ -14,6 +14,8 @@ from caecodec.bench.codecs.registry import open_codec
 from caecodec.codecs.codec import Codec
 from caecodec.format import container
 from caecodec.pictures.picture import from_array
+from caecodec.search import choice
+from caecodec.search.effort import DEFAULT_EFFORT, Effort
 
 Batch = NDArray[np.uint8]  # (P, H, W, C), C = 1 or 3
 _GRID = (1, *range(10, 101, 10))
@@ -41,16 +43,19 @@ class SmallCodec(Protocol):
 
 
 class Learned:
-    """A model of caecodec, by its files."""
+    """A model of caecodec, by its files; with an effort of 3 and above each picture is searched for itself."""
 
     qualities = _GRID
     strip = None
 
-    def __init__(self, name: str, codec: Codec) -> None:
-        self.name, self._codec = name, codec
+    def __init__(self, name: str, codec: Codec, effort: int = DEFAULT_EFFORT.level) -> None:
+        self.name, self._codec, self._effort = name, codec, Effort(effort)
 
     def encode(self, pictures: Batch, quality: int) -> list[bytes]:
-        return self._codec.encode_many([from_array(picture) for picture in pictures], quality)
+        some = [from_array(picture) for picture in pictures]
+        if self._effort.work.rounds:
+            return [choice.encode(self._codec, picture, quality, effort=self._effort) for picture in some]
+        return self._codec.encode_many(some, quality)
 
     def decode(self, files: Sequence[bytes]) -> Batch:
         decoded = self._codec.decode_many([container.parse(file) for file in files])

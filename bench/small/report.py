@@ -9,7 +9,7 @@ import numpy as np
 
 from caecodec.bench.metrics import bdrate
 from caecodec.bench.small.codecs import LIBRARIES
-from caecodec.bench.small.results import ASKED_SET, MODELS, NOT_AT_HAND, OURS, SmallResults, SmallRow
+from caecodec.bench.small.results import ASKED_SET, MODELS, NOT_AT_HAND, OURS, SEARCHED, SmallResults, SmallRow
 from caecodec.bench.table import NOTHING, Table, Titled
 
 
@@ -41,7 +41,10 @@ def small_tables(results: SmallResults) -> list[Titled]:
             "and headers of JPEG and the headers of WebP; caecodec's bytes are always those of the whole file.",
             _rival_table(results, measured),
         ),
-        (f"`{OURS}` on {ASKED_SET}, whole files:", _asked_table(results, asked)),
+        (
+            f"`{OURS}` on {ASKED_SET}, whole files; `{SEARCHED}`: with `--effort {SEARCHED[-1]}`.",
+            _asked_table(results, asked),
+        ),
     ]
     return [(text, table) for text, table in made if table.rows]
 
@@ -146,6 +149,6 @@ def _asked_table(results: SmallResults, asked: Sequence[SmallRow]) -> Table:
             missed = (row.bytes or 0) > row.asked_bytes
         else:
             wanted, missed = f"at least {row.asked_psnr} dB", row.psnr < (row.asked_psnr or 0)
-        cells = (wanted + (": not reached" if missed else ""), f"{row.quality}", f"{row.psnr:.2f} dB")
+        cells = (wanted + (": not reached" if missed else ""), row.codec, f"{row.quality}", f"{row.psnr:.2f} dB")
         rows.append((*cells, f"{row.ssim:.4f}", f"{row.bytes:.1f}", _rate(row, results.samples(row.set))))
-    return Table(("asked", "quality", "PSNR", "SSIM", "bytes", "rate"), tuple(rows))
+    return Table(("asked", "codec", "quality", "PSNR", "SSIM", "bytes", "rate"), tuple(rows))

@@ -26,6 +26,8 @@ from caecodec.bench.small.results import (
     MODELS,
     NOT_AT_HAND,
     OURS,
+    SEARCHED,
+    SEARCHED_PSNR,
     PublishedModel,
     SmallResults,
     SmallRow,
@@ -38,6 +40,7 @@ from caecodec.models.data import datasets
 from caecodec.models.export.model_file import load_checkpoint
 from caecodec.models.networks.autoencoder import AutoencoderModel
 from caecodec.models.training import losses
+from caecodec.search.effort import DEFAULT_EFFORT, WORK
 from caecodec.zoo import find
 
 PSNR_CAP = 100.0  # dB, for an identical picture; one wrong sample of 32x32x3 gives 83
@@ -107,22 +110,22 @@ def spread(pictures: Batch, count: int | None) -> Batch:
 
 
 def plan(models: Sequence[str], sets: Iterable[str]) -> tuple[dict[str, list[str]], list[str]]:
-    """Names of models (none: all) -> set: the models to measure on it, and why others are left out.
+    """Names of models (none: all, without a search) -> set: the models to measure on it, and why others are left out.
 
     Raises UsageError for a name that is not known, and where nothing is left.
     """
-    known = [*MODELS, OURS]
+    known = [*MODELS, OURS, SEARCHED]
     unknown = sorted(set(models) - set(known))
     if unknown:
         raise UsageError(f"no small model {', '.join(unknown)}; choose from {', '.join(known)}")
     given, installed = set(sets), {info.name for info in find.installed()}
     found: dict[str, list[str]] = {}
     skipped = []
-    for name in (n for n in known if n in (models or known)):
-        if name not in installed:
+    for name in (n for n in known if n in (models or (*MODELS, OURS))):  # a search is only for who asks
+        if model_of(name)[0] not in installed:
             skipped.append(f"{name} is skipped: the model is not installed")
             continue
-        for small_set in datasets.NAMES if name == OURS else (MODELS[name].set,):
+        for small_set in _sets_of(name):
             if small_set in given:
                 found.setdefault(small_set, []).append(name)
             else:
@@ -130,6 +133,18 @@ def plan(models: Sequence[str], sets: Iterable[str]) -> tuple[dict[str, list[str
     if not found:
         raise UsageError("nothing to measure: " + "; ".join(skipped))
     return found, skipped
+
+
+def model_of(name: str) -> tuple[str, int]:
+    """NAME or NAME@EFFORT -> the model's name, or the path of its file, and the effort."""
+    model, _, effort = name.rpartition("@")
+    return (model, int(effort)) if model and effort in map(str, WORK) else (name, DEFAULT_EFFORT.level)
+
+
+def _sets_of(name: str) -> tuple[str, ...]:
+    if name == OURS:
+        return datasets.NAMES
+    return (ASKED_SET,) if name == SEARCHED else (MODELS[name].set,)
 
 
 def measure_small(
@@ -168,7 +183,8 @@ def measure_small(
             keep(_with_rows(results, earlier))
         for name in models:
             progress(done, steps)
-            learned = open_codec(name)
+            model, effort = model_of(name)
+            learned = open_codec(model)
             drawn_file = training / f"{name}-drawn" / "weights.pt"
             version = version_of(name, learned, drawn_file, earlier.codecs.get(name))
             if earlier.codecs.get(name) not in (None, version):  # another model of that name, on every set
@@ -178,7 +194,7 @@ def measure_small(
                 drawn = None
                 if name in MODELS:
                     drawn = measure_drawn(drawn_file, name, small_set, pictures)
-                rows = _measure_model(Learned(name, learned), small_set, pictures, curve_pictures, drawn)
+                rows = _measure_model(Learned(name, learned, effort), small_set, pictures, curve_pictures, drawn)
                 _put(earlier, name, small_set, rows)
             results.codecs[name] = version
             done += 1
@@ -221,8 +237,9 @@ def _measure_model(
     if learned.name in MODELS:
         rows.append(at_target(MODELS[learned.name], drawn, curve, whole))
     elif small_set == ASKED_SET:
-        rows += [within_bytes(curve, whole, asked) for asked in ASKED_BYTES]
-        rows += [at_psnr(curve, whole, asked) for asked in ASKED_PSNR]
+        if learned.name == OURS:
+            rows += [within_bytes(curve, whole, asked) for asked in ASKED_BYTES]
+        rows += [at_psnr(curve, whole, asked) for asked in (ASKED_PSNR if learned.name == OURS else SEARCHED_PSNR)]
     return rows + curve.curve()
 
 

@@ -31,6 +31,12 @@ def test_each_model_stays_within_the_bytes_and_a_picture_shows_them(tmp_path: Pa
     assert 0 < np.abs(shown[1] - shown[0]).mean() < 20
 
 
+def test_an_effort_is_named_with_its_model(tmp_path: Path) -> None:
+    rows, _ = measure_beside(("tiny", "tiny@4"), "mnist", pictures(8), 60, tmp_path / "beside.png")
+    assert [row.codec for row in rows] == ["tiny", "tiny@4"]
+    assert rows[1].psnr > rows[0].psnr
+
+
 def test_bytes_that_no_file_has_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="10 bytes cannot be met"):
         measure_beside(("tiny",), "mnist", pictures(5), 10, tmp_path / "beside.png")

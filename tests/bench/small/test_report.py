@@ -43,7 +43,7 @@ def test_tables_of_results_by_hand(tmp_path: Path) -> None:
     assert cells["JPEG, same PSNR"] == f"{600 * 2**0.5:.1f} ({100 * 2**0.5:.1f})"
     assert cells["JPEG, same bytes"] == f"cannot: smallest is 600 bytes ({24 + 6 * math.log2(1.536):.2f} dB)"
     assert cells["WebP, same PSNR"] == "- (-)"
-    assert asked.rows[0] == ("at most 100 bytes", "33", "29.90 dB", "0.9000", "99.5", "96.76 %")
+    assert asked.rows[0] == ("at most 100 bytes", "tiny", "33", "29.90 dB", "0.9000", "99.5", "96.76 %")
     assert asked.rows[1][0] == "at least 38.0 dB: not reached"
 
 
