@@ -10,8 +10,6 @@ rate lifts the quality of textured pictures; `grow` adds depth and width of the 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -26,6 +24,7 @@ from caecodec.models.networks.layers import interpolate, space_to_depth
 from caecodec.models.networks.photo import PATCH, PhotoConfig, PhotoModel
 from caecodec.models.networks.rate_model import SCALE_MIN, SCALE_STEP
 from caecodec.models.training import recipe
+from caecodec.models.training.retime import retimed
 
 _BRIGHTNESS = 3.0  # an error in brightness counts as one three times as large in colour
 _TABLES = ("log_gain", "log_gain_out", "log_gain_z", "z_mean", "z_index", "psi_bias", "modulation")
@@ -80,7 +79,8 @@ def widened(
     per_group, kept = config.n // STEPS, old.n // STEPS
     is_old = channels % per_group < kept
     new = PhotoModel(config).state_dict()
-    weights = _retimed(model.state_dict(), old, config)
+    weights = model.state_dict()
+    weights |= {name: retimed(weights[name], old, config) for name in _TABLES}
     for name, value in weights.items():
         if name in ("normaliser", "g_a.linear.weight", "g_a.down.weight", "g_a.down.bias"):
             new[name].zero_()
@@ -109,20 +109,6 @@ def widened(
     bias[:, :, kept:per_group] = 0
     bias[:, :, per_group + kept :] = index.reshape(STEPS, -1)
     return new
-
-
-def _retimed(weights: Mapping[str, Tensor], old: PhotoConfig, new: PhotoConfig) -> dict[str, Tensor]:
-    """Tables by anchors of the old range of lambda -> by those of the new one, continued in a line beyond its ends."""
-    result = dict(weights)
-    for name in _TABLES:
-        table = weights[name]
-        rows = []
-        for anchor in range(new.anchors):
-            place = old.level_of(new.lambda_at(anchor / (new.anchors - 1))) * (old.anchors - 1)
-            low = min(max(math.floor(place), 0), old.anchors - 2)
-            rows.append(torch.lerp(table[low], table[low + 1], place - low))
-        result[name] = torch.stack(rows)
-    return result
 
 
 @click.command()
