@@ -51,6 +51,7 @@ def true_id(data: bytes) -> bytes:
 def models(count: int) -> Report:
     every = seeds()
     with tempfile.TemporaryDirectory() as folder:
+
         def made(number: int) -> bytes:
             return mutant(every, number, true_id if random.Random(number).randrange(8) else bytes)
 
