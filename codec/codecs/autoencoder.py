@@ -129,8 +129,9 @@ class AutoencoderCodec(Codec):
 
     @property
     def searches(self) -> bool:
-        """Whether y can be moved to where it costs less: that of models with a context."""
-        return isinstance(self._coder, ByContext)
+        """Whether y can be moved to where it costs less: that of models with a context over whole 2x2 cells."""
+        _, rows, columns = self.engine.latent
+        return isinstance(self._coder, ByContext) and rows % 2 == 0 and columns % 2 == 0
 
     def worth(self, quality: int) -> Trade:
         """What a squared error is worth: lambda, in training."""
