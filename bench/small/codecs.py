@@ -16,6 +16,7 @@ from caecodec.format import container
 from caecodec.pictures.picture import from_array
 from caecodec.search import choice
 from caecodec.search.effort import DEFAULT_EFFORT, Effort
+from caecodec.search.improve import can_search
 
 Batch = NDArray[np.uint8]  # (P, H, W, C), C = 1 or 3
 _GRID = (1, *range(10, 101, 10))
@@ -53,8 +54,8 @@ class Learned:
 
     def encode(self, pictures: Batch, quality: int) -> list[bytes]:
         some = [from_array(picture) for picture in pictures]
-        if self._effort.work.rounds:
-            return [choice.encode(self._codec, picture, quality, effort=self._effort) for picture in some]
+        if can_search(self._codec, self._effort):
+            return [choice.lossy(self._codec, picture, quality, effort=self._effort) for picture in some]
         return self._codec.encode_many(some, quality)
 
     def decode(self, files: Sequence[bytes]) -> Batch:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from caecodec.codecs.codec import Codec, Latents, Progress, check_quality, no_progress, picture_of, sections_of
 from caecodec.codecs.grouping import grouped
 from caecodec.engines import opening
+from caecodec.engines.opening import whole
 from caecodec.engines.protocol import AutoencoderEngine, Float
 from caecodec.entropy.fixed_point import QUALITIES, SYMBOL_MAX
 from caecodec.entropy.tables import Tables
@@ -135,7 +136,8 @@ class AutoencoderCodec(Codec):
 
     def worth(self, quality: int) -> Trade:
         """What a squared error is worth: lambda, in training."""
-        low, high = (float(self.model.info.config[f"lambda_{end}"]) for end in ("min", "max"))
+        with whole(self.model.info):  # a configuration may lack them: only a search asks
+            low, high = (float(self.model.info.config[f"lambda_{end}"]) for end in ("min", "max"))
         worth = low * (high / low) ** ((quality - 1) / (QUALITIES - 1))
         return Trade(worth, 0.0, self.engine.row("weight", quality), 0.0, 0.0)
 

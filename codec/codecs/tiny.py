@@ -87,7 +87,8 @@ class TinyCodec(Codec):
         factor = np.asarray(tensors["quality.to_g_s"][quality - 1], np.float64)
         factor *= 2.0 ** -np.asarray(tensors["quality.to_g_s.shift"], np.float64) * ONE
         power = np.square(layer * factor[:, None] * 2.0**-SAMPLE_BITS).sum(1)  # of a step of each channel, in samples
-        return Trade(float(np.median(3 * weight / power)), 0.0, weight, 0.0, 0.0)
+        heard = power > 0
+        return Trade(float(np.median(3 * weight[heard] / power[heard])), 0.0, weight, 0.0, 0.0)
 
     def trial(self, tile: Refinement) -> Trial:
         """What choosing a picture's symbols again goes by. Raises LimitError; UsageError where there is no core."""

@@ -94,7 +94,7 @@ def run_batch(
     """
     planned = plan(inputs, recursive=recursive, output=output, output_dir=output_dir, suffix=suffix, suffixes=suffixes)
     if on_terminal(sys.stdout) and any(job.target == STDIO for job in planned.jobs):
-        raise UsageError("standard output is a terminal, which shows no pictures: name a file with -o, or send it on")
+        raise UsageError("standard output is a terminal: name a file with -o, or redirect it")
     telling = _Telling(planned, to_stream=any(map(_to_stream, planned.jobs)), quiet=quiet, as_json=as_json)
     rules = Rules(force, skip_existing, output_dir is not None, jobs, manifest, ray)
     several = ray is not None or shared(planned.jobs, jobs)[0] > 1

@@ -25,8 +25,8 @@ CAE_API void cae_gradients_close(cae_gradients *gradients);
 /* A tile. Latents of photo models have h' = rows + rows % 2 and w' = columns + columns % 2 cells, those beyond the tile's edge
  * included, those of small pictures h' = rows and w' = columns. cell: see cae_shape. */
 typedef struct {
-    int quality, gray, rows, columns; /* gray: as in cae.h; the three samples of a pixel are the same */
-    const uint8_t *samples;           /* (cell*rows, cell*columns, 3) */
+    int quality, gray, rows, columns; /* gray: of small pictures alone; the three samples of a pixel are the same */
+    const uint8_t *samples; /* (cell*rows, cell*columns, 3) */
     const float *z;         /* (ceil(rows/4), ceil(columns/4), z) after its gain: in steps of the quantiser; NULL without z */
     const float *weight;    /* (n): bits that an error of one step squared is worth while rounding */
     double mse, eye;        /* bits of each pixel: for a squared error of 1 in 8-bit samples; for a point of SSIMULACRA2 */

@@ -120,6 +120,9 @@ int cae_search_new(const cae_gradients *gradients, cae_threads *pool, const cae_
     if (tile->rows < 1 || tile->rows > MOST_CELLS || tile->columns < 1 || tile->columns > MOST_CELLS ||
         tile->quality < 1 || tile->quality > CAE_QUALITIES || tile->gray < 0 || tile->gray > 1)
         return CAE_ERROR_ARGUMENT;
+    int photo = gradients->model->shape.family == CAE_PHOTO;
+    if (photo && (!tile->z || tile->gray))
+        return CAE_ERROR_ARGUMENT;
     cae_search *search = calloc(1, sizeof *search);
     if (!search)
         return CAE_ERROR_MEMORY;

@@ -5,7 +5,6 @@
 #include "arithmetic.h"
 #include "cae.h"
 
-#include <float.h>
 #include <math.h>
 #include <stdio.h>
 

@@ -77,10 +77,11 @@ def _chosen(codec: Codec, picture: Picture, quality: int, progress: Progress, ef
         return codec.encode(picture, quality, progress)
     check_quality(quality)
     # minutes of searching begin once it is known that the picture is not better kept losslessly
-    searches = improve.can_search(codec, effort)
+    searches, trade = improve.can_search(codec, effort), codec.trade(quality, effort.tune)
+    if searches and trade is None:  # nothing says when a lossless file would be better
+        return lossy(codec, picture, quality, progress, effort)
     quick = replace(effort, level=DEFAULT_EFFORT.level) if searches else effort
     data = lossy(codec, picture, quality, no_progress if searches else progress, quick)
-    trade = codec.trade(quality, effort.tune)
     if trade is not None and promising(picture, len(data)):
         data = _better(codec, picture, data, trade)
     if not searches or container.is_lossless(data):

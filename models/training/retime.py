@@ -19,6 +19,7 @@ from torch import Tensor
 from caecodec.models.export.model_file import load_checkpoint
 from caecodec.models.networks.tiny import TinyConfig, TinyModel
 from caecodec.models.training import recipe
+from caecodec.models.training.checkpoint import WEIGHT_KEYS
 
 _TABLES = {"log_gain": 0, "log_gain_out": 0, "bias": 1, "modulation": 0}  # of a tiny model, and the axis of anchors
 
@@ -60,11 +61,17 @@ def retimed_model(model: TinyModel, config: TinyConfig) -> dict[str, Tensor]:
 def main(checkpoint: Path, output: Path, name: str) -> None:
     """Give a trained model of small pictures the range of a recipe."""
     model, _ = load_checkpoint(checkpoint)
-    config = recipe.load(name).model
+    wanted = recipe.load(name)
+    config = wanted.model
     if not isinstance(model, TinyModel) or not isinstance(config, TinyConfig):
         raise click.UsageError("only models of the family tiny are given another range so")
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    torch.save(state | {"ema": retimed_model(model, config), "config": config.to_dict()}, output)
+    kept = {key: state[key] for key in WEIGHT_KEYS} | {
+        "config": config.to_dict(),
+        "recipe": wanted.text,
+        "validation": {},
+    }
+    torch.save({"ema": retimed_model(model, config)} | kept, output)
     click.echo(f"{output}: lambda {model.config.lambda_min:g} to {model.config.lambda_max:g} -> ", nl=False)
     click.echo(f"{config.lambda_min:g} to {config.lambda_max:g}")
 

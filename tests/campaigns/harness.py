@@ -99,11 +99,14 @@ def _part(
         with tempfile.TemporaryFile("w+") as told:
             child = os.fork()
             if child == 0:
+                ended = 1
                 try:
+                    clock[:] = _CLOCK.pack(numbers[start], 0.0)
                     _child(numbers[start:], make, attempt, bounds, clock, told)
+                    ended = 0
                 finally:
                     told.flush()
-                    os._exit(0)
+                    os._exit(ended)
             status, killed = _watch(child, clock, patience * bounds.seconds)
             told.seek(0)
             tried = 0
@@ -115,7 +118,7 @@ def _part(
             break
         number, _ = _CLOCK.unpack(clock[:])
         at = numbers.index(number)
-        lost = at - start - tried  # of the group that was under way: they were tried and nothing was said of them
+        lost = max(0, at - start - tried)  # tried in the group that was under way, of which nothing was told
         report.merge(Report(inputs=lost, outcomes={"untold": lost}))
         report.add(number, "died", patience * bounds.seconds if killed else 0.0)
         report.failures.append(f"input {number}: {'no answer' if killed else f'the process died ({status})'}")
@@ -150,6 +153,7 @@ def _child(
         if time.monotonic() > UNTIL[0]:
             break
         group, report = numbers[start : start + TOGETHER], Report()
+        clock[:] = _CLOCK.pack(group[0], 0.0)
         inputs = [(number, make(number)) for number in group]
         forget_peak()
         base = memory_peak()

@@ -49,7 +49,7 @@ class NativeTrial:
         self._library = of.core.core
         rows, columns = tile.y.shape[:2]
         self._shape = (rows + -rows % tile.block, columns + -columns % tile.block, tile.y.shape[2])
-        self._apart = tile.z is not None  # whether rows of cells are enough for threads to share
+        self._threaded = tile.z is not None  # whether rows of cells are enough for threads to share
         samples, weight = np.ascontiguousarray(tile.pixels), np.ascontiguousarray(tile.trade.weight, np.float32)
         z = None if tile.z is None or gain_z is None else np.ascontiguousarray(tile.z * gain_z, np.float32)
         cell = of.core.shape.cell
@@ -78,4 +78,4 @@ class NativeTrial:
         return Chosen(y_hat, cost.value, grown)
 
     def _threads(self) -> AbstractContextManager[c_void_p | None]:
-        return self._library.threads() if self._apart else contextlib.nullcontext()
+        return self._library.threads() if self._threaded else contextlib.nullcontext()

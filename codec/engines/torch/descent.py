@@ -55,6 +55,7 @@ class Descent:
             "index": torch.from_numpy(np.array(tensors["quality.index"], np.float32)),
             "bias": torch.from_numpy(np.array(tensors["quality.bias"][0], np.float32)),
             "gain": torch.from_numpy(np.array(tensors["float.gain"])),
+            "offset": torch.from_numpy(np.array(tensors["float.offset"])) / ONE,
             "gain_out": torch.from_numpy(np.array(tensors["float.gain_out"])) * ONE,
             "weight": torch.from_numpy(np.array(tensors["float.weight"])),
         }
@@ -95,7 +96,7 @@ class Descent:
             return array_of((best / rows["gain"]).permute(0, 3, 1, 2))
 
     def _mse(self, y_hat: Tensor, x: Tensor, rows: dict[str, Tensor], *, bounded: bool) -> Tensor:
-        shown = self._engine.decoded((y_hat * rows["gain_out"]).permute(0, 3, 1, 2))
+        shown = self._engine.decoded(((y_hat + rows["offset"]) * rows["gain_out"]).permute(0, 3, 1, 2))
         shown = shown.clamp(0, 1) if bounded else shown
         return 255**2 * (shown - x).square().mean((1, 2, 3))
 
