@@ -277,7 +277,7 @@ class PhotoModel(nn.Module):
 Coder = Callable[[Tensor, Tensor, Tensor, Tensor | None], tuple[Tensor, Tensor]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass  # neither frozen nor with slots: torch.compile of 2.11 on Python 3.12 cannot make such
 class Steps:
     """The four context steps, differentiable.
 
