@@ -6,6 +6,7 @@ a 2x2 block of cells in turn), so that a step sees every coarser group everywher
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +17,8 @@ from caecodec.entropy.order import PHASES
 from caecodec.models.networks.rate_model import SCALE_MIN, SCALE_STEP, code, scale_of_index
 
 Step = tuple[slice, tuple[tuple[int, int], ...]]
+# channels, target, mean and index (B, cells, channels) of a step -> its values and their bits, of that shape
+CodeStep = Callable[[slice, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,20 @@ class Context(nn.Module):
 
         log_ratio (B, 1, 1, N) takes the context's domain to the quantiser's; bias (B, 1, 1, C).
         """
+
+        def one(channels: slice, target: Tensor, mean: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+            ratio = log_ratio[:, 0, :, channels]  # (B, 1, size)
+            scale = scale_of_index(index + ratio / SCALE_STEP)
+            worth = None if weight is None else weight[:, 0, :, channels]
+            return code(target, mean * ratio.exp(), scale, worth, hard, rdo)
+
+        return self.walk(y, (-log_ratio).exp(), bias, one)
+
+    def walk(self, y: Tensor, to_u: Tensor, bias: Tensor, one: CodeStep) -> tuple[Tensor, Tensor]:
+        """y (B, h, w, N), h and w even -> values of that shape and bits (B,), as `one` codes each step.
+
+        to_u (..., N) takes values to the context's domain; bias broadcasts to (B, 1, 1, C).
+        """
         b, h, w, _ = y.shape
         groups: list[Tensor] = []  # finished ones
         current = y.new_zeros(b, h, w, 0)
@@ -104,19 +121,10 @@ class Context(nn.Module):
             size = channels.stop - channels.start
             if phases[0] == PHASES[0]:
                 current = y.new_zeros(b, h, w, size)
-            left = self.sizes.n - channels.stop
-            known = torch.cat((*groups, current), dim=-1) * (-log_ratio[..., : channels.stop]).exp()
-            mean, index = self(step, F.pad(known, (0, left)), bias, phases)
-            ratio = log_ratio[:, 0, :, channels]  # (B, 1, size)
+            known = torch.cat((*groups, current), dim=-1) * to_u[..., : channels.stop]
+            mean, index = self(step, F.pad(known, (0, self.sizes.n - channels.stop)), bias, phases)
             target = torch.cat([y[:, i::2, j::2, channels].flatten(1, 2) for i, j in phases], dim=1)
-            value, cost = code(
-                target,
-                mean * ratio.exp(),
-                scale_of_index(index + ratio / SCALE_STEP),
-                None if weight is None else weight[:, 0, :, channels],
-                hard,
-                rdo,
-            )
+            value, cost = one(channels, target, mean, index)
             bits = bits + cost.sum((1, 2))
             done = torch.zeros_like(current)
             for (i, j), part in zip(phases, value.chunk(len(phases), dim=1), strict=True):

@@ -13,14 +13,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from caecodec.engines.torch.autoencoder import TorchAutoencoderEngine
 from caecodec.engines.torch.device import memory
 from caecodec.engines.torch.engine import Float, array_of
 from caecodec.engines.torch.integers import load_integers, multiplier
 from caecodec.entropy.fixed_point import ONE
-from caecodec.entropy.order import PHASES
 from caecodec.entropy.rounding import RDO_STRENGTH
 from caecodec.models.networks.context import Context, ContextSizes
 from caecodec.models.networks.quantize import round_ste
@@ -40,7 +38,7 @@ class Descent:
         groups, splits = (tuple(np.asarray(tensors[f"steps.{key}"]).tolist()) for key in ("groups", "splits"))
         width = tensors["int.context.adaptors.0.weight"].shape[1]
         sizes = ContextSizes(groups, splits, width, tensors["int.context.mix.weight"].shape[1])
-        self._engine, self._sizes = engine, sizes
+        self._engine = engine
         self._context = load_integers(Context(sizes), tensors, "int.context").to(engine.device)
         unit = 2.0 ** -int(np.asarray(tensors["int.context.narrow"]).item())
         with torch.no_grad():
@@ -102,29 +100,14 @@ class Descent:
 
     def _walk(self, target: Tensor, rows: dict[str, Tensor], dice: torch.Generator | None) -> tuple[Tensor, Tensor]:
         """Targets (P, h, w, N) -> y_hat in steps and the bits of each picture: of noisy values, or of what is coded."""
-        count, h, w, n = target.shape
-        groups: list[Tensor] = []  # finished ones
-        current, bits = target.new_zeros(count, h, w, 0), target.new_zeros(count)
-        for number, (channels, phases) in enumerate(self._sizes.steps):
-            size = channels.stop - channels.start
-            if phases[0] == PHASES[0]:
-                current = target.new_zeros(count, h, w, size)
-            known = torch.cat((*groups, current), dim=-1) * rows["to_u"][: channels.stop]
-            mean, index = self._context(number, F.pad(known, (0, n - channels.stop)), rows["bias"], phases)
+
+        def one(channels: slice, wanted: Tensor, mean: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
             mean = mean * rows["to_y"][channels]
             scale = scale_of_index((index + rows["index"][channels]) / ONE)
-            wanted = torch.cat([target[:, i::2, j::2, channels].flatten(1, 2) for i, j in phases], dim=1)
             if dice is None:
                 symbol = shrink(wanted - mean, scale, rows["weight"][channels], RDO_STRENGTH)
-                value, cost = symbol + mean, gaussian_bits(symbol, scale)
-            else:
-                noise = torch.rand(wanted.shape, generator=dice, device=target.device) - 0.5
-                value, cost = round_ste(wanted - mean) + mean, gaussian_bits(wanted + noise - mean, scale)
-            bits = bits + cost.sum((1, 2))
-            done = torch.zeros_like(current)
-            for (i, j), part in zip(phases, value.chunk(len(phases), dim=1), strict=True):
-                done[:, i::2, j::2] = part.reshape(count, h // 2, w // 2, size)
-            current = current + done
-            if phases[-1] == PHASES[-1]:
-                groups.append(current)
-        return torch.cat(groups, dim=-1), bits
+                return symbol + mean, gaussian_bits(symbol, scale)
+            noise = torch.rand(wanted.shape, generator=dice, device=target.device) - 0.5
+            return round_ste(wanted - mean) + mean, gaussian_bits(wanted + noise - mean, scale)
+
+        return self._context.walk(target, rows["to_u"], rows["bias"], one)
