@@ -109,6 +109,9 @@ def rd(
 @click.option("--metrics", "view", flag_value="metrics", help="Instead: every metric near round bit rates.")
 @click.option("--overhead", "view", flag_value="overhead", help="Instead: bytes by part of the file.")
 @click.option("--efforts", "view", flag_value="efforts", help="Instead: what each effort of caecodec buys, and costs.")
+@click.option(
+    "--each", "view", flag_value="each", help="Instead: every picture at qualities 50 and 75, others at as many bytes."
+)
 @click.option("--direct", metavar="CODEC", help="Instead: BD-rates of CODEC directly against each of the others.")
 @click.option("--anchor", help=f"Codec that --bd compares with.  [default: {_ANCHOR}]")
 @click.option(
@@ -186,9 +189,9 @@ def _metrics_of(view: str | None, asked: tuple[str, ...]) -> tuple[Metric, ...]:
     from caecodec.bench.metrics.metrics import chosen
 
     found = chosen(asked or (("all",) if view == "direct" else ("psnr",)))
-    if asked and view not in (None, "bd", "direct"):
+    if asked and view not in (None, "each", "bd", "direct"):
         raise UsageError(f"--metric is not for --{view}")
-    if view is None and len(found) > 1:
+    if view in (None, "each") and len(found) > 1:
         raise UsageError("this table is by one metric; --bd and --direct take several")
     return found
 
@@ -218,6 +221,7 @@ def _other_table(
     against: Sequence[str] | None,
     codecs: Sequence[str] | None,
 ) -> Table:
+    from caecodec.bench.rd.each import each_table
     from caecodec.bench.rd.effort import effort_table
     from caecodec.bench.rd.means import mean_table, overhead_table
     from caecodec.bench.rd.report import measured_against, our_codec, rate_table
@@ -230,6 +234,8 @@ def _other_table(
         return effort_table(found)
     ours = our_codec(found)
     others = measured_against(found, ours) if against is None else found.named(against)
+    if view == "each":
+        return each_table(found, others, ours, metrics[0])
     return rate_table(found, others, ours, metrics[0])
 
 

@@ -73,6 +73,22 @@ def rate_at(of: Curve, level: float) -> float | None:
     return float(np.exp(PchipInterpolator(of.levels, np.log(of.rates))(level)))
 
 
+def level_at(of: Curve, rate: float) -> float:
+    """The level that a rate buys, by PCHIP over the logarithms of the rates; beyond the curve that of its nearer end.
+
+    Raises ValueError for a curve without points.
+    """
+    if not of.rates:
+        raise ValueError("a curve without points has no levels")
+    if len(of.rates) == 1:
+        return of.levels[0]
+    require_bjontegaard()  # scipy comes with it
+    from scipy.interpolate import PchipInterpolator
+
+    within = min(max(rate, of.rates[0]), of.rates[-1])
+    return float(PchipInterpolator(np.log(of.rates), of.levels)(np.log(within)))
+
+
 _AS_GIVEN = {"require_matching_points": False, "min_overlap": 0}
 
 

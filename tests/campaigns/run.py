@@ -1,7 +1,7 @@
 """Runs campaigns and prints their table: `python tests/campaigns/run.py [NAME...] [--count N] [--corpus PLACE]...`.
 
 PLACE is a folder of pictures, or a git directory whose newest commit has them. Without --count each has the count that
-docs/security.md states as whole. C2 is `tests/fuzz/test_core_fuzz.py`, C8 `tests/determinism`.
+docs/security.md states as whole. C2 is `tests/fuzz/test_core_fuzz.py`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import containers
 import disks
+import engines
 import harness
 import model_files
 import pictures
@@ -30,6 +31,7 @@ CAMPAIGNS: dict[str, tuple[Callable[[int], Report], int, int]] = {
     "C5 models": (model_files.models, 1_000_000, 400),
     "C6 kills": (processes.kills, 1000, 6),
     "C7 memory": (processes.memory, 64, 4),
+    "C8 machines": (engines.machines, 5000, 50),
     "C9 threads": (processes.threads, 24_000, 90),
     "C10 disks": (disks.disks, 10**9, 30),
 }

@@ -122,7 +122,7 @@ def test_no_bytes_of_a_picture_go_to_a_terminal(picture_file: Path) -> None:
 
 def test_info_calls_a_lossless_file_lossless_and_gives_the_rate_by_its_name(picture_file: Path) -> None:
     target = picture_file.with_suffix(".cae")
-    target.write_bytes(caecodec.encode(PIXELS, 100))
+    target.write_bytes(caecodec.encode(PIXELS, model="lossless"))
     told = run("info", target).out.decode()
     assert told.startswith(f"{target}: 48x32 RGB, lossless\n")
     assert f"compression rate {caecodec.info(target.read_bytes()).compression_rate:.2%}" in told

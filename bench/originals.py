@@ -1,8 +1,9 @@
-"""The pictures of `bench words`, cut again out of public repositories: none of them is in this one.
+"""Sets of pictures cut again out of public repositories: none of them is in this one.
 
-python -m caecodec.bench.words.pictures CLONES -o FOLDER
+python -m caecodec.bench.originals words CLONES -o FOLDER    # those of `bench words`
+python -m caecodec.bench.originals screens CLONES -o FOLDER  # screens and logos
 
-CLONES holds clones called OWNER+NAME (bare or not). `anchors/words.tsv` says for each picture which blob of which
+CLONES holds clones called OWNER+NAME (bare or not). `anchors/SET.tsv` says for each picture which blob of which
 repository it is, under which licence, and what is cut out of it and how much it is reduced. Such pictures are for
 measuring: keep them out of training.
 """
@@ -24,7 +25,7 @@ from caecodec.bench.pictures import Pixels, digest
 from caecodec.errors import CaecodecError, FileSystemError, InputImageError, UsageError
 from caecodec.files.writing import make_folder, write_atomically
 
-MANIFEST = Path(__file__).parents[1] / "anchors" / "words.tsv"
+SETS = ("words", "screens")
 _COLUMNS = ("file", "repository", "blob", "path", "licence", "box", "scale", "sha256")
 
 
@@ -42,8 +43,13 @@ class Original:
     sha256: str  # start of the hash of size and pixels, as results files have it
 
 
-def load_manifest(path: Path = MANIFEST) -> list[Original]:
-    """The manifest. Raises FileSystemError, or UsageError where it is none."""
+def manifest(name: str) -> Path:
+    """Where the manifest of one of `SETS` is."""
+    return Path(__file__).parent / "anchors" / f"{name}.tsv"
+
+
+def load_manifest(path: Path) -> list[Original]:
+    """The pictures of a manifest. Raises FileSystemError, or UsageError where it is none."""
     try:
         with path.open(encoding="utf-8", newline="") as stream:
             lines = csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE)
@@ -122,12 +128,13 @@ def _bytes_of(original: Original, clones: Path) -> bytes:
 
 
 @click.command()
+@click.argument("name", metavar="SET", type=click.Choice(SETS))
 @click.argument("clones", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder.")
-def main(clones: Path, output: Path) -> None:
-    """Cut the pictures of `caecodec bench words` out of CLONES."""
+def main(name: str, clones: Path, output: Path) -> None:
+    """Cut the pictures of SET, words or screens, out of CLONES."""
     try:
-        originals = load_manifest()
+        originals = load_manifest(manifest(name))
         differing = make(originals, clones, output)
     except CaecodecError as exc:
         raise click.ClickException(str(exc)) from exc

@@ -1,7 +1,7 @@
 """Encode and decode pictures with one engine, with the instruction sets and threads that the environment asks for.
 
-    python worker.py ENGINE encode PICTURES.npz FOLDER     # a picture NAME -> FOLDER/NAME.cae
-    python worker.py ENGINE decode OUT.npz FOLDER...       # what FOLDER/NAME.cae holds
+    python machine_worker.py ENGINE encode PICTURES.npz FOLDER     # a picture NAME -> FOLDER/NAME.cae
+    python machine_worker.py ENGINE decode OUT.npz FOLDER...       # what FOLDER/NAME.cae holds
 
 Run as its own process, because libraries read the environment when they are loaded. What comes before a `-` in the name
 of a picture is its model. OUT.npz has, under FOLDER/NAME, the samples of each file and a hash of its latents.
