@@ -85,7 +85,7 @@ FEW = (
 
 
 def play(machine: Machine, *arguments: str | Path) -> None:
-    """Run the worker on a machine."""
+    """Run the worker on a machine. Raises AssertionError where it fails."""
     command = [sys.executable, HERE / "machine_worker.py", machine.engine, *arguments]
     done = subprocess.run(
         [str(part) for part in command],

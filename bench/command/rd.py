@@ -110,7 +110,10 @@ def rd(
 @click.option("--overhead", "view", flag_value="overhead", help="Instead: bytes by part of the file.")
 @click.option("--efforts", "view", flag_value="efforts", help="Instead: what each effort of caecodec buys, and costs.")
 @click.option(
-    "--each", "view", flag_value="each", help="Instead: every picture at qualities 50 and 75, others at as many bytes."
+    "--each",
+    "view",
+    flag_value="each",
+    help="Instead: each picture at about quality 50 and 75, others at as many bytes.",
 )
 @click.option("--direct", metavar="CODEC", help="Instead: BD-rates of CODEC directly against each of the others.")
 @click.option("--anchor", help=f"Codec that --bd compares with.  [default: {_ANCHOR}]")

@@ -17,7 +17,8 @@ from caecodec.entropy.order import PHASES
 from caecodec.models.networks.rate_model import SCALE_MIN, SCALE_STEP, code, scale_of_index
 
 Step = tuple[slice, tuple[tuple[int, int], ...]]
-# channels, target, mean and index (B, cells, channels) of a step -> its values and their bits, of that shape
+# channels of a step; target in the units of y, mean and index in the context's, (B, cells, channels) each -> values in
+# the units of y and their bits, of that shape
 CodeStep = Callable[[slice, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
@@ -100,16 +101,16 @@ class Context(nn.Module):
         log_ratio (B, 1, 1, N) takes the context's domain to the quantiser's; bias (B, 1, 1, C).
         """
 
-        def one(channels: slice, target: Tensor, mean: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+        def code_step(channels: slice, target: Tensor, mean: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
             ratio = log_ratio[:, 0, :, channels]  # (B, 1, size)
             scale = scale_of_index(index + ratio / SCALE_STEP)
             worth = None if weight is None else weight[:, 0, :, channels]
             return code(target, mean * ratio.exp(), scale, worth, hard, rdo)
 
-        return self.walk(y, (-log_ratio).exp(), bias, one)
+        return self.walk(y, (-log_ratio).exp(), bias, code_step)
 
-    def walk(self, y: Tensor, to_u: Tensor, bias: Tensor, one: CodeStep) -> tuple[Tensor, Tensor]:
-        """y (B, h, w, N), h and w even -> values of that shape and bits (B,), as `one` codes each step.
+    def walk(self, y: Tensor, to_u: Tensor, bias: Tensor, code_step: CodeStep) -> tuple[Tensor, Tensor]:
+        """y (B, h, w, N), h and w even -> values of that shape and bits (B,), as `code_step` codes each step.
 
         to_u (..., N) takes values to the context's domain; bias broadcasts to (B, 1, 1, C).
         """
@@ -124,7 +125,7 @@ class Context(nn.Module):
             known = torch.cat((*groups, current), dim=-1) * to_u[..., : channels.stop]
             mean, index = self(step, F.pad(known, (0, self.sizes.n - channels.stop)), bias, phases)
             target = torch.cat([y[:, i::2, j::2, channels].flatten(1, 2) for i, j in phases], dim=1)
-            value, cost = one(channels, target, mean, index)
+            value, cost = code_step(channels, target, mean, index)
             bits = bits + cost.sum((1, 2))
             done = torch.zeros_like(current)
             for (i, j), part in zip(phases, value.chunk(len(phases), dim=1), strict=True):

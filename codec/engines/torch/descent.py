@@ -101,7 +101,7 @@ class Descent:
     def _walk(self, target: Tensor, rows: dict[str, Tensor], dice: torch.Generator | None) -> tuple[Tensor, Tensor]:
         """Targets (P, h, w, N) -> y_hat in steps and the bits of each picture: of noisy values, or of what is coded."""
 
-        def one(channels: slice, wanted: Tensor, mean: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+        def code_step(channels: slice, wanted: Tensor, mean: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
             mean = mean * rows["to_y"][channels]
             scale = scale_of_index((index + rows["index"][channels]) / ONE)
             if dice is None:
@@ -110,4 +110,4 @@ class Descent:
             noise = torch.rand(wanted.shape, generator=dice, device=target.device) - 0.5
             return round_ste(wanted - mean) + mean, gaussian_bits(wanted + noise - mean, scale)
 
-        return self._context.walk(target, rows["to_u"], rows["bias"], one)
+        return self._context.walk(target, rows["to_u"], rows["bias"], code_step)

@@ -88,6 +88,17 @@ def test_the_table_of_qualities_takes_one_metric(kodak: Path) -> None:
     assert "this table is by one metric; --bd and --direct take several" in refused.err
 
 
+def test_each_picture_stands_in_a_row_by_one_metric(kodak: Path) -> None:
+    done = run("bench", "table", kodak, "--each", "--against", "jpeg,avif", "--metric", "ssimulacra2", "--markdown")
+    assert (done.code, done.err) == (0, "")
+    shown = done.out.decode()
+    assert "| picture | quality | bytes | SSIMULACRA2 | jpeg, as many bytes | avif, as many bytes |" in shown
+    assert shown.count("| kodim") == 2 * 24
+    refused = run("bench", "table", kodak, "--each", "--metric", "all")
+    assert refused.code == 2
+    assert "this table is by one metric" in refused.err
+
+
 @pytest.mark.parametrize("view", ["--metrics", "--overhead", "--efforts"])
 def test_metric_is_refused_where_it_would_change_nothing(kodak: Path, view: str) -> None:
     refused = run("bench", "table", kodak, view, "--metric", "psnr")

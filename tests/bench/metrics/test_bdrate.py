@@ -47,6 +47,19 @@ def test_a_curve_leaves_out_points_that_cost_more_for_less_and_lossless_ones() -
     assert bdrate.curve(points) == bdrate.Curve((1.0, 2.0), (35.0, 36.0))
 
 
+def test_level_at_meets_the_points_is_monotone_between_and_that_of_the_nearer_end_outside() -> None:
+    for rate, level in zip(ANCHOR.rates, ANCHOR.levels, strict=True):
+        assert bdrate.level_at(ANCHOR, rate) == pytest.approx(level)
+    low, high = ANCHOR.rates[0], ANCHOR.rates[-1]
+    between = [bdrate.level_at(ANCHOR, low + (high - low) * step / 20) for step in range(21)]
+    assert all(a < b for a, b in itertools.pairwise(between))
+    assert bdrate.level_at(ANCHOR, low / 2) == ANCHOR.levels[0]
+    assert bdrate.level_at(ANCHOR, high * 2) == ANCHOR.levels[-1]
+    assert bdrate.level_at(bdrate.curve([(1.0, 30.0)]), 5.0) == 30.0
+    with pytest.raises(ValueError, match="without points"):
+        bdrate.level_at(bdrate.curve([]), 1.0)
+
+
 def test_rate_at_meets_the_points_and_is_monotone_between_and_none_outside() -> None:
     for rate, psnr in zip(ANCHOR.rates, ANCHOR.levels, strict=True):
         assert bdrate.rate_at(ANCHOR, psnr) == pytest.approx(rate)
