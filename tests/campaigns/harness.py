@@ -21,6 +21,7 @@ MIB = 1 << 20
 TOGETHER = 64  # inputs whose memory is looked at together: that takes as long as a small input
 JOBS, FIRST = [1], [0]  # children at once; the first input
 UNTIL = [float("inf")]  # on the monotonic clock: a campaign ends then, with the inputs that it has tried
+_LOOK = 0.02  # seconds between two looks at a child
 _CLOCK = struct.Struct("<qd")  # number of the input being tried, and when it was begun
 
 
@@ -127,17 +128,22 @@ def _part(
 
 
 def _watch(child: int, clock: mmap.mmap, longest: float) -> tuple[int, bool]:
-    """Wait for a child; kill it where one input takes longer. Its status, and whether it was killed."""
-    killed = False
+    """Wait for a child; kill it where one input takes longer. Its status, and whether it was killed.
+
+    Time is counted in looks at the clock: a campaign that is stopped and goes on has not waited meanwhile.
+    """
+    killed, input_begun, looks = False, 0.0, 0
     while True:
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
             return status, killed
         _, began = _CLOCK.unpack(clock[:])
-        if began and time.monotonic() - began > longest and not killed:
+        looks = looks + 1 if began == input_begun else 0
+        input_begun = began
+        if began and looks * _LOOK > longest and not killed:
             os.kill(child, signal.SIGKILL)
             killed = True
-        time.sleep(0.02)
+        time.sleep(_LOOK)
 
 
 def _child(
