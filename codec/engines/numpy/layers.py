@@ -76,8 +76,12 @@ class Weights:
         gain, shift, mean, variance = (self.get(f"{norm}.{part}", len(bias)) for part in parts)
         if (variance < 0).any():
             raise ModelError(f"tensor {norm}.running_var is negative")
-        scale = gain / np.sqrt(variance + np.float32(EPSILON))
-        return taps * scale, (bias - mean) * scale + shift
+        with np.errstate(over="ignore", invalid="ignore"):
+            scale = gain / np.sqrt(variance + np.float32(EPSILON))
+            taps, bias = taps * scale, (bias - mean) * scale + shift
+        if not (np.isfinite(taps).all() and np.isfinite(bias).all()):
+            raise ModelError(f"tensors {norm}.* give numbers beyond float32")
+        return taps, bias
 
 
 def _flat(weight: Float, c_out: int) -> Float:

@@ -11,6 +11,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from caecodec.engines.tables import of_autoencoder
 from caecodec.engines.torch.device import memory
 from caecodec.engines.torch.engine import Engine, Float, array_of, load_network, pixels_of
+from caecodec.errors import ModelError
 from caecodec.models.networks.autoencoder import NETWORKS, AutoencoderConfig
 from caecodec.models.networks.layers import channels_last, conv1x1
 from caecodec.pictures.picture import Pixels
@@ -27,6 +28,7 @@ class TorchAutoencoderEngine(Engine):
         sizes = {"coded": coded, "units": inside}
         self.config = AutoencoderConfig(**(dict(model.info.config) | sizes))  # type: ignore[arg-type]
         network = load_network(NETWORKS[self.config.kind](self.config), model.tensors, "network.")
+        expect_normalised(network)
         for part in (network.encoder, network.decoder) if hasattr(network, "encoder") else ():
             fold_batch_norm(part)
         self.network = channels_last(network.to(self.device))
@@ -62,6 +64,16 @@ class TorchAutoencoderEngine(Engine):
                 parts.append(part.reshape(-1, h, w, c).permute(0, 3, 1, 2))
                 start += c * h * w
             return pixels_of(self.network.decode(self.turn_back(y), parts))
+
+
+def expect_normalised(network: nn.Module) -> None:
+    """Raise ModelError where a batch normalisation multiplies by, or adds, what no float32 holds."""
+    for name, norm in network.named_modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            mean, variance = (norm.get_buffer(f"running_{part}") for part in ("mean", "var"))
+            scale = norm.weight / (variance + norm.eps).sqrt()
+            if not (scale.isfinite().all() and (norm.bias - mean * scale).isfinite().all()):
+                raise ModelError(f"tensors network.{name}.* give numbers beyond float32")
 
 
 def fold_batch_norm(network: nn.Module) -> None:

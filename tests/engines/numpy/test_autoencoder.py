@@ -91,6 +91,18 @@ def test_an_unknown_kind_and_a_negative_variance_are_refused() -> None:
         opening.autoencoder(Model(model.info, negative), "cpu", "auto", "numpy")
 
 
+@pytest.mark.parametrize("engine", ["numpy", "torch"])
+@pytest.mark.parametrize(("tensor", "value"), [("norm1.weight", 3e38), ("norm1.running_mean", -3e38)])
+def test_a_normalisation_that_overflows_is_refused(engine: str, tensor: str, value: float) -> None:
+    model = find.load("mnist")
+    huge = {
+        "network.norm1.running_var": np.full(8, 1e-9, np.float32),
+        f"network.{tensor}": np.full(8, value, np.float32),
+    }
+    with pytest.raises(ModelError, match="beyond float32"):
+        opening.autoencoder(Model(model.info, {**model.tensors, **huge}), "cpu", "auto", engine)
+
+
 def test_numbers_that_overflow_make_a_picture_without_a_word() -> None:
     model = find.load("cifar10-dense")
     weight = np.full_like(model.tensors["turn_back.weight"], 60000)
