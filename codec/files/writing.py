@@ -212,9 +212,8 @@ def _write_nameless(path: Path, data: bytes, overwrite: bool) -> bool:
         return False
     try:
         descriptor = os.open(path.parent, os.O_WRONLY | os.O_TMPFILE, 0o666)
-    except (IsADirectoryError, NotImplementedError):  # an old kernel
-        return False
     except OSError as exc:
+        # a file system without such files; kernels before 3.11 know no O_TMPFILE and see a folder opened to be written
         if exc.errno in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.ENOENT, errno.EISDIR):
             return False
         raise
