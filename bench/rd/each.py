@@ -39,8 +39,8 @@ def each_table(results: Results, against: Sequence[str], ours: str = OURS, metri
                 cells.append(f"none so small: {min(points)[0]:,} bytes" if points else NOTHING)
         rows.append(tuple(cells))
     counted = (f"{sum(duels[codec])} of {len(duels[codec])}" for codec in against)
-    rows.append((f"{ours} as good or better", "", "", "", *counted))
-    columns = ("picture", "quality", "bytes", metric.label, *(f"{codec}, as many bytes" for codec in against))
+    rows.append(("as good or better", "", "", "", *counted))
+    columns = ("picture", "quality", "bytes", metric.label, *(f"{codec}, same bytes" for codec in against))
     notes = level_notes([metric]) + failure_notes(results, (ours, *against))
     if any(len(found) < len(chosen) for found in duels.values()):
         notes = ("The last row counts where both have a file to compare", *notes)

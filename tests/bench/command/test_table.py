@@ -92,7 +92,7 @@ def test_each_picture_stands_in_a_row_by_one_metric(kodak: Path) -> None:
     done = run("bench", "table", kodak, "--each", "--against", "jpeg,avif", "--metric", "ssimulacra2", "--markdown")
     assert (done.code, done.err) == (0, "")
     shown = done.out.decode()
-    assert "| picture | quality | bytes | SSIMULACRA2 | jpeg, as many bytes | avif, as many bytes |" in shown
+    assert "| picture | quality | bytes | SSIMULACRA2 | jpeg, same bytes | avif, same bytes |" in shown
     assert shown.count("| kodim") == 2 * 24
     refused = run("bench", "table", kodak, "--each", "--metric", "all")
     assert refused.code == 2

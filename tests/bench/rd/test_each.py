@@ -36,12 +36,12 @@ MADE = Results(
 
 def test_the_files_nearest_to_50_and_75_stand_beside_others_of_as_many_bytes() -> None:
     table = each_table(MADE, ["avif", "jpeg"], metric=SSIMULACRA2)
-    assert table.columns == ("picture", "quality", "bytes", "SSIMULACRA2", "avif, as many bytes", "jpeg, as many bytes")
+    assert table.columns == ("picture", "quality", "bytes", "SSIMULACRA2", "avif, same bytes", "jpeg, same bytes")
     assert table.rows == (
         ("a", "46", "1,000", "50.0", "52.0", "-"),
         ("a", "78", "5,000", "80.0", "79.0", "-"),  # their best file: none has as many bytes
         ("b", "46, 78", "90", "49.0", "none so small: 100 bytes", "-"),
-        ("caecodec as good or better", "", "", "", "1 of 2", "0 of 0"),
+        ("as good or better", "", "", "", "1 of 2", "0 of 0"),
     )
     assert table.notes == ("The last row counts where both have a file to compare",)
 
