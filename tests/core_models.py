@@ -105,6 +105,21 @@ class Maker:
         self.tensors["table.tail"] = np.array(tails, np.int32)
         self.tensors["table.frequencies"] = np.concatenate(tables).astype(np.int32)
 
+    def context(self, part: str, prefix: str, n: int, psi: int, width: int, trunk: int) -> None:
+        """Of a photo model's y or z."""
+        self.multiplier(f"quality.{prefix}to_u", n, 0.3)
+        self.multiplier(f"quality.{prefix}to_y", n, 0.5)
+        self.table(f"quality.{prefix}index", (100, n), -5000, 50000)
+        self.layer(f"int.{part}.first", psi, width)
+        for step in range(4):
+            if step:
+                self.layer(f"int.{part}.adaptors.{step - 1}", n + psi, width, finer=6)
+            for group in range(4):
+                self.layer(f"int.{part}.head.{step}.{group}", width, n // 2, finer=2)
+        for number in range(trunk):
+            self.block(f"int.{part}.trunk.{number}", width)
+        self.tensors[f"int.{part}.narrow"] = np.array([6], np.int32)
+
     def g_s(self, cell: int, n: int, width: int, depth: int) -> None:
         self.multiplier("quality.to_g_s", n, 0.5)
         self.table("quality.modulation", (100, width), -8191 if self.extreme else 50, 8191 if self.extreme else 200)
@@ -138,31 +153,22 @@ def photo(
     trunk: int = 1,
     hyper: int = 6,
     extreme: bool = False,
+    psi_z: int = 3,
+    context_z: int = 5,
+    trunk_z: int = 1,
 ) -> TensorDict:
     """A model of the family `photo`; letters of FORMAT.md, 7.3, as n, z, psi, context, width; depth of g_s and g_a."""
     make = Maker(np.random.default_rng(seed), extreme)
     make.frequencies()
-    make.multiplier("quality.to_u", n, 0.3)
-    make.multiplier("quality.to_y", n, 0.5)
-    make.multiplier("quality.z_to_u", z, 0.3)
-    make.table("quality.index", (100, n), -5000, 50000)
+    make.context("context", "", n, psi, context, trunk)
+    make.context("context_z", "z_", z, psi_z, context_z, trunk_z)
     make.table("quality.psi", (100, psi), -100000, 100000)
-    make.table("quality.z_mean", (100, z), -1000, 1000)
-    make.tensors["quality.z_index"] = make.rng.integers(0, 63, (100, z), np.uint8, endpoint=True)
+    make.table("quality.z_psi", (100, psi_z), -8191, 8191)
     make.layer("int.h_s.up1", z, 4 * psi, finer=6)
     make.block("int.h_s.block1", psi)
     make.layer("int.h_s.up2", psi, 4 * psi, finer=6, narrow=True)
     make.block("int.h_s.block2", psi)
-    make.layer("int.context.first", psi, context)
-    for step in range(4):
-        if step:
-            make.layer(f"int.context.adaptors.{step - 1}", n + psi, context, finer=6)
-        for group in range(4):
-            make.layer(f"int.context.head.{step}.{group}", context, n // 2, finer=2)
-    for number in range(trunk):
-        make.block(f"int.context.trunk.{number}", context)
-    for part in ("h_s", "context"):
-        make.tensors[f"int.{part}.narrow"] = np.array([6], np.int32)
+    make.tensors["int.h_s.narrow"] = np.array([6], np.int32)
     make.g_s(16, n, width, depth)
     make.g_a(16, n, width, depth)
     make.multiplier("h_a.scale", n, 0.05, 0)

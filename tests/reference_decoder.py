@@ -418,33 +418,49 @@ def check_g_s(model: Model, n: int, side: int) -> None:
         raise RejectedError("samples could leave 32 bits")
 
 
+@dataclass(frozen=True)
+class Walk:
+    """9: names of what a walk reads."""
+
+    layers: str
+    tables: str
+
+
+OVER_Z, OVER_Y = Walk("int.context_z", "z_"), Walk("int.context", "")
+
+
 def check_photo(model: Model) -> None:
     n, z = model.tensor("quality.to_u").shape[-1], model.tensor("quality.z_to_u").shape[-1]
-    c, k = model.tensor("quality.psi").shape[-1], model.tensor("int.context.first.bias").shape[0]
-    if n % 4:
-        raise RejectedError("the channels of y are not four groups")
-    check_multiplier(model, "to_u", n)
-    check_multiplier(model, "to_y", n)
-    check_multiplier(model, "z_to_u", z)
-    check_tensor(model, "quality.index", "I32", (100, n), -(1 << 26), 1 << 26)
+    c, of_z = model.tensor("quality.psi").shape[-1], model.tensor("quality.z_psi").shape[-1]
     check_tensor(model, "quality.psi", "I32", (100, c), -(1 << 26), 1 << 26)
-    check_tensor(model, "quality.z_mean", "I32", (100, z), -(1 << 25), 1 << 25)
-    check_tensor(model, "quality.z_index", "U8", (100, z), 0, 63)
+    check_tensor(model, "quality.z_psi", "I32", (100, of_z), -M, M)
     check_tensor(model, "int.h_s.narrow", "I32", (1,), 0, 15)
-    check_tensor(model, "int.context.narrow", "I32", (1,), 0, 15)
     check_layer(model, "int.h_s.up1", z, 4 * c)
     check_block(model, "int.h_s.block1", c)
     check_layer(model, "int.h_s.up2", c, 4 * c, stream=True)
     check_block(model, "int.h_s.block2", c)
-    check_layer(model, "int.context.first", c, k)
+    check_walk(model, OVER_Z, z, of_z)
+    check_walk(model, OVER_Y, n, c)
+    check_g_s(model, n, 16)
+
+
+def check_walk(model: Model, names: Walk, n: int, c: int) -> None:
+    """Over n channels, with a psi of c channels."""
+    if n % 4:
+        raise RejectedError("the channels are not four groups")
+    k = model.tensor(f"{names.layers}.first.bias").shape[0]
+    check_multiplier(model, f"{names.tables}to_u", n)
+    check_multiplier(model, f"{names.tables}to_y", n)
+    check_tensor(model, f"quality.{names.tables}index", "I32", (100, n), -(1 << 26), 1 << 26)
+    check_tensor(model, f"{names.layers}.narrow", "I32", (1,), 0, 15)
+    check_layer(model, f"{names.layers}.first", c, k)
     for step in range(3):
-        check_layer(model, f"int.context.adaptors.{step}", n + c, k)
-    for number in range(model.depth("int.context.trunk")):
-        check_block(model, f"int.context.trunk.{number}", k)
+        check_layer(model, f"{names.layers}.adaptors.{step}", n + c, k)
+    for number in range(model.depth(f"{names.layers}.trunk")):
+        check_block(model, f"{names.layers}.trunk.{number}", k)
     for step in range(4):
         for group in range(4):
-            check_layer(model, f"int.context.head.{step}.{group}", k, n // 2)
-    check_g_s(model, n, 16)
+            check_layer(model, f"{names.layers}.head.{step}.{group}", k, n // 2)
 
 
 # 8 Layers
@@ -549,26 +565,30 @@ def hyper(z_hat: Cells[int], model: Model, quality: int) -> Cells[int]:
 def decode_tile(data: bytes, h: int, w: int, quality: int, model: Model) -> Cells[int]:
     """A tile of h x w cells -> y_hat."""
     decoder = RangeDecoder(data[2:])
-    z_mean, z_index = model.row("z_mean", quality), model.row("z_index", quality)
-    to_u, to_y = model.multiplier("to_u", quality), model.multiplier("to_y", quality)
-    more = model.row("index", quality)
+    hz, wz = up(h, 4), up(w, 4)
+    same = list(model.row("z_psi", quality))
+    psi_z = [[same for _ in range(wz + wz % 2)] for _ in range(hz + hz % 2)]
+    z_hat = walk(decoder, hz, wz, psi_z, OVER_Z, quality, model)
+    psi = [row[: w + w % 2] for row in hyper(z_hat, model, quality)[: h + h % 2]]
+    y_hat = walk(decoder, h, w, psi, OVER_Y, quality, model)
+    check(flat(y_hat), data)
+    return y_hat
+
+
+def walk(decoder: RangeDecoder, h: int, w: int, psi: Cells[int], names: Walk, quality: int, model: Model) -> Cells[int]:
+    """9, over h x w cells: the next four batches -> y_hat, or z_hat. psi has cells up to even numbers of both."""
+    to_u, to_y = (model.multiplier(f"{names.tables}{name}", quality) for name in ("to_u", "to_y"))
+    more = model.row(f"{names.tables}index", quality)
     n = len(more)
     quarter = n // 4
-
-    hz, wz, z = up(h, 4), up(w, 4), len(z_mean)
-    symbols = iter(decoder.batch(z_index * (hz * wz), model))
-    z_hat = [[[next(symbols) * 1024 + z_mean[k] for k in range(z)] for _ in range(wz)] for _ in range(hz)]
-    even_h, even_w = h + h % 2, w + w % 2
-    psi = [row[:even_w] for row in hyper(z_hat, model, quality)[:even_h]]
-
-    u = [[[0] * n for _ in range(even_w)] for _ in range(even_h)]
+    u = [[[0] * n for _ in row] for row in psi]
     y_hat = [[[0] * n for _ in range(w)] for _ in range(h)]
     for step in range(4):
-        features = context(step, u, psi, model)
+        features = context(step, u, psi, names, model)
         positions, means, indices = [], [], []
         for phase, (i, j) in enumerate(PHASES):
             group = step ^ phase
-            head = model.layer(f"int.context.head.{step}.{group}")
+            head = model.layer(f"{names.layers}.head.{step}.{group}")
             for row in range(i, h, 2):
                 for column in range(j, w, 2):
                     out = head(features[row][column])
@@ -581,20 +601,18 @@ def decode_tile(data: bytes, h: int, w: int, quality: int, model: Model) -> Cell
             value = symbol * 1024 + mean
             y_hat[row][column][k] = value
             u[row][column][k] = to_u.times(value, k, M)
-
-    check(flat(y_hat), data)
     return y_hat
 
 
-def context(step: int, u: Cells[int], psi: Cells[int], model: Model) -> Cells[int]:
+def context(step: int, u: Cells[int], psi: Cells[int], names: Walk, model: Model) -> Cells[int]:
     """9, the features of a step."""
     if step == 0:
-        first = model.layer("int.context.first")
+        first = model.layer(f"{names.layers}.first")
         return each(psi, lambda cell: clamped(first(cell), 0, M))
-    adaptor = model.layer(f"int.context.adaptors.{step - 1}")
-    (narrow,) = model.tensor("int.context.narrow").integers()
+    adaptor = model.layer(f"{names.layers}.adaptors.{step - 1}")
+    (narrow,) = model.tensor(f"{names.layers}.narrow").integers()
     both = [[known + given for known, given in zip(*rows, strict=True)] for rows in zip(u, psi, strict=True)]
-    r = blocks(each(both, lambda cell: clamped(adaptor(cell), 0, S)), model, "int.context.trunk")
+    r = blocks(each(both, lambda cell: clamped(adaptor(cell), 0, S)), model, f"{names.layers}.trunk")
     return each(r, lambda cell: narrowed(cell, narrow))
 
 

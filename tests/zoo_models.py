@@ -20,7 +20,7 @@ def of_zoo(tensors: TensorDict, family: str, n: int) -> Model:
 
 def photo(seed: int = 1) -> Model:
     """No width is a multiple of a vector; 20 channels."""
-    return of_zoo(core_models.photo(seed, n=20, z=7, psi=13, context=11, width=9), "photo", 20)
+    return of_zoo(core_models.photo(seed, n=20, z=8, psi=13, context=11, width=9), "photo", 20)
 
 
 def tiny(seed: int = 1) -> Model:

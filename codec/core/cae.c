@@ -40,7 +40,7 @@ static int load(cae_model *model, const cae_file *file) {
     cae_shape *shape = &model->shape;
     if (photo) {
         cae_load_photo(&loader, &model->tables, &model->photo);
-        *shape = (cae_shape){.family = CAE_PHOTO, .cell = 16, .n = model->photo.n, .z = model->photo.z};
+        *shape = (cae_shape){.family = CAE_PHOTO, .cell = 16, .n = model->photo.of_y.n, .z = model->photo.of_z.n};
     } else {
         cae_load_tiny(&loader, &model->tables, &model->tiny);
         *shape = (cae_shape){.family = CAE_TINY, .cell = 8, .n = model->tiny.n};

@@ -254,18 +254,6 @@ int32_t *cae_load_pages(cae_loader *loader, const char *name, int pages, int row
     return read_numbers(loader, data, (size_t)pages * (size_t)rows * (size_t)columns, -most, most);
 }
 
-uint8_t *cae_load_indices(cae_loader *loader, const char *name, int rows, int columns) {
-    const uint8_t *data = find_matrix(loader, name, "", CAE_U8, rows, columns);
-    size_t count = (size_t)rows * (size_t)columns;
-    uint8_t *indices = data ? take(loader, count, 1) : NULL;
-    for (size_t i = 0; indices && i < count; i++) {
-        indices[i] = data[i];
-        if (data[i] >= CAE_SCALES)
-            fail(loader, CAE_ERROR_MODEL);
-    }
-    return indices;
-}
-
 void cae_load_multiplier(cae_loader *loader, const char *name, int rows, int channels, cae_multiplier *multiplier) {
     size_t count = (size_t)(rows ? rows : 1) * (size_t)channels;
     const void *factor =

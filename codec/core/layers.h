@@ -65,8 +65,6 @@ void cae_load_multiplier(cae_loader *loader, const char *name, int rows, int cha
 int32_t *cae_load_table(cae_loader *loader, const char *name, int rows, int columns, int32_t most);
 /* (pages, rows, columns) I32. */
 int32_t *cae_load_pages(cae_loader *loader, const char *name, int pages, int rows, int columns, int32_t most);
-/* (rows, columns) U8, scale indices. */
-uint8_t *cae_load_indices(cae_loader *loader, const char *name, int rows, int columns);
 /* One I32 from 0 to `most`. */
 int cae_load_number(cae_loader *loader, const char *name, int most);
 /* Side `dimension` of a tensor of two sides: from 1 to CAE_MOST_CHANNELS, or 0 and an error. */

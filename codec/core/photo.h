@@ -2,41 +2,31 @@
 #ifndef CAE_PHOTO_H
 #define CAE_PHOTO_H
 
-#include "coding.h"
-#include "layers.h"
+#include "context.h"
 
-enum { CAE_STEPS = 4, CAE_PHASES = 4 };
-
-/* Letters of FORMAT.md, 7.3: N = n, Z = z, C = psi, K = context. */
 typedef struct {
     const cae_kernel_set *kernels;
     const cae_tables *tables;
-    int n, z, psi, context;
-
+    cae_context of_z, of_y;
     cae_layer up1, up2;
     cae_block block1, block2;
-    cae_layer first;
-    cae_layer adaptor[CAE_STEPS - 1]; /* spans: the four groups of y, and psi */
-    int trunk_blocks;
-    cae_block *trunk;
-    cae_layer head[CAE_STEPS][CAE_STEPS]; /* of each step and group */
-    int psi_narrow, context_narrow;
-
-    cae_multiplier to_u, to_y, z_to_u;
-    int32_t *index, *psi_offset, *z_mean;
-    uint8_t *z_index;
+    int psi_narrow;
+    int32_t *psi_offset;
+    int16_t *psi_z; /* what the context of z reads in place of psi: a row for each quality */
 } cae_photo;
 
 void cae_load_photo(cae_loader *loader, const cae_tables *tables, cae_photo *photo);
 
-/* In which phase a cell is, by the parity of its row and column. */
-static const int CAE_PHASE_OF[2][2] = {{0, 2}, {3, 1}};
+/* All symbols of z, of rows x columns cells -> z_hat. z: after its gain, NULL where symbols are read. bits: of each cell,
+ * NULL where nobody asked. CAE_OK or an error, as of the next two. */
+int cae_walk_z(const cae_photo *photo, cae_threads *pool, int quality, int rows, int columns, cae_coding *coding,
+               const float *z, float *bits, int32_t *z_hat);
 
-/* Symbols of z -> psi, the first `rows` by `columns` of it, each cell's C numbers `step` apart. hz, wz: cells of z. */
-int cae_photo_psi(const cae_photo *photo, cae_threads *pool, int quality, int hz, int wz, const int16_t *symbols, int rows,
+/* z_hat (hz, wz, Z) -> psi, the first `rows` by `columns` of it, each cell's numbers `step` apart. */
+int cae_photo_psi(const cae_photo *photo, cae_threads *pool, int quality, int hz, int wz, const int32_t *z_hat, int rows,
                   int columns, int16_t *psi, ptrdiff_t step);
 
-/* All symbols of a tile -> y_hat (rows, columns, n). CAE_OK or an error. */
+/* All symbols of a tile -> y_hat (rows, columns, N). */
 int cae_walk_photo(const cae_photo *photo, cae_threads *pool, int quality, int rows, int columns, cae_coding *coding,
                    int32_t *y_hat);
 

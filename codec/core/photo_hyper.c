@@ -11,48 +11,24 @@
 #include "arithmetic.h"
 #include "cae.h"
 
-#include <stdio.h>
-
-static void load_layers(cae_loader *loader, cae_photo *p) {
-    cae_load_even_layer(loader, "int.h_s.up1", 1, p->z, 4 * p->psi, 0, &p->up1);
-    cae_load_block(loader, "int.h_s.block1", p->psi, &p->block1);
-    cae_load_even_layer(loader, "int.h_s.up2", 1, p->psi, 4 * p->psi, CAE_READS_STREAM, &p->up2);
-    cae_load_block(loader, "int.h_s.block2", p->psi, &p->block2);
-    cae_load_even_layer(loader, "int.context.first", 1, p->psi, p->context, 0, &p->first);
-    p->trunk = cae_load_blocks(loader, "int.context.trunk", p->context, &p->trunk_blocks);
-    int quarter = p->n / CAE_STEPS;
-    for (int step = 0; step < CAE_STEPS; step++) {
-        char name[64];
-        if (step > 0) {
-            int lengths[] = {quarter, quarter, quarter, quarter, p->psi};
-            snprintf(name, sizeof name, "int.context.adaptors.%d", step - 1);
-            cae_load_layer(loader, name, 5, lengths, p->context, 0, &p->adaptor[step - 1]);
-        }
-        for (int group = 0; group < CAE_STEPS; group++) {
-            snprintf(name, sizeof name, "int.context.head.%d.%d", step, group);
-            cae_load_even_layer(loader, name, 1, p->context, 2 * quarter, 0, &p->head[step][group]);
-        }
-    }
-}
-
 void cae_load_photo(cae_loader *loader, const cae_tables *tables, cae_photo *p) {
     *p = (cae_photo){.kernels = loader->kernels, .tables = tables};
-    p->n = cae_load_side(loader, "quality.to_u", CAE_I32, 1);
-    p->z = cae_load_side(loader, "quality.z_to_u", CAE_I32, 1);
-    p->psi = cae_load_side(loader, "int.context.first.weight", CAE_I16, 0);
-    p->context = cae_load_side(loader, "int.context.first.weight", CAE_I16, 1);
-    if (!loader->error && p->n % CAE_STEPS)
-        loader->error = CAE_ERROR_MODEL;
-    load_layers(loader, p);
+    cae_load_context(loader, "context", "", &p->of_y);
+    cae_load_context(loader, "context_z", "z_", &p->of_z);
+    int z = p->of_z.n, psi = p->of_y.psi;
+    cae_load_even_layer(loader, "int.h_s.up1", 1, z, 4 * psi, 0, &p->up1);
+    cae_load_block(loader, "int.h_s.block1", psi, &p->block1);
+    cae_load_even_layer(loader, "int.h_s.up2", 1, psi, 4 * psi, CAE_READS_STREAM, &p->up2);
+    cae_load_block(loader, "int.h_s.block2", psi, &p->block2);
     p->psi_narrow = cae_load_number(loader, "int.h_s.narrow", CAE_MOST_NARROW);
-    p->context_narrow = cae_load_number(loader, "int.context.narrow", CAE_MOST_NARROW);
-    cae_load_multiplier(loader, "quality.to_u", CAE_QUALITIES, p->n, &p->to_u);
-    cae_load_multiplier(loader, "quality.to_y", CAE_QUALITIES, p->n, &p->to_y);
-    cae_load_multiplier(loader, "quality.z_to_u", CAE_QUALITIES, p->z, &p->z_to_u);
-    p->index = cae_load_table(loader, "quality.index", CAE_QUALITIES, p->n, CAE_STREAM);
-    p->psi_offset = cae_load_table(loader, "quality.psi", CAE_QUALITIES, p->psi, CAE_STREAM);
-    p->z_mean = cae_load_table(loader, "quality.z_mean", CAE_QUALITIES, p->z, CAE_MEAN);
-    p->z_index = cae_load_indices(loader, "quality.z_index", CAE_QUALITIES, p->z);
+    p->psi_offset = cae_load_table(loader, "quality.psi", CAE_QUALITIES, psi, CAE_STREAM);
+    const int32_t *of_z = cae_load_table(loader, "quality.z_psi", CAE_QUALITIES, p->of_z.psi, CAE_ACTIVATION);
+    size_t count = (size_t)CAE_QUALITIES * (size_t)p->of_z.psi;
+    p->psi_z = cae_take(loader->memory, count, sizeof *p->psi_z);
+    if (!loader->error && loader->memory->failed)
+        loader->error = CAE_ERROR_MEMORY;
+    for (size_t i = 0; !loader->error && i < count; i++)
+        p->psi_z[i] = (int16_t)of_z[i];
 }
 
 typedef struct {
@@ -71,7 +47,7 @@ static void run_up(void *context, int row, int worker) {
     up *u = context;
     const cae_layer *layer = u->layer;
     const cae_kernel_set *kernels = u->photo->kernels;
-    int inputs = layer->inputs, width = u->photo->psi, count = u->columns * inputs;
+    int inputs = layer->inputs, width = u->photo->of_y.psi, count = u->columns * inputs;
     int32_t *sums = u->sums + (ptrdiff_t)worker * u->columns * 4 * width;
     const int16_t *x = u->x + (ptrdiff_t)row * count;
     if (u->stream) {
@@ -105,7 +81,7 @@ typedef struct {
 static void run_cut(void *context, int row, int worker) {
     cut *c = context;
     (void)worker;
-    int width = c->photo->psi, narrow = c->photo->psi_narrow;
+    int width = c->photo->of_y.psi, narrow = c->photo->psi_narrow;
     for (int column = 0; column < c->columns; column++) {
         const int32_t *from = c->stream + ((ptrdiff_t)row * c->of_stream + column) * width;
         int16_t *out = c->psi + ((ptrdiff_t)row * c->columns + column) * c->step;
@@ -114,12 +90,13 @@ static void run_cut(void *context, int row, int worker) {
     }
 }
 
-int cae_photo_psi(const cae_photo *p, cae_threads *pool, int quality, int hz, int wz, const int16_t *symbols, int rows,
+int cae_photo_psi(const cae_photo *p, cae_threads *pool, int quality, int hz, int wz, const int32_t *z_hat, int rows,
                   int columns, int16_t *psi, ptrdiff_t step) {
     cae_memory memory = {0};
-    size_t workers = (size_t)cae_thread_count(pool), cells = (size_t)hz * (size_t)wz, width = (size_t)p->psi;
-    int16_t *x = cae_take(&memory, cells * (size_t)p->z, sizeof *x);
-    int32_t *z_hat = cae_take(&memory, (size_t)p->z, sizeof *z_hat);
+    size_t workers = (size_t)cae_thread_count(pool), cells = (size_t)hz * (size_t)wz, width = (size_t)p->of_y.psi;
+    const cae_multiplier *to_u = &p->of_z.to_u;
+    size_t z = (size_t)p->of_z.n;
+    int16_t *x = cae_take(&memory, cells * z, sizeof *x);
     int32_t *coarse = cae_take(&memory, 4 * cells * width, sizeof *coarse);
     int32_t *fine = cae_take(&memory, 16 * cells * width, sizeof *fine);
     up u = {.photo = p};
@@ -127,13 +104,9 @@ int cae_photo_psi(const cae_photo *p, cae_threads *pool, int quality, int hz, in
     u.sums = cae_take(&memory, workers * 8 * (size_t)wz * width, sizeof *u.sums);
     int error = memory.failed ? CAE_ERROR_MEMORY : CAE_OK;
     if (!error) {
-        ptrdiff_t at = (ptrdiff_t)(quality - 1) * p->z;
-        for (size_t cell = 0; cell < cells; cell++) {
-            for (int k = 0; k < p->z; k++)
-                z_hat[k] = symbols[cell * (size_t)p->z + (size_t)k] * CAE_ONE + p->z_mean[at + k];
-            p->kernels->times_to_activation(z_hat, p->z_to_u.factor + at, p->z_to_u.shift, p->z,
-                                            x + cell * (size_t)p->z);
-        }
+        const int32_t *factor = to_u->factor + (ptrdiff_t)(quality - 1) * p->of_z.n;
+        for (size_t cell = 0; cell < cells; cell++)
+            p->kernels->times_to_activation(z_hat + cell * z, factor, to_u->shift, p->of_z.n, x + cell * z);
         u.layer = &p->up1, u.x = x, u.columns = wz, u.out = coarse;
         cae_parallel(pool, hz, run_up, &u);
         error = cae_run_blocks(p->kernels, pool, &p->block1, 1, coarse, 2 * hz, 2 * wz);
@@ -144,7 +117,7 @@ int cae_photo_psi(const cae_photo *p, cae_threads *pool, int quality, int hz, in
         error = cae_run_blocks(p->kernels, pool, &p->block2, 1, fine, 4 * hz, 4 * wz);
     }
     if (!error) {
-        cut c = {p, fine, p->psi_offset + (ptrdiff_t)(quality - 1) * p->psi, columns, 4 * wz, psi, step};
+        cut c = {p, fine, p->psi_offset + (ptrdiff_t)(quality - 1) * p->of_y.psi, columns, 4 * wz, psi, step};
         cae_parallel(pool, rows, run_cut, &c);
     }
     cae_give_back(&memory);

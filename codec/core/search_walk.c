@@ -17,27 +17,28 @@
 #include <math.h>
 #include <stdio.h>
 
-void cae_load_float_context(cae_float_loader *loader, const cae_photo *exact, cae_float_context *c) {
-    *c = (cae_float_context){.exact = exact};
+void cae_load_float_context(cae_float_loader *loader, const cae_photo *photo, cae_float_context *c) {
+    *c = (cae_float_context){.photo = photo, .exact = &photo->of_y};
+    const cae_context *exact = c->exact;
     int n = exact->n, quarter = n / CAE_STEPS;
     char name[64];
-    cae_load_float_layer(loader, "int.context.first", exact->psi, exact->context, 1, &c->first, NULL, NULL);
+    cae_load_float_layer(loader, "int.context.first", exact->psi, exact->width, 1, &c->first, NULL, NULL);
     for (int step = 0; step < CAE_STEPS; step++) {
         snprintf(name, sizeof name, "int.context.adaptors.%d", step - 1);
         if (step > 0)
-            cae_load_float_layer(loader, name, n + exact->psi, exact->context, 1, &c->adaptor[step - 1], NULL, NULL);
+            cae_load_float_layer(loader, name, n + exact->psi, exact->width, 1, &c->adaptor[step - 1], NULL, NULL);
         for (int group = 0; group < CAE_STEPS; group++) {
             if (step > 0)
-                cae_load_float_part_back(loader, name, n + exact->psi, exact->context, group * quarter, quarter,
+                cae_load_float_part_back(loader, name, n + exact->psi, exact->width, group * quarter, quarter,
                                          &c->adaptor_back[step - 1][group]);
         }
         for (int group = 0; group < CAE_STEPS; group++) {
             snprintf(name, sizeof name, "int.context.head.%d.%d", step, group);
-            cae_load_float_layer(loader, name, exact->context, 2 * quarter, 1, &c->head[step][group],
+            cae_load_float_layer(loader, name, exact->width, 2 * quarter, 1, &c->head[step][group],
                                  &c->head_back[step][group], NULL);
         }
     }
-    c->trunk = cae_load_float_blocks(loader, "int.context.trunk", exact->context, exact->trunk_blocks);
+    c->trunk = cae_load_float_blocks(loader, "int.context.trunk", exact->width, exact->trunk_blocks);
     c->head_unit = cae_load_float_narrow(loader, "int.context.narrow");
     cae_rate_open(&c->rate);
 }
@@ -50,14 +51,14 @@ typedef struct {
     int step, keeps;
 } run;
 
-static const cae_photo *exact_of(const run *r) { return r->w->context->exact; }
+static const cae_context *exact_of(const run *r) { return r->w->context->exact; }
 static ptrdiff_t cells_before(const run *r, int row) { return (ptrdiff_t)row * r->w->columns; }
 static float *scratch_of(const run *r, int worker) { return r->w->scratch + (size_t)worker * r->w->scratch_count; }
-static float *stream_row(const run *r, int row) { return r->w->stream + cells_before(r, row) * exact_of(r)->context; }
+static float *stream_row(const run *r, int row) { return r->w->stream + cells_before(r, row) * exact_of(r)->width; }
 
 /* A head at a row's cells of one column parity: sums (columns/2, 2q). */
 static void run_head(const run *r, int group, const float *x, float *sums) {
-    int wide = exact_of(r)->context, outputs = exact_of(r)->n / 2;
+    int wide = exact_of(r)->width, outputs = exact_of(r)->n / 2;
     const cae_float_layer *head = &r->w->context->head[r->step][group];
     cae_float_product job = cae_float_product_of(head, x, 2 * wide, r->w->columns / 2, sums, outputs);
     r->w->kernels->product(&job);
@@ -67,8 +68,8 @@ static void run_head(const run *r, int group, const float *x, float *sums) {
 static void run_start(void *context, int row, int worker) {
     const run *r = context;
     cae_float_walk *w = r->w;
-    const cae_photo *p = exact_of(r);
-    int wide = p->context, outputs = p->n / 2;
+    const cae_context *p = exact_of(r);
+    int wide = p->width, outputs = p->n / 2;
     ptrdiff_t cells = cells_before(r, row);
     const float *psi = r->psi + cells * p->psi;
     float *features = scratch_of(r, worker), *sums = features + (ptrdiff_t)w->columns * wide;
@@ -95,8 +96,8 @@ static void run_adaptor(void *context, int row, int worker) {
     const run *r = context;
     cae_float_walk *w = r->w;
     (void)worker;
-    const cae_photo *p = exact_of(r);
-    int quarter = p->n / CAE_STEPS, wide = p->context;
+    const cae_context *p = exact_of(r);
+    int quarter = p->n / CAE_STEPS, wide = p->width;
     ptrdiff_t cells = cells_before(r, row);
     size_t count = (size_t)w->columns * (size_t)wide;
     float *stream = stream_row(r, row);
@@ -120,14 +121,14 @@ static void run_adaptor(void *context, int row, int worker) {
 /* Symbols of one group of one cell, of means and indices as a head gives them. */
 static double choose_cell(const run *r, ptrdiff_t cell, int group, const float *sums) {
     cae_float_walk *w = r->w;
-    const cae_photo *p = exact_of(r);
+    const cae_context *p = exact_of(r);
     int quarter = p->n / CAE_STEPS, first = group * quarter;
     ptrdiff_t at = cell * p->n + first;
     const float *to_y = w->to_y + first, *to_u = w->to_u + first, *offset = w->index_offset + first;
     double bits = 0;
     for (int k = 0; k < quarter; k++) {
         float mean = sums[k] * to_y[k], index = (sums[quarter + k] + offset[k]) * (1.0f / CAE_ONE);
-        float symbol = cae_float_choice(p->tables, r->target[at + k] - mean, index, w->weight[first + k], r->strength[cell]);
+        float symbol = cae_float_choice(w->context->photo->tables, r->target[at + k] - mean, index, w->weight[first + k], r->strength[cell]);
         bits += (double)cae_rate_bits(&w->context->rate, symbol, index, &w->of_index[at + k]);
         r->y_hat[at + k] = symbol + mean;
         w->known[at + k] = (symbol + mean) * to_u[k];
@@ -138,8 +139,8 @@ static double choose_cell(const run *r, ptrdiff_t cell, int group, const float *
 static void run_choice(void *context, int row, int worker) {
     const run *r = context;
     cae_float_walk *w = r->w;
-    const cae_photo *p = exact_of(r);
-    int wide = p->context, outputs = p->n / 2;
+    const cae_context *p = exact_of(r);
+    int wide = p->width, outputs = p->n / 2;
     ptrdiff_t cells = cells_before(r, row);
     float *features = stream_row(r, row), *sums = scratch_of(r, worker);
     for (size_t i = 0; r->step > 0 && i < (size_t)w->columns * (size_t)wide; i++)
@@ -178,8 +179,8 @@ double cae_float_walk_run(cae_float_walk *w, cae_threads *pool, const float *tar
 static void back_head(void *context, int row, int worker) {
     const run *r = context;
     cae_float_walk *w = r->w;
-    const cae_photo *p = exact_of(r);
-    int wide = p->context, quarter = p->n / CAE_STEPS;
+    const cae_context *p = exact_of(r);
+    int wide = p->width, quarter = p->n / CAE_STEPS;
     ptrdiff_t cells = cells_before(r, row);
     float *sums = scratch_of(r, worker), *stream = stream_row(r, row);
     for (int parity = 0; parity < 2; parity++) {
@@ -202,8 +203,8 @@ static void back_head(void *context, int row, int worker) {
 static void back_adaptor(void *context, int row, int worker) {
     const run *r = context;
     cae_float_walk *w = r->w;
-    const cae_photo *p = exact_of(r);
-    int wide = p->context, quarter = p->n / CAE_STEPS;
+    const cae_context *p = exact_of(r);
+    int wide = p->width, quarter = p->n / CAE_STEPS;
     ptrdiff_t cells = cells_before(r, row);
     float *of_u = scratch_of(r, worker), *stream = stream_row(r, row);
     w->kernels->keep(stream, (size_t)w->columns * (size_t)wide, w->kept_adaptor[r->step - 1] + cells * wide);
@@ -235,7 +236,7 @@ void cae_float_walk_back(cae_float_walk *w, cae_threads *pool, float *slope) {
 
 /* Tables of a quality as real numbers. */
 static void open_tables(cae_float_walk *w, int quality, const float *weight) {
-    const cae_photo *p = w->context->exact;
+    const cae_context *p = w->context->exact;
     ptrdiff_t at = (ptrdiff_t)(quality - 1) * p->n;
     for (int k = 0; k < p->n; k++) {
         w->to_u[k] = CAE_ONE * ldexpf((float)p->to_u.factor[at + k], -p->to_u.shift[k]);
@@ -245,27 +246,22 @@ static void open_tables(cae_float_walk *w, int quality, const float *weight) {
     }
 }
 
-/* Symbols of z, their bits, and psi of them. */
+/* z as it is coded, its bits, and psi of it. */
 static int open_psi(cae_float_walk *w, cae_threads *pool, int quality, const float *z, float *psi) {
-    const cae_photo *p = w->context->exact;
+    const cae_photo *photo = w->context->photo;
     cae_memory memory = {0};
-    int hz = (w->rows + 3) / 4, wz = (w->columns + 3) / 4;
-    size_t cells = (size_t)hz * (size_t)wz, of_z = (size_t)p->z;
-    size_t count = (size_t)w->rows * (size_t)w->columns * (size_t)p->psi;
-    int16_t *symbols = cae_take(&memory, cells * of_z, sizeof *symbols);
+    int hz = (w->rows + 3) / 4, wz = (w->columns + 3) / 4, width = photo->of_y.psi;
+    size_t count = (size_t)w->rows * (size_t)w->columns * (size_t)width;
+    cae_unrounded given = {0};
+    cae_coding coding = {.what = CAE_COUNT, .tables = photo->tables, .given = &given};
+    int32_t *z_hat = cae_take(&memory, (size_t)hz * (size_t)wz * (size_t)photo->of_z.n, sizeof *z_hat);
     int16_t *fixed = cae_take(&memory, count, sizeof *fixed);
     int error = memory.failed ? CAE_ERROR_MEMORY : CAE_OK;
-    for (size_t i = 0; !error && i < cells; i++) {
-        const uint8_t *index = p->z_index + (size_t)(quality - 1) * of_z;
-        cae_round(p->tables, of_z, z + i * of_z, p->z_mean + (size_t)(quality - 1) * of_z, index, NULL, 0,
-                  symbols + i * of_z);
-        for (size_t k = 0; k < of_z; k++) {
-            float slope;
-            w->bits_z += (double)cae_rate_bits(&w->context->rate, symbols[i * of_z + k], index[k], &slope);
-        }
-    }
     if (!error)
-        error = cae_photo_psi(p, pool, quality, hz, wz, symbols, w->rows, w->columns, fixed, p->psi);
+        error = cae_walk_z(photo, pool, quality, hz, wz, &coding, z, NULL, z_hat);
+    w->bits_z = coding.bits;
+    if (!error)
+        error = cae_photo_psi(photo, pool, quality, hz, wz, z_hat, w->rows, w->columns, fixed, width);
     for (size_t i = 0; !error && i < count; i++)
         psi[i] = fixed[i];
     cae_give_back(&memory);
@@ -275,9 +271,9 @@ static int open_psi(cae_float_walk *w, cae_threads *pool, int quality, const flo
 int cae_float_walk_open(cae_float_walk *w, const cae_float_context *context, const cae_float_kernels *kernels,
                         cae_threads *pool, int quality, int rows, int columns, const float *z, const float *weight,
                         cae_memory *memory) {
-    const cae_photo *p = context->exact;
+    const cae_context *p = context->exact;
     int workers = cae_thread_count(pool);
-    size_t cells = (size_t)rows * (size_t)columns, n = (size_t)p->n, wide = (size_t)p->context;
+    size_t cells = (size_t)rows * (size_t)columns, n = (size_t)p->n, wide = (size_t)p->width;
     *w = (cae_float_walk){.context = context, .kernels = kernels, .rows = rows, .columns = columns};
     w->to_u = cae_take(memory, 4 * n, sizeof *w->to_u);
     w->first = cae_take(memory, cells * n / 2, sizeof *w->first);
@@ -287,7 +283,7 @@ int cae_float_walk_open(cae_float_walk *w, const cae_float_context *context, con
     w->bits = cae_take(memory, (size_t)rows, sizeof *w->bits);
     w->scratch_count = (size_t)columns * (wide + n / 2);
     w->scratch = cae_take(memory, (size_t)workers * w->scratch_count, sizeof *w->scratch);
-    cae_float_blocks_open(&w->trunk, kernels, context->trunk, p->trunk_blocks, rows, columns, p->context, workers, memory);
+    cae_float_blocks_open(&w->trunk, kernels, context->trunk, p->trunk_blocks, rows, columns, p->width, workers, memory);
     for (int i = 0; i < CAE_STEPS - 1; i++) {
         w->start[i] = cae_take(memory, cells * wide, sizeof(float));
         w->kept_adaptor[i] = cae_take(memory, cells * wide, 1);

@@ -9,7 +9,8 @@
 
 /* The context of FORMAT.md, 9: psi and what is known -> means and scale indices. */
 typedef struct {
-    const cae_photo *exact; /* for its sides and tables, and for h_s: z does not move */
+    const cae_photo *photo;   /* for z, which does not move */
+    const cae_context *exact; /* for its sides and tables */
     cae_float_layer first, adaptor[CAE_STEPS - 1];
     cae_float_layer adaptor_back[CAE_STEPS - 1][CAE_STEPS]; /* to each group of y */
     cae_float_layer head[CAE_STEPS][CAE_STEPS], head_back[CAE_STEPS][CAE_STEPS];
@@ -18,7 +19,7 @@ typedef struct {
     cae_rate rate;
 } cae_float_context;
 
-void cae_load_float_context(cae_float_loader *loader, const cae_photo *exact, cae_float_context *context);
+void cae_load_float_context(cae_float_loader *loader, const cae_photo *photo, cae_float_context *context);
 
 /* One tile at one quality, and its room. Arrays of latents are (rows, columns, n), both even. */
 typedef struct {

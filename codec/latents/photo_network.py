@@ -1,4 +1,4 @@
-"""The exact entropy network of the photo family: h_s and four context steps, the same on every machine.
+"""The exact entropy network of the photo family: h_s and the contexts of z and y, the same on every machine.
 
 Why and how it is exact: `caecodec.entropy.fixed_point`.
 """
@@ -36,16 +36,22 @@ from caecodec.stages import stage
 
 
 @dataclass(frozen=True, slots=True)
-class Quality:
-    """The tables of one quality, per channel."""
+class Scaling:
+    """The tables of one quality for one kind of latents, per channel."""
 
-    to_u: Multiplier  # (N,) y_hat -> the context's domain
-    to_y: Multiplier  # (N,) the context's mean -> y
+    to_u: Multiplier  # (N,) latents -> the context's domain
+    to_y: Multiplier  # (N,) the context's mean -> latents
     index: Array  # (N,) added to scale indices, 10 fraction bits
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """The tables of one quality."""
+
+    of_y: Scaling
+    of_z: Scaling
     psi: Array  # (C,) added to the hyper features
-    z_to_u: Multiplier  # (Z,)
-    z_mean: Array  # (Z,) 10 fraction bits
-    z_index: Indices  # (Z,) scale index of each channel of z
+    psi_z: Array  # (P,) what the context of z reads in place of psi
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,78 +66,46 @@ class Adaptor:
 
     @classmethod
     def of(cls, layer: Layer, n: int, step: int) -> Adaptor:
-        """From a layer that reads N channels of y and C of psi, of `step` 1 to 3."""
+        """From a layer that reads N channels of latents and C of psi, of `step` 1 to 3."""
         groups = np.split(layer.weight[:n], STEPS)
         near = [np.concatenate([groups[group_at(s, phase)] for s in range(step)]) for phase in range(len(PHASES))]
         return cls(near, np.ascontiguousarray(layer.weight[n:]), layer.bias)
 
 
-class EntropyNetwork:
-    """h_s and the four context steps, in integers. Built from the `int.*` and `quality.*` tensors of a model."""
+class Context:
+    """The context of y or of z, in integers: what the four steps of a walk over its cells read."""
 
-    def __init__(self, tensors: Tensors, arithmetic: Arithmetic = NUMPY) -> None:
-        """Raises ModelError where a tensor is missing or malformed, or a sum could leave 32 bits."""
+    def __init__(self, tensors: Tensors, part: str, prefix: str, arithmetic: Arithmetic = NUMPY) -> None:
+        """From the tensors int.PART.* and quality.PREFIXto_u, ... Raises KeyError, IndexError or ModelError."""
         self.arithmetic = arithmetic
-        try:
-            self.up1, self.up2 = (Layer.of(tensors, f"int.h_s.up{i}", arithmetic) for i in (1, 2))
-            self.block1, self.block2 = (Block.of(tensors, f"int.h_s.block{i}", arithmetic) for i in (1, 2))
-            self.first = Layer.of(tensors, "int.context.first", arithmetic)
-            adaptors = [Layer.of(tensors, f"int.context.adaptors.{i}", arithmetic) for i in range(STEPS - 1)]
-            depth = sum(key.startswith("int.context.trunk.") and key.endswith(".expand.shift") for key in tensors)
-            self.trunk = [Block.of(tensors, f"int.context.trunk.{i}", arithmetic) for i in range(depth)]
-            self._heads = [
-                [Layer.of(tensors, f"int.context.head.{s}.{g}", arithmetic) for g in range(STEPS)] for s in range(STEPS)
-            ]
-            self.n, self.z = (int(np.asarray(tensors[f"quality.{key}"]).shape[-1]) for key in ("to_u", "z_to_u"))
-            self._check(adaptors)
-            self._adaptors = [Adaptor.of(adaptor, self.n, step + 1) for step, adaptor in enumerate(adaptors)]
-            self._of_psi, self._of_context = (
-                integer(tensors, f"int.{part}.narrow", MOST_NARROW) for part in ("h_s", "context")
-            )
-            self._to_u, self._to_y = (Multipliers.of(tensors, f"quality.{key}", self.n) for key in ("to_u", "to_y"))
-            self._z_to_u = Multipliers.of(tensors, "quality.z_to_u", self.z)
-            self._index = table(tensors, "quality.index", (QUALITIES, self.n), TABLE)
-            self._psi = table(tensors, "quality.psi", (QUALITIES, len(self.first.weight)), TABLE)
-            self._z_mean = table(tensors, "quality.z_mean", (QUALITIES, self.z), MEAN_MAX)
-            self._z_index = table(tensors, "quality.z_index", (QUALITIES, self.z), SCALES - 1, np.uint8)
-        except (KeyError, IndexError) as exc:
-            raise ModelError(f"the model lacks {exc}") from exc
-
-    def _check(self, adaptors: Sequence[Layer]) -> None:
-        """Raise ModelError unless the layers fit each other."""
-        psi, context = self.first.weight.shape
+        name = f"int.{part}"
+        self.first = Layer.of(tensors, f"{name}.first", arithmetic)
+        adaptors = [Layer.of(tensors, f"{name}.adaptors.{i}", arithmetic) for i in range(STEPS - 1)]
+        depth = sum(key.startswith(f"{name}.trunk.") and key.endswith(".expand.shift") for key in tensors)
+        self.trunk = [Block.of(tensors, f"{name}.trunk.{i}", arithmetic) for i in range(depth)]
+        self._heads = [
+            [Layer.of(tensors, f"{name}.head.{s}.{g}", arithmetic) for g in range(STEPS)] for s in range(STEPS)
+        ]
+        self.n = int(np.asarray(tensors[f"quality.{prefix}to_u"]).shape[-1])
+        self.psi, width = self.first.weight.shape
         fits = {
-            "int.h_s.up1": self.up1.weight.shape == (self.z, 4 * psi),
-            "int.h_s.up2": self.up2.weight.shape == (psi, 4 * psi) and self.up2.narrow is not None,
-            "int.context.adaptors": all(a.weight.shape == (self.n + psi, context) for a in adaptors),
-            "int.context.head": all(h.weight.shape == (context, self.n // 2) for row in self._heads for h in row),
-            "int.h_s.block": all(b.mix_in.weight.shape == (psi, psi) for b in (self.block1, self.block2)),
-            "int.context.trunk": all(b.mix_in.weight.shape == (context, context) for b in self.trunk),
-            "quality.to_u": self.n % STEPS == 0,
+            "adaptors": all(a.weight.shape == (self.n + self.psi, width) for a in adaptors),
+            "head": all(h.weight.shape == (width, self.n // 2) for row in self._heads for h in row),
+            "trunk": all(b.mix_in.weight.shape == (width, width) for b in self.trunk),
+            "channels": self.n % STEPS == 0,
         }
-        for name, whether in fits.items():
+        for what, whether in fits.items():
             if not whether:
-                raise ModelError(f"{name} does not fit the rest of the entropy network")
+                raise ModelError(f"{name}.{what} does not fit the rest of the entropy network")
+        self._adaptors = [Adaptor.of(adaptor, self.n, step + 1) for step, adaptor in enumerate(adaptors)]
+        self._narrow = integer(tensors, f"{name}.narrow", MOST_NARROW)
+        self._to_u, self._to_y = (Multipliers.of(tensors, f"quality.{prefix}{key}", self.n) for key in ("to_u", "to_y"))
+        self._index = table(tensors, f"quality.{prefix}index", (QUALITIES, self.n), TABLE)
 
-    def quality(self, quality: int) -> Quality:
+    def at(self, quality: int) -> Scaling:
         """Tables of quality 1..100."""
-        at = quality - 1
-        return Quality(
-            to_u=self._to_u.at(quality),
-            to_y=self._to_y.at(quality),
-            index=self._index[at].astype(np.float64),
-            psi=self._psi[at].astype(np.float64),
-            z_to_u=self._z_to_u.at(quality),
-            z_mean=self._z_mean[at].astype(np.float64),
-            z_index=self._z_index[at].astype(np.uint8),
-        )
-
-    @stage("integers: h_s")
-    def hyper(self, z_hat: Array, q: Quality) -> Array:
-        """z_hat (h, w, Z), fixed point -> psi (4h, 4w, C)."""
-        r = self.block1(depth_to_space(self.up1(q.z_to_u(z_hat, ACTIVATION))))
-        r = self.block2(depth_to_space(self.up2(self.up2.read(r))))
-        return self.arithmetic.halve(r + q.psi, self._of_psi, ACTIVATION)
+        index = self._index[quality - 1].astype(np.float64)
+        return Scaling(self._to_u.at(quality), self._to_y.at(quality), index)
 
     @stage("integers: context")
     def features(self, step: int, psi: Array, known: Sequence[Array]) -> Array:
@@ -152,15 +126,59 @@ class EntropyNetwork:
         r = arithmetic.settle(acc, 0.0, STREAM)
         for block in self.trunk:
             r = block(r)
-        return arithmetic.halve(r, self._of_context, ACTIVATION)
+        return arithmetic.halve(r, self._narrow, ACTIVATION)
 
     @stage("integers: heads")
-    def parameters(self, step: int, phase: int, features: Array, q: Quality) -> tuple[Array, Indices]:
+    def parameters(self, step: int, phase: int, features: Array, scaling: Scaling) -> tuple[Array, Indices]:
         """features (..., K) of one phase -> mean (..., N/4), fixed point, and scale index (..., N/4) in 0..63."""
         group = group_at(step, phase)
         quarter = self.n // STEPS
         channels = slice(group * quarter, (group + 1) * quarter)
         out = self._heads[step][group](features, -np.inf, np.inf)
-        mean = q.to_y(out[..., :quarter], MEAN_MAX, channels)
-        index = np.floor((out[..., quarter:] + q.index[channels]) * (1 / ONE) + 0.5)
+        mean = scaling.to_y(out[..., :quarter], MEAN_MAX, channels)
+        index = np.floor((out[..., quarter:] + scaling.index[channels]) * (1 / ONE) + 0.5)
         return mean, np.clip(index, 0, SCALES - 1).astype(np.uint8)
+
+
+class EntropyNetwork:
+    """h_s and the contexts of y and z, in integers. Built from the `int.*` and `quality.*` tensors of a model."""
+
+    def __init__(self, tensors: Tensors, arithmetic: Arithmetic = NUMPY) -> None:
+        """Raises ModelError where a tensor is missing or malformed, or a sum could leave 32 bits."""
+        self.arithmetic = arithmetic
+        try:
+            self.of_y = Context(tensors, "context", "", arithmetic)
+            self.of_z = Context(tensors, "context_z", "z_", arithmetic)
+            self.up1, self.up2 = (Layer.of(tensors, f"int.h_s.up{i}", arithmetic) for i in (1, 2))
+            self.block1, self.block2 = (Block.of(tensors, f"int.h_s.block{i}", arithmetic) for i in (1, 2))
+            self.n, self.z = self.of_y.n, self.of_z.n
+            self._check()
+            self._of_psi = integer(tensors, "int.h_s.narrow", MOST_NARROW)
+            self._psi = table(tensors, "quality.psi", (QUALITIES, self.of_y.psi), TABLE)
+            self._psi_z = table(tensors, "quality.z_psi", (QUALITIES, self.of_z.psi), ACTIVATION)
+        except (KeyError, IndexError) as exc:
+            raise ModelError(f"the model lacks {exc}") from exc
+
+    def _check(self) -> None:
+        """Raise ModelError unless the layers of h_s fit each other and what they stand between."""
+        psi = self.of_y.psi
+        fits = {
+            "int.h_s.up1": self.up1.weight.shape == (self.z, 4 * psi),
+            "int.h_s.up2": self.up2.weight.shape == (psi, 4 * psi) and self.up2.narrow is not None,
+            "int.h_s.block": all(b.mix_in.weight.shape == (psi, psi) for b in (self.block1, self.block2)),
+        }
+        for name, whether in fits.items():
+            if not whether:
+                raise ModelError(f"{name} does not fit the rest of the entropy network")
+
+    def quality(self, quality: int) -> Quality:
+        """Tables of quality 1..100."""
+        psi, psi_z = (rows[quality - 1].astype(np.float64) for rows in (self._psi, self._psi_z))
+        return Quality(self.of_y.at(quality), self.of_z.at(quality), psi, psi_z)
+
+    @stage("integers: h_s")
+    def hyper(self, z_hat: Array, q: Quality) -> Array:
+        """z_hat (h, w, Z), fixed point -> psi (4h, 4w, C)."""
+        r = self.block1(depth_to_space(self.up1(q.of_z.to_u(z_hat, ACTIVATION))))
+        r = self.block2(depth_to_space(self.up2(self.up2.read(r))))
+        return self.arithmetic.halve(r + q.psi, self._of_psi, ACTIVATION)

@@ -102,8 +102,7 @@ def _slope(model: PhotoModel, x: Tensor, level: float, seen: EyeDistance) -> tup
         power = model.g_s.linear.weight.square().sum(0)[None, :, None, None]
         weight = error_weight(model.config.lambda_at(level), power, (2 * log_out).exp())
         y = model.g_a(x - 0.5)
-        z_mean = interpolate(model.z_mean, at)
-        z = torch.floor(model.h_a(y * w) * gain_z - z_mean + 0.5) + z_mean
+        z, _ = model.code_z(model.h_a(y * w) * gain_z, at, functools.partial(code, hard=True, rdo=0.0))
         psi = model.h_s(z / gain_z) + interpolate(model.psi_bias, at)
         coder = functools.partial(code, hard=True, rdo=RDO_STRENGTH)
         target = y * log_gain.exp()

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from caecodec.engines.numpy.networks import Analysis, Synthesis
 from caecodec.engines.numpy.photo import HyperAnalysis
-from caecodec.entropy.fixed_point import FRACTION_BITS, ONE, QUALITIES, SCALES
+from caecodec.entropy.fixed_point import FRACTION_BITS, ONE, QUALITIES
 from caecodec.entropy.order import STEPS
 from caecodec.latents.photo_network import EntropyNetwork
 from caecodec.models.data.pictures import validation_crops
@@ -41,7 +41,7 @@ from caecodec.models.export.ranges import Watch, stand_ins
 from caecodec.models.export.transforms import LATENT_BITS, analysis, synthesis
 from caecodec.models.networks import layers
 from caecodec.models.networks.levels import error_weight, even_levels
-from caecodec.models.networks.photo import PhotoModel
+from caecodec.models.networks.photo import Context, PhotoModel
 from caecodec.models.networks.rate_model import SCALE_STEP
 from caecodec.pictures.cells import CELL
 
@@ -106,23 +106,30 @@ def ranges_of(model: PhotoModel, crops: Tensor) -> Ranges:
     """Largest magnitudes of all activations on crops (P, 3, H, W) uint8, H and W multiples of 64, at several levels.
 
     Named after the layers that read them as in a weights file; beside these "g_s.stem out", "int.context" (what heads
-    read), "int.context of 0" (in step 0), "psi" and "z".
+    read), "int.context of 0" (in step 0), "psi", "z" and "z_hat"; of the context of z "int.context_z" and
+    "int.context_z of 0".
     """
     watch = Watch()
-    outputs = {"g_s.stem": "g_s.stem out", "h_a.down2": "z", "context.trunk": "context"}
-    first = model.context.first.register_forward_hook(
-        lambda module, inputs, out: watch.note("context of 0", out.clamp_min(0), 1)
-    )
+    outputs = {"g_s.stem": "g_s.stem out", "h_a.down2": "z", "context.trunk": "context", "context_z.trunk": "context_z"}
+    firsts = [
+        context.first.register_forward_hook(
+            lambda module, inputs, out, name=name: watch.note(f"{name} of 0", out.clamp_min(0), 1)
+        )
+        for name, context in (("context", model.context), ("context_z", model.context_z))
+    ]
     with watch.over(model, outputs):
         for crop in crops:
             x = (crop[None].float() / 255).contiguous(memory_format=torch.channels_last)
             for level in _WATCHED:
                 model(x, torch.tensor([level]), hard=True)
-    first.remove()
+    for first in firsts:
+        first.remove()
     inside = ("h_s", "context")
     ranges = {f"int.{key}" if key.startswith(inside) else key: met for key, met in watch.largest.items()}
     read = [ranges[f"int.context.adaptors.{step}"] for step in range(STEPS - 1)]
     ranges["psi"] = np.max([ranges["int.context.first"], *(met[model.config.n :] for met in read)], axis=0)
+    of_z = [ranges[f"int.context_z.adaptors.{step}"][: model.config.z] for step in range(STEPS - 1)]
+    ranges["z_hat"] = np.max([ranges["int.h_s.up1"], *of_z], axis=0)
     ranges["u"] = np.max([met[: model.config.n] for met in read], axis=0)
     return ranges
 
@@ -137,11 +144,11 @@ class Rows:
             return as_numpy(layers.interpolate(table.double(), level)[:, :, 0, 0])
 
         self.normaliser = as_numpy(model.normaliser)
-        log_gain, log_gain_z = rows(model.log_gain), rows(model.log_gain_z)
-        self.gain, self.gain_z = np.exp(log_gain), np.exp(log_gain_z)
+        log_gain, self.log_gain_z = rows(model.log_gain), rows(model.log_gain_z)
+        self.gain, self.gain_z = np.exp(log_gain), np.exp(self.log_gain_z)
         self.gain_out = np.exp(rows(model.log_gain_out) - log_gain)
         self.log_ratio = log_gain - np.log(self.normaliser)
-        self.psi, self.z_mean, self.z_index = rows(model.psi_bias), rows(model.z_mean), rows(model.z_index)
+        self.psi, self.psi_z = rows(model.psi_bias), rows(model.psi_z)
         self.modulation = rows(model.modulation)
 
 
@@ -193,10 +200,9 @@ def _folded(ranges: Ranges, name: str) -> list[str]:
 
 
 def entropy_network(model: PhotoModel, ranges: Ranges, rows: Rows) -> Tensors:
-    """The `int.*` and `quality.*` tensors: h_s and context."""
+    """The `int.*` and `quality.*` tensors: h_s and the contexts of y and z."""
     h_s, context = model.h_s, model.context
-    n, quarter = model.config.n, model.config.n // STEPS
-    z_step, u_step = step_of(ranges["int.h_s.up1"]), step_of(ranges["u"])
+    z_step, u_step = step_of(ranges["z_hat"]), step_of(ranges["u"])
     stream1 = Stream(ranges, [*readers_of(["int.h_s.block1"]), "int.h_s.up2"])
     stream2 = Stream(ranges, [*readers_of(["int.h_s.block2"]), "psi"])
     out = integer_layer("int.h_s.up1", matrix(h_s.up1), bias_of(h_s.up1), z_step, np.tile(stream1.step, 4))
@@ -213,22 +219,38 @@ def entropy_network(model: PhotoModel, ranges: Ranges, rows: Rows) -> Tensors:
     out["int.h_s.narrow"] = np.array([stream2.narrow("psi")], np.int32)
     psi = stream2.read("psi")
 
-    trunk = [f"int.context.trunk.{number}" for number, _ in enumerate(context.trunk)]
-    stream = Stream(ranges, [*readers_of(trunk), "int.context"])
-    features = step_of(ranges["int.context of 0"])
-    out |= integer_layer("int.context.first", matrix(context.first), bias_of(context.first), psi, features)
+    out |= context_network(context, "context", "", ranges, rows.log_ratio, psi, u_step)
+    psi_z = step_of(ranges["int.context_z.first"])
+    out |= context_network(model.context_z, "context_z", "z_", ranges, rows.log_gain_z, psi_z, z_step)
+    return out | {"quality.psi": fixed(rows.psi / stream2.step), "quality.z_psi": fixed(rows.psi_z / psi_z)}
+
+
+def context_network(
+    context: Context, part: str, prefix: str, ranges: Ranges, log_ratio: Float, psi: Float, u_step: Float
+) -> Tensors:
+    """The tensors int.PART.* and quality.PREFIXto_u, ... of the context of y or z.
+
+    log_ratio (100, N) takes the context's domain to the quantiser's; psi (C,) and u_step (N,): the steps in which psi
+    and known latents are read.
+    """
+    name, n = f"int.{part}", log_ratio.shape[1]
+    trunk = [f"{name}.trunk.{number}" for number, _ in enumerate(context.trunk)]
+    stream = Stream(ranges, [*readers_of(trunk), name])
+    features = step_of(ranges[f"{name} of 0"])
+    out = integer_layer(f"{name}.first", matrix(context.first), bias_of(context.first), psi, features)
     for step, adaptor in enumerate(context.adaptors):
-        name, read = f"int.context.adaptors.{step}", np.concatenate((u_step, psi))
-        out |= integer_layer(name, matrix(adaptor), bias_of(adaptor), read, stream.step)  # type: ignore[arg-type]
-    for name, block in zip(trunk, context.trunk, strict=True):
-        out |= integer_block(name, block, ranges, stream)  # type: ignore[arg-type]
-    out["int.context.narrow"] = np.array([stream.narrow("int.context")], np.int32)
+        read = np.concatenate((u_step, psi))
+        of_step = f"{name}.adaptors.{step}"
+        out |= integer_layer(of_step, matrix(adaptor), bias_of(adaptor), read, stream.step)  # type: ignore[arg-type]
+    for of_block, block in zip(trunk, context.trunk, strict=True):
+        out |= integer_block(of_block, block, ranges, stream)  # type: ignore[arg-type]
+    out[f"{name}.narrow"] = np.array([stream.narrow(name)], np.int32)
 
     weight, bias = as_numpy(context.head_weight), as_numpy(context.head_bias)
-    reads = [features, *[stream.read("int.context")] * (STEPS - 1)]
+    reads, quarter = [features, *[stream.read(name)] * (STEPS - 1)], n // STEPS
     heads = [
         Head(
-            f"int.context.head.{step}.{group}",
+            f"{name}.head.{step}.{group}",
             slice(group * quarter, (group + 1) * quarter),
             weight[step, group],
             bias[step, group],
@@ -239,12 +261,7 @@ def entropy_network(model: PhotoModel, ranges: Ranges, rows: Rows) -> Tensors:
     ]
     tensors, mean_unit = integer_heads(heads, n)
     out |= tensors
-    out |= multiplier("quality.to_u", np.exp(-rows.log_ratio) / (ONE * u_step))
-    out |= multiplier("quality.to_y", np.exp(rows.log_ratio) * ONE * mean_unit)
-    out |= multiplier("quality.z_to_u", 1 / (rows.gain_z * ONE * z_step))
-    return out | {
-        "quality.index": fixed(rows.log_ratio / SCALE_STEP, FRACTION_BITS),
-        "quality.psi": fixed(rows.psi / stream2.step),
-        "quality.z_mean": fixed(rows.z_mean, FRACTION_BITS),
-        "quality.z_index": np.clip(np.floor(rows.z_index + 0.5), 0, SCALES - 1).astype(np.uint8),
-    }
+    out |= multiplier(f"quality.{prefix}to_u", np.exp(-log_ratio) / (ONE * u_step))
+    out |= multiplier(f"quality.{prefix}to_y", np.exp(log_ratio) * ONE * mean_unit)
+    out[f"quality.{prefix}index"] = fixed(log_ratio / SCALE_STEP, FRACTION_BITS)
+    return out

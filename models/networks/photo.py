@@ -26,19 +26,25 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from caecodec.entropy.order import PHASES, STEPS, group_at
 from caecodec.models.networks.layers import Block, conv1x1, depth_to_space, interpolate, space_to_depth
 from caecodec.models.networks.levels import LambdaRange, error_weight
-from caecodec.models.networks.quantize import add_noise, round_ste
-from caecodec.models.networks.rate_model import SCALE_MIN, SCALE_STEP, code, gaussian_bits, scale_of_index
+from caecodec.models.networks.rate_model import SCALE_MIN, SCALE_STEP, code, scale_of_index
 
 PATCH = 16
+# target, mean, scale and weight of the latents of one step -> their values and bits
+Coder = Callable[[Tensor, Tensor, Tensor, Tensor | None], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True, slots=True)
 class PhotoConfig(LambdaRange):
-    """Sizes of a photo model. `n`, `z`: channels of y and z; the rest widths and depths."""
+    """Sizes of a photo model. `n`, `z`: channels of y and z; the rest widths and depths.
+
+    z_hyper_width, z_context_width and z_context_depth are to the context of z what hyper_width, context_width and
+    context_depth are to that of y.
+    """
 
     n: int = 320
     z: int = 96
@@ -49,13 +55,16 @@ class PhotoConfig(LambdaRange):
     hyper_width: int = 128
     context_width: int = 128
     context_depth: int = 1
+    z_hyper_width: int = 16
+    z_context_width: int = 128
+    z_context_depth: int = 1
     anchors: int = 8
     lambda_min: float = 0.0002
     lambda_max: float = 0.4
 
     def __post_init__(self) -> None:
-        if self.n % STEPS or min(self.n, self.z) < 1 or self.anchors < 2:
-            raise ValueError(f"n = {self.n} must be a multiple of {STEPS}, z positive, anchors at least 2")
+        if self.n % STEPS or self.z % STEPS or min(self.n, self.z) < 1 or self.anchors < 2:
+            raise ValueError(f"n = {self.n} and z = {self.z} must be multiples of {STEPS}, anchors at least 2")
         self.require_range()
 
     def to_dict(self) -> dict[str, Any]:
@@ -171,17 +180,28 @@ class HyperSynthesis(nn.Module):
 class Context(nn.Module):
     """Means and scale indices of one step from psi and what earlier steps decoded. Becomes integers at export.
 
-    Step 0 reads psi alone. Steps 1 to 3 each have an adaptor, share the trunk, and have a head per (step, group).
+    Step 0 reads psi alone. Steps 1 to 3 each have an adaptor, share the trunk, and have a head per (step, group). There
+    is one of y, n channels of it, and one of z.
     """
 
-    def __init__(self, c: PhotoConfig) -> None:
+    def __init__(self, n: int, psi: int, width: int, depth: int) -> None:
         super().__init__()
-        self.first = conv1x1(c.hyper_width, c.context_width)
-        self.adaptors = nn.ModuleList(conv1x1(c.n + c.hyper_width, c.context_width) for _ in range(STEPS - 1))
-        self.trunk = nn.Sequential(*(Block(c.context_width) for _ in range(c.context_depth)))
-        # (step, group, in, out): out holds N/4 means, then N/4 scale indices
-        self.head_weight = nn.Parameter(torch.randn(STEPS, STEPS, c.context_width, c.n // 2) * 1e-2)
-        self.head_bias = nn.Parameter(torch.zeros(STEPS, STEPS, c.n // 2))
+        self.first = conv1x1(psi, width)
+        self.adaptors = nn.ModuleList(conv1x1(n + psi, width) for _ in range(STEPS - 1))
+        self.trunk = nn.Sequential(*(Block(width) for _ in range(depth)))
+        # (step, group, in, out): out holds n/4 means, then n/4 scale indices
+        self.head_weight = nn.Parameter(torch.randn(STEPS, STEPS, width, n // 2) * 1e-2)
+        self.head_bias = nn.Parameter(torch.zeros(STEPS, STEPS, n // 2))
+
+    @classmethod
+    def of_y(cls, c: PhotoConfig) -> Context:
+        """Reads what h_s makes of z."""
+        return cls(c.n, c.hyper_width, c.context_width, c.context_depth)
+
+    @classmethod
+    def of_z(cls, c: PhotoConfig) -> Context:
+        """Reads what is the same in all cells and pictures of a quality."""
+        return cls(c.z, c.z_hyper_width, c.z_context_width, c.z_context_depth)
 
     def forward(self, step: int, psi: Tensor, known: Tensor | None) -> tuple[Tensor, Tensor]:
         """psi (B, C, H, W), known (B, N, H, W) zero where unknown -> mean, index: (4, B*H/2*W/2, N/4) by phase."""
@@ -206,14 +226,16 @@ class PhotoModel(nn.Module):
         super().__init__()
         self.config = c = config
         self.g_a, self.g_s = Analysis(c), Synthesis(c)
-        self.h_a, self.h_s, self.context = HyperAnalysis(c), HyperSynthesis(c), Context(c)
+        self.h_a, self.h_s = HyperAnalysis(c), HyperSynthesis(c)
+        self.context, self.context_z = Context.of_y(c), Context.of_z(c)
         self.log_gain = nn.Parameter(torch.zeros(c.anchors, c.n))
         self.log_gain_out = nn.Parameter(torch.zeros(c.anchors, c.n))  # what g_s multiplies by, minus -log_gain
         self.log_gain_z = nn.Parameter(torch.zeros(c.anchors, c.z))
-        self.z_mean = nn.Parameter(torch.zeros(c.anchors, c.z))
-        self.z_index = nn.Parameter(torch.full((c.anchors, c.z), math.log(1.0 / SCALE_MIN) / SCALE_STEP))
         self.psi_bias = nn.Parameter(torch.zeros(c.anchors, c.hyper_width))
+        self.psi_z = nn.Parameter(torch.linspace(-1, 1, c.anchors)[:, None] * torch.randn(c.z_hyper_width))
         self.modulation = nn.Parameter(torch.ones(c.anchors, c.gs_width))
+        with torch.no_grad():
+            self.context_z.head_bias[:, :, c.z // 4 :] = math.log(1.0 / SCALE_MIN) / SCALE_STEP
         # normaliser w: brings the channels of y to similar size in front of h_a and the context
         self.register_buffer("normaliser", torch.ones(c.n))
 
@@ -255,13 +277,10 @@ class PhotoModel(nn.Module):
         log_gain_out = interpolate(self.log_gain_out, level) - log_gain
         w = self.normaliser[None, :, None, None]
 
-        gain_z = interpolate(self.log_gain_z, level).exp()
-        z_mean = interpolate(self.z_mean, level)
-        z = self.h_a(y * w) * gain_z  # (B, Z, H/64, W/64)
-        z_hat = round_ste(z - z_mean) + z_mean
-        z_symbol = (z_hat if hard else add_noise(z)) - z_mean
-        bits_z = gaussian_bits(z_symbol, scale_of_index(interpolate(self.z_index, level)))
-        psi = self.h_s(z_hat / gain_z) + interpolate(self.psi_bias, level)
+        log_gain_z = interpolate(self.log_gain_z, level)
+        z = self.h_a(y * w) * log_gain_z.exp()  # (B, Z, H/64, W/64)
+        z_hat, bits_z = self.code_z(z, level, functools.partial(code, hard=hard, rdo=0.0))
+        psi = self.h_s(z_hat * (-log_gain_z).exp()) + interpolate(self.psi_bias, level)
 
         weight = None
         if rdo:
@@ -271,18 +290,20 @@ class PhotoModel(nn.Module):
         coder = Steps(self.context, psi, log_gain - w.log(), functools.partial(code, hard=hard, rdo=rdo), weight)
         y_hat, bits_y = coder(y * log_gain.exp())
         x_hat = self.g_s(y_hat * log_gain_out.exp(), interpolate(self.modulation, level)) + 0.5
-        return {"x_hat": x_hat, "bits_y": bits_y / pixels, "bits_z": bits_z.sum((1, 2, 3)) / pixels}
+        return {"x_hat": x_hat, "bits_y": bits_y / pixels, "bits_z": bits_z / pixels}
 
-
-Coder = Callable[[Tensor, Tensor, Tensor, Tensor | None], tuple[Tensor, Tensor]]
+    def code_z(self, z: Tensor, level: Tensor, coder: Coder) -> tuple[Tensor, Tensor]:
+        """z (B, Z, h, w) after its gain, level (B,) -> z_hat of that shape and bits (B,), coded as `Steps` says."""
+        b, _, h, w = z.shape
+        psi = interpolate(self.psi_z, level).expand(b, -1, h + h % 2, w + w % 2)
+        return Steps(self.context_z, psi, interpolate(self.log_gain_z, level), coder)(z)
 
 
 @dataclass  # neither frozen nor with slots: torch.compile of 2.11 on Python 3.12 cannot make such
 class Steps:
-    """The four context steps, differentiable.
+    """The four context steps over y, or over z, differentiable.
 
-    log_ratio (B, N, 1, 1) = log(gain / w) takes the context's normalised domain to the quantiser's.
-    code: target, mean, scale and weight of the latents of one step -> their values and bits.
+    log_ratio (B, N, 1, 1) = log(gain / w) takes the context's normalised domain to the quantiser's; z has no w.
     """
 
     context: Context
@@ -292,8 +313,14 @@ class Steps:
     weight: Tensor | None = None
 
     def __call__(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        """y (B, N, H, W) after the gain -> y_hat of the same shape, bits per picture (B,)."""
-        b, n = y.shape[:2]
+        """y (B, N, H, W) after the gain -> y_hat of the same shape, bits per picture (B,). psi has an even extent."""
+        b, n, h, w = y.shape
+        if h % 2 or w % 2:  # positions beyond the edge are unknown, and take no bits
+            beyond = (0, w % 2, 0, h % 2)
+            inside = split_phases(F.pad(y.new_ones(b, 1, h, w), beyond))  # (4, M, 1)
+            y = F.pad(y, beyond)
+        else:
+            inside = None
         cells = y.shape[2] * y.shape[3] // 4
 
         def rows(table: Tensor) -> Tensor:  # (B, N, 1, 1) -> (B*cells, 4, N/4)
@@ -314,10 +341,12 @@ class Steps:
             mean = mean * ratio.exp()
             scale = scale_of_index(index + ratio / SCALE_STEP)
             value, cost = self.code(target, mean, scale, weight)
+            if inside is not None:
+                value, cost = value * inside, cost * inside
             bits = bits + cost.reshape(4, b, -1).sum((0, 2))
             for p, g in enumerate(groups):
                 done[p][g] = value[p]
             decoded = torch.stack([torch.cat(groups_of_phase, dim=-1) for groups_of_phase in done])
             y_hat = merge_phases(decoded, y)
             known = y_hat * (-self.log_ratio).exp()
-        return y_hat, bits
+        return y_hat[:, :, :h, :w], bits

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -86,8 +87,7 @@ def save(run: Run, state: State) -> None:
     torch.save(whole, temporary)
     os.replace(temporary, run.checkpoint)
     # weights alone, small: what export reads and what a remote machine sends home
-    small = {k: v.half() if _is_large(k, v) else v for k, v in whole["ema"].items()}
-    torch.save({"ema": small} | {k: whole[k] for k in WEIGHT_KEYS}, temporary)
+    torch.save({"ema": compact(whole["ema"])} | {k: whole[k] for k in WEIGHT_KEYS}, temporary)
     os.replace(temporary, run.folder / "weights.pt")
 
 
@@ -102,6 +102,11 @@ def _entry(run: Run, state: State) -> dict[str, Any]:
         "device": torch.cuda.get_device_name(run.device) if run.device.type == "cuda" else "cpu",
         "processes": run.processes,
     }
+
+
+def compact(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights as they are kept without an optimiser: large ones as 16-bit floats."""
+    return {name: value.half() if _is_large(name, value) else value for name, value in weights.items()}
 
 
 def _is_large(name: str, value: Tensor) -> bool:

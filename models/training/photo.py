@@ -98,11 +98,9 @@ class PhotoTask:
         return grown(weights, fresh), False
 
     def lr_scales(self) -> dict[str, float]:
-        # the linear branches start at the KLT, near their optimum: a full step would first destroy them. The prior of z
-        # starts far from its own and is measured in steps of scale; at the common rate it was still on its way after
-        # 5000 steps
+        # the linear branches start at the KLT, near their optimum: a full step would first destroy them
         scales = {"g_a.linear.weight": self._train.linear_lr_scale, "g_s.linear.weight": self._train.linear_lr_scale}
-        scales |= {"z_index": 20.0, "log_gain_z": 5.0, "z_mean": 3.0}
+        scales |= {"log_gain_z": 5.0}
         # what an eye asks of the steps is far from what MSE asked
         return scales | {"log_gain": self._train.gain_lr_scale}
 

@@ -10,6 +10,7 @@ rate lifts the quality of textured pictures; `grow` adds depth and width of the 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -27,7 +28,7 @@ from caecodec.models.training import recipe
 from caecodec.models.training.retime import retimed
 
 _BRIGHTNESS = 3.0  # an error in brightness counts as one three times as large in colour
-_TABLES = ("log_gain", "log_gain_out", "log_gain_z", "z_mean", "z_index", "psi_bias", "modulation")
+_TABLES = ("log_gain", "log_gain_out", "log_gain_z", "psi_bias", "psi_z", "modulation")
 
 
 @torch.inference_mode()
@@ -72,8 +73,8 @@ def widened(
     than n, anchors and the range of lambda.
     """
     old = model.config
-    same = ("z", "ga_width", "ga_depth", "gs_width", "gs_depth", "hyper_width", "context_width", "context_depth")
-    if any(getattr(old, name) != getattr(config, name) for name in same) or config.n < old.n:
+    free = ("n", "anchors", "lambda_min", "lambda_max")
+    if replace(old, **{name: getattr(config, name) for name in free}) != config or config.n < old.n:
         raise ValueError("only n, anchors and the range of lambda may differ, and n may only grow")
     channels = torch.arange(config.n)
     per_group, kept = config.n // STEPS, old.n // STEPS

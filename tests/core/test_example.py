@@ -40,7 +40,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def tensors() -> core_models.TensorDict:
-    return core_models.photo(1, n=12, z=7, psi=13, context=11, width=9)
+    return core_models.photo(1, n=12, z=8, psi=13, context=11, width=9)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def tile(tensors: core_models.TensorDict) -> tuple[bytes, NDArray[np.uint8]]:
     """A stream, and its pixels (HEIGHT, WIDTH, 3)."""
     random = np.random.default_rng(3)
     y = random.laplace(0, 5, (5, 3, 12)).astype(np.float32)
-    z = random.laplace(0, 5, (2, 1, 7)).astype(np.float32)
+    z = random.laplace(0, 5, (2, 1, 8)).astype(np.float32)
     tables = Tables.of(tensors["table.frequencies"], tensors["table.tail"])
     stream, y_hat = LatentCodec(EntropyNetwork(tensors), tables).encode(y, z, QUALITY)
     return stream, Synthesis(tensors, 16)(y_hat, QUALITY)[:HEIGHT, :WIDTH]

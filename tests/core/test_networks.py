@@ -21,9 +21,9 @@ from caecodec.latents.tiny_network import ContextNetwork
 
 MODELS: dict[str, Callable[[], core_models.TensorDict]] = {
     # no width is a multiple of a vector, nor any of them even where it need not be
-    "odd": lambda: core_models.photo(1, n=20, z=7, psi=13, context=11, width=9),
+    "odd": lambda: core_models.photo(1, n=20, z=8, psi=13, context=11, width=9),
     "even": lambda: core_models.photo(2, n=96, z=32, psi=64, context=48, width=32, hyper=48),
-    "extreme": lambda: core_models.photo(3, n=12, z=9, psi=24, context=34, width=18, depth=1, extreme=True),
+    "extreme": lambda: core_models.photo(3, n=12, z=12, psi=24, context=34, width=18, depth=1, extreme=True),
     "shallow": lambda: core_models.photo(4, n=16, z=8, psi=16, context=16, width=16, depth=0, trunk=0),
 }
 SIZES = [(1, 1), (1, 6), (5, 7), (19, 9)]
@@ -202,8 +202,11 @@ def _set(name: str, value: int) -> Callable[[core_models.TensorDict], object]:
         _set("quality.to_y.shift", 0),
         _set("quality.z_to_u.shift", 61),
         _set("quality.index", (1 << 26) + 1),
-        _set("quality.z_mean", -(1 << 25) - 1),
-        _set("quality.z_index", 64),
+        _set("quality.z_to_y.shift", 0),
+        _set("quality.z_index", -(1 << 26) - 1),
+        _set("quality.z_psi", 8192),
+        _set("int.context_z.narrow", 16),
+        lambda found: found["int.context_z.head.0.1.bias"].fill((1 << 31) - (1 << 27)),
         _set("quality.modulation", 1 << 13),
         _set("table.frequencies", 0),
     ],

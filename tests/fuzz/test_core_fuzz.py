@@ -34,8 +34,8 @@ pytestmark = pytest.mark.slow
 
 # small ones, of odd sizes, and one whose sums come near their bounds
 MODELS: dict[str, core_models.TensorDict] = {
-    "photo": core_models.photo(1, n=12, z=7, psi=13, context=11, width=9),
-    "extreme": core_models.photo(3, n=8, z=5, psi=6, context=10, width=6, depth=1, extreme=True),
+    "photo": core_models.photo(1, n=12, z=8, psi=13, context=11, width=9),
+    "extreme": core_models.photo(3, n=8, z=8, psi=6, context=10, width=6, depth=1, extreme=True),
     "tiny": core_models.tiny(5, groups=(3, 4, 6), splits=(4, 2, 1), adapted=5, hidden=7, width=6),
 }
 

@@ -28,7 +28,7 @@ ACTIVATION, SUM = 8191, (1 << 31) - (1 << 27)
 def sound(family: str) -> TensorDict:
     """What a decoder reads of a model."""
     if family == "photo":
-        made = core_models.photo(1, n=8, z=3, psi=4, context=6, width=5, depth=2, trunk=1)
+        made = core_models.photo(1, n=8, z=4, psi=4, context=6, width=5, depth=2, trunk=1)
     else:
         made = core_models.tiny(1, (1, 3), (4, 2), adapted=3, hidden=4, width=5)
     return {name: tensor for name, tensor in made.items() if not name.startswith(("g_a.", "h_a.", "float."))}
@@ -105,30 +105,33 @@ class Range:
         return f"{self.family} {self.name}"
 
 
+MULTIPLIERS = {"photo": ("to_u", "to_y", "to_g_s", "z_to_u", "z_to_y"), "tiny": ("to_u", "to_y", "to_g_s")}
 RANGES = [
-    *(
-        Range(family, f"quality.{name}", -(1 << 30), 1 << 30)
-        for family, names in {"photo": ("to_u", "to_y", "to_g_s", "z_to_u"), "tiny": ("to_u", "to_y", "to_g_s")}.items()
-        for name in names
-    ),
-    *(Range("photo", f"quality.{name}.shift", 1, 60) for name in ("to_u", "to_y", "to_g_s", "z_to_u")),
+    *(Range(family, f"quality.{name}", -(1 << 30), 1 << 30) for family, names in MULTIPLIERS.items() for name in names),
+    *(Range("photo", f"quality.{name}.shift", 1, 60) for name in MULTIPLIERS["photo"]),
     Range("tiny", "quality.to_y.shift", 1, 60),
     Range("photo", "quality.index", -(1 << 26), 1 << 26),
     Range("photo", "quality.psi", -(1 << 26), 1 << 26),
-    Range("photo", "quality.z_mean", -(1 << 25), 1 << 25),
-    Range("photo", "quality.z_index", 0, 63),
+    Range("photo", "quality.z_index", -(1 << 26), 1 << 26),
+    Range("photo", "quality.z_psi", -ACTIVATION, ACTIVATION),
     Range("photo", "quality.modulation", -(1 << 13) + 1, (1 << 13) - 1),
     Range("tiny", "quality.index", -(1 << 26), 1 << 26),
     Range("tiny", "quality.bias", -(1 << 26), 1 << 26),
     Range("tiny", "quality.modulation", -(1 << 13) + 1, (1 << 13) - 1),
     *(
         Range("photo", f"{name}.narrow", 0, 15)
-        for name in ("int.h_s", "int.context", "int.h_s.up2", "g_s.head", "g_s.blocks.1.mix_in", "g_s.blocks.0.expand")
+        for name in (
+            *("int.h_s", "int.context", "int.context_z", "int.h_s.up2", "int.context_z.trunk.0.mix_in"),
+            *("g_s.head", "g_s.blocks.1.mix_in", "g_s.blocks.0.expand"),
+        )
     ),
     *(Range("tiny", f"{name}.narrow", 0, 15) for name in ("int.context", "int.context.expand", "g_s.head")),
     *(
         Range("photo", f"{name}.shift", 0, 30)
-        for name in ("int.h_s.up1", "int.context.first", "int.context.head.2.1", "g_s.stem", "g_s.blocks.0.depthwise")
+        for name in (
+            *("int.h_s.up1", "int.context.first", "int.context.head.2.1", "int.context_z.first"),
+            *("int.context_z.head.2.1", "g_s.stem", "g_s.blocks.0.depthwise"),
+        )
     ),
     Range("tiny", "int.context.heads.3.shift", 0, 30),
 ]
@@ -139,19 +142,20 @@ def test_a_number_out_of_range_is_refused(decoder: Decoder, bounds: Range) -> No
     family, name = bounds.family, bounds.name
     for value in (bounds.low, bounds.high):
         decoder(with_value(family, name, value), family)
-    unsigned = sound(family)[name].dtype == np.uint8
-    for value in (bounds.high + 1,) if unsigned else (bounds.low - 1, bounds.high + 1):
+    for value in (bounds.low - 1, bounds.high + 1):
         refused(decoder, with_value(family, name, value), family)
 
 
+CONTEXTS = ("int.context", "int.context_z")
 LAYERS = {
     "photo": (
-        *("int.h_s.up1", "int.h_s.up2", "int.context.first", "g_s.stem", "g_s.head", "g_s.linear"),
-        *(f"int.context.adaptors.{step}" for step in range(3)),
-        *(f"int.context.head.{step}.{step ^ 1}" for step in range(4)),
+        *("int.h_s.up1", "int.h_s.up2", "g_s.stem", "g_s.head", "g_s.linear"),
+        *(f"{context}.first" for context in CONTEXTS),
+        *(f"{context}.adaptors.{step}" for context in CONTEXTS for step in range(3)),
+        *(f"{context}.head.{step}.{step ^ 1}" for context in CONTEXTS for step in range(4)),
         *(
             f"{block}.{part}"
-            for block in ("int.h_s.block1", "int.h_s.block2", "int.context.trunk.0", "g_s.blocks.1")
+            for block in ("int.h_s.block1", "int.h_s.block2", *(f"{c}.trunk.0" for c in CONTEXTS), "g_s.blocks.1")
             for part in ("mix_in", "depthwise", "mix_out", "expand", "project")
         ),
     ),
@@ -205,6 +209,11 @@ def test_samples_that_could_leave_32_bits_are_refused(decoder: Decoder, shift: i
     refused(decoder, with_outputs(half + 1, half - 1, shift), "photo")
 
 
+@pytest.mark.parametrize(("n", "z"), [(6, 4), (8, 6)])
+def test_channels_that_are_not_four_groups_are_refused(decoder: Decoder, n: int, z: int) -> None:
+    refused(decoder, core_models.photo(1, n=n, z=z, psi=4, context=6, width=5), "photo")
+
+
 @pytest.mark.parametrize("family", ["photo", "tiny"])
 def test_a_model_that_lacks_a_tensor_or_has_it_in_another_type_or_shape_is_refused(
     decoder: Decoder, family: str
@@ -214,7 +223,7 @@ def test_a_model_that_lacks_a_tensor_or_has_it_in_another_type_or_shape_is_refus
         # of no network; and what tells how many blocks there are
         if name.startswith("table.") or (name.endswith(".expand.shift") and name[-14].isdigit()):
             continue
-        other = {"int16": np.int32, "int32": np.int16, "uint8": np.int32}[whole[name].dtype.name]
+        other = {"int16": np.int32, "int32": np.int16}[whole[name].dtype.name]
         refused(decoder, {key: tensor for key, tensor in whole.items() if key != name}, family)
         refused(decoder, whole | {name: whole[name].astype(other)}, family)
         refused(decoder, whole | {name: np.repeat(whole[name], 2, axis=-1)}, family)

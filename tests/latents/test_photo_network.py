@@ -219,7 +219,7 @@ def test_every_group_is_coded_once_in_every_phase_and_once_in_every_step() -> No
 
 @functools.cache
 def model() -> Tensors:
-    return core_models.photo(5, n=16, z=5, psi=6, context=10, width=4, trunk=2)
+    return core_models.photo(5, n=16, z=8, psi=6, context=10, width=4, trunk=2)
 
 
 @pytest.mark.parametrize("shape", [(2, 2), (4, 6), (2, 8)])
@@ -229,7 +229,7 @@ def test_features_are_those_of_the_whole_adaptor(arithmetic: Arithmetic, shape: 
     random = np.random.default_rng(shape[1])
     h, w = shape
     n, quarter = network.n, network.n // 4
-    psi = inputs_of(random, h, w, len(network.first.weight))
+    psi = inputs_of(random, h, w, len(network.of_y.first.weight))
     narrow = int(model()["int.context.narrow"].item())
     for step in range(1, STEPS):
         u = np.zeros((h, w, n))
@@ -242,22 +242,22 @@ def test_features_are_those_of_the_whole_adaptor(arithmetic: Arithmetic, shape: 
                 known[phase][..., earlier * quarter : (earlier + 1) * quarter] = values
             known[phase][..., step * quarter :] = 7.0  # of a later step: not to be read
         x = Layer.of(model(), f"int.context.adaptors.{step - 1}")(np.concatenate((u, psi), axis=-1), 0.0, STREAM)
-        for block in network.trunk:
+        for block in network.of_y.trunk:
             x = block(x)
-        assert np.array_equal(network.features(step, psi, known), expected_narrow(whole(x), narrow))
+        assert np.array_equal(network.of_y.features(step, psi, known), expected_narrow(whole(x), narrow))
         assert x.any()
 
 
 @pytest.mark.parametrize("quality", [1, 100])
 def test_a_head_gives_means_and_scale_indices(arithmetic: Arithmetic, quality: int) -> None:
     network = EntropyNetwork(model(), arithmetic)
-    q = network.quality(quality)
+    q = network.of_y.at(quality)
     features = inputs_of(np.random.default_rng(quality), 200, 10)
     to_y, shift, more = (model()[f"quality.{name}"] for name in ("to_y", "to_y.shift", "index"))
     for step, phase in ((0, 0), (1, 3), (3, 2)):
         group = step ^ phase
         out = expected_layer(model(), f"int.context.head.{step}.{group}", whole(features)).tolist()
-        mean, index = network.parameters(step, phase, features, q)
+        mean, index = network.of_y.parameters(step, phase, features, q)
         for cell, outputs in enumerate(out):
             for m in range(4):
                 k = 4 * group + m

@@ -91,9 +91,9 @@ def test_a_gray_picture_with_sections_is_what_the_specification_gives(shipped: M
 
 
 MODELS = {
-    "odd": core_models.photo(1, n=12, z=7, psi=9, context=7, width=5),
-    "extreme": core_models.photo(3, n=12, z=9, psi=10, context=14, width=7, depth=1, extreme=True),
-    "shallow": core_models.photo(4, n=8, z=4, psi=4, context=4, width=4, depth=0, trunk=0),
+    "odd": core_models.photo(1, n=12, z=8, psi=9, context=7, width=5),
+    "extreme": core_models.photo(3, n=12, z=12, psi=10, context=14, width=7, depth=1, extreme=True),
+    "shallow": core_models.photo(4, n=8, z=4, psi=4, context=4, width=4, depth=0, trunk=0, trunk_z=0),
 }
 
 

@@ -114,12 +114,14 @@ def test_the_differentiable_walk_is_the_exact_one(on_torch: PhotoCodec, quality:
     worth = on_torch.trade(quality, tune)
     strength = np.broadcast_to(worth.strength(tile.strength, tile.activity), tile.y.shape[:2])
     gain, gain_z = (on_torch.engine.row(name, quality) for name in ("gain", "gain_z"))
-    y, z = (torch.from_numpy(v)[None].permute(0, 3, 1, 2) for v in (tile.y * gain, tile.z * gain_z))
+    y = torch.from_numpy(tile.y * gain)[None].permute(0, 3, 1, 2)
+    rounds = Rounds(on_torch.model, on_torch.engine, on_torch.tables)
     with torch.no_grad():
+        psi, bits_z = rounds.psi(tile.z * gain_z, quality)
         weight = torch.from_numpy(worth.weight.copy())[None, :, None, None]
         usual = torch.from_numpy(np.float32(strength).copy())[None, None]
-        y_hat, _, bits = Rounds(on_torch.model, on_torch.engine, on_torch.tables).walk(y, z, quality, weight, usual)
-    assert float(bits) / 8 == pytest.approx(size_bytes, rel=0.03)  # tables are fitted, its densities are not
+        y_hat, _, bits = rounds.walk(y, psi, quality, weight, usual)
+    assert (float(bits) + bits_z) / 8 == pytest.approx(size_bytes, rel=0.03)  # tables are fitted, its densities are not
     values = y_hat[0].permute(1, 2, 0).numpy()
     assert np.mean(np.abs(values - latents / ONE) > 0.3) < 0.01  # some symbols lie on an edge
 
@@ -127,15 +129,16 @@ def test_the_differentiable_walk_is_the_exact_one(on_torch: PhotoCodec, quality:
 def test_the_gradient_of_a_walk_is_what_moving_a_latent_does(on_torch: PhotoCodec) -> None:
     tile = next(on_torch.analyse(PICTURE))
     gain, gain_z = (on_torch.engine.row(name, QUALITY) for name in ("gain", "gain_z"))
-    y, z = (torch.from_numpy(v)[None].permute(0, 3, 1, 2) for v in (tile.y * gain, tile.z * gain_z))
+    y = torch.from_numpy(tile.y * gain)[None].permute(0, 3, 1, 2)
     rounds = Rounds(on_torch.model, on_torch.engine, on_torch.tables)
+    psi, _ = rounds.psi(tile.z * gain_z, QUALITY)
     weight, strength = torch.ones(1, y.shape[1], 1, 1), torch.zeros(1, 1, *y.shape[2:])
     x = torch.from_numpy(PHOTO).permute(2, 0, 1)[None].float() / 255
 
     def error(y_hat: Tensor) -> Tensor:
         return (on_torch.engine.decoded(y_hat, QUALITY) - x).double().square().sum()
 
-    y_hat, moved, _ = rounds.walk(y, z, QUALITY, weight, strength)
+    y_hat, moved, _ = rounds.walk(y, psi, QUALITY, weight, strength)
     error(y_hat).backward()  # type: ignore[no-untyped-call]
     assert moved.grad is not None
     here = y_hat.detach().requires_grad_()

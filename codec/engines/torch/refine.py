@@ -15,8 +15,10 @@ from caecodec.engines.torch.photo import TorchPhotoEngine
 from caecodec.entropy.fixed_point import ONE, SCALES
 from caecodec.entropy.order import STEPS, group_at
 from caecodec.entropy.tables import Tables
+from caecodec.latents.photo import LatentCodec
+from caecodec.latents.photo_network import EntropyNetwork
 from caecodec.models.networks.eye import EyeDistance
-from caecodec.models.networks.photo import Context, HyperSynthesis, PhotoConfig, merge_phases, split_phases
+from caecodec.models.networks.photo import Context, PhotoConfig, merge_phases, split_phases
 from caecodec.models.networks.rate_model import gaussian_bits, scale_of_index
 from caecodec.models.networks.trade import Trade
 from caecodec.pictures.ssimulacra2 import SMALLEST_SIDE
@@ -26,14 +28,13 @@ Float = NDArray[np.float32]
 
 
 class Rounds:
-    """Differentiable copies of one model's h_s, context and g_s."""
+    """Differentiable copies of one model's context and g_s. z does not move: it and its psi are exact."""
 
     def __init__(self, model: Model, engine: TorchPhotoEngine, tables: Tables) -> None:
         config = PhotoConfig(**model.info.config)  # type: ignore[arg-type]
         self._engine = engine
-        self._h_s = load_integers(HyperSynthesis(config), model.tensors, "int.h_s").to(engine.device)
-        self._context = load_integers(Context(config), model.tensors, "int.context").to(engine.device)
-        self._of_psi, of_context = (2.0 ** -int(model.tensors[f"int.{p}.narrow"].item()) for p in ("h_s", "context"))
+        self._context = load_integers(Context.of_y(config), model.tensors, "int.context").to(engine.device)
+        of_context = 2.0 ** -int(model.tensors["int.context.narrow"].item())
         with torch.no_grad():
             for step in range(STEPS):
                 for group in range(STEPS):
@@ -41,9 +42,9 @@ class Rounds:
                     self._context.head_weight[step, group] = weight * (of_context if step else 1.0)
                     self._context.head_bias[step, group] = bias
         self._tables = {
-            key: torch.from_numpy(np.array(model.tensors[f"quality.{key}"], np.float32)).to(engine.device)
-            for key in ("z_mean", "z_index", "psi", "index")
-        } | {key: multiplier(model.tensors, f"quality.{key}").to(engine.device) for key in ("z_to_u", "to_u", "to_y")}
+            "index": torch.from_numpy(np.array(model.tensors["quality.index"], np.float32)).to(engine.device)
+        } | {key: multiplier(model.tensors, f"quality.{key}").to(engine.device) for key in ("to_u", "to_y")}
+        self._exact = LatentCodec(EntropyNetwork(model.tensors), tables)
         self._saving = torch.from_numpy(_savings(tables)).to(engine.device)
 
     def trial(self, tile: Refinement) -> TorchTrial:
@@ -51,23 +52,25 @@ class Rounds:
         with memory(self._engine.device):
             return TorchTrial(self, self._engine, tile)
 
+    def psi(self, z: Float, quality: int) -> tuple[Tensor, float]:
+        """z (h, w, Z) after its gain -> psi (1, C, 4h, 4w) and the bits of z."""
+        psi, bits = self._exact.psi(z, quality)
+        return self._engine.tensor(psi[None].astype(np.float32)), bits
+
     def walk(
-        self, target: Tensor, z: Tensor, quality: int, worth: Tensor, strength: Tensor
+        self, target: Tensor, psi: Tensor, quality: int, worth: Tensor, strength: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Choose the symbols of targets y (1, N, h, w), h and w even, and z, both after their gains.
+        """Choose the symbols of targets y (1, N, h, w), h and w even, after their gain. psi: of these or more cells.
 
         worth (1, N, 1, 1): bits that an error of one step^2 costs. strength (1, 1, h, w): as in
         `caecodec.entropy.rounding`. Returns y_hat; a leaf of its shape whose gradient is how anything made of
-        y_hat and bits grows with each value, but for the bits of its own symbol; bits of all.
+        y_hat and bits grows with each value, but for the bits of its own symbol; bits of y.
         """
 
         def row(name: str, scale: float = 1.0) -> Tensor:
             return self._tables[name][quality - 1][None, :, None, None] * scale
 
-        z_mean = row("z_mean", 1 / ONE)
-        symbols = torch.floor(z - z_mean + 0.5)
-        bits = gaussian_bits(symbols, scale_of_index(row("z_index"))).sum()
-        psi = (self._h_s((symbols + z_mean) * row("z_to_u", ONE)) + row("psi")) * self._of_psi
+        bits = target.new_zeros(())
         psi = psi[:, :, : target.shape[2], : target.shape[3]]
         to_y, index_of, to_u = row("to_y", 1 / ONE), row("index"), row("to_u", ONE)
 
@@ -115,7 +118,7 @@ class TorchTrial:
         self._rounds, self._engine = rounds, engine
         self._quality, self._trade = tile.quality, tile.trade
         assert tile.z is not None
-        self._z = engine.tensor((tile.z * engine.row("gain_z", tile.quality))[None])
+        self._psi, self._bits_z = rounds.psi(tile.z * engine.row("gain_z", tile.quality), tile.quality)
         self._x = engine.tensor(tile.pixels.astype(np.float32)[None]) / 255
         self._worth = torch.from_numpy(np.array(tile.trade.weight)).to(engine.device)[None, :, None, None]
         self._eye = None
@@ -128,9 +131,9 @@ class TorchTrial:
         height, width = self._x.shape[2:]
         with memory(engine.device), torch.set_grad_enabled(slope):
             wanted, strong = engine.tensor(target[None]), engine.tensor(strength[None, ..., None])
-            y_hat, moved, bits = self._rounds.walk(wanted, self._z, self._quality, self._worth, strong)
+            y_hat, moved, bits = self._rounds.walk(wanted, self._psi, self._quality, self._worth, strong)
             shown = engine.decoded(y_hat, self._quality)[:, :, :height, :width]
-            cost = bits + _worth(shown, self._x, self._trade, self._eye)
+            cost = self._bits_z + bits + _worth(shown, self._x, self._trade, self._eye)
             if slope:
                 cost.backward()  # type: ignore[no-untyped-call]
             grown = None if moved.grad is None else array_of(moved.grad)[0]

@@ -68,12 +68,12 @@ def test_tables_of_another_range_of_lambda_agree_where_both_have_it() -> None:
 
     model = trained(SMALL)
     straight = torch.linspace(-1, 2, SMALL.anchors)[:, None]
-    for table in (model.log_gain, model.z_mean, model.modulation):
+    for table in (model.log_gain, model.psi_z, model.modulation):
         table.copy_(straight.expand_as(table))  # a line, so that interpolating twice loses nothing
     wide = wide_from(model, WIDE)
     old = torch.arange(WIDE.n) % 6 < 4
     for lam in (SMALL.lambda_min, 0.01, SMALL.lambda_max):
-        for name in ("log_gain", "z_mean", "modulation"):
+        for name in ("log_gain", "psi_z", "modulation"):
             before = interpolate(getattr(model, name), level_of(SMALL, lam)).flatten()
             after = interpolate(getattr(wide, name), level_of(WIDE, lam)).flatten()
             assert torch.allclose(after[old] if name == "log_gain" else after, before, atol=1e-4)
