@@ -446,9 +446,9 @@ def check_photo(model: Model) -> None:
 
 def check_walk(model: Model, names: Walk, n: int, c: int) -> None:
     """Over n channels, with a psi of c channels."""
-    if n % 4:
-        raise RejectedError("the channels are not four groups")
     k = model.tensor(f"{names.layers}.first.bias").shape[0]
+    if n % 4 or min(n, c, k) < 1:
+        raise RejectedError("the channels are not four groups, or there are none")
     check_multiplier(model, f"{names.tables}to_u", n)
     check_multiplier(model, f"{names.tables}to_y", n)
     check_tensor(model, f"quality.{names.tables}index", "I32", (100, n), -(1 << 26), 1 << 26)

@@ -49,7 +49,6 @@ void cae_load_context(cae_loader *loader, const char *part, const char *prefix, 
 
 typedef struct {
     const cae_walk *w;
-    const cae_context *context;
     int even_rows, even_columns; /* h', w' */
     int step;
     size_t phase_start[CAE_PHASES + 1]; /* positions of the batch before each phase */
@@ -66,7 +65,7 @@ typedef struct {
 static int half_of(int count, int parity) { return (count - parity + 1) / 2; }
 
 static int16_t *known_at(const run *r, int row, int column) {
-    const cae_context *c = r->context;
+    const cae_context *c = r->w->context;
     return r->w->known + ((ptrdiff_t)row * r->even_columns + column) * (c->n + c->psi);
 }
 
@@ -74,13 +73,13 @@ static int16_t *known_at(const run *r, int row, int column) {
 static size_t part_at(const run *r, int row, int parity, int *group) {
     int phase = CAE_PHASE_OF[row % 2][parity], cells = half_of(r->w->columns, parity);
     *group = r->step ^ phase;
-    return r->phase_start[phase] + (size_t)(row / 2) * (size_t)cells * (size_t)(r->context->n / CAE_STEPS);
+    return r->phase_start[phase] + (size_t)(row / 2) * (size_t)cells * (size_t)(r->w->context->n / CAE_STEPS);
 }
 
 static void run_first(void *context, int row, int worker) {
     run *r = context;
     (void)worker;
-    const cae_context *c = r->context;
+    const cae_context *c = r->w->context;
     const int16_t *psi = known_at(r, row, 0) + c->n;
     cae_span span[1];
     cae_product job = cae_product_of(&c->first, &psi, c->n + c->psi, r->even_columns, span);
@@ -93,7 +92,7 @@ static void run_first(void *context, int row, int worker) {
 static void run_adaptor(void *context, int row, int worker) {
     run *r = context;
     (void)worker;
-    const cae_context *c = r->context;
+    const cae_context *c = r->w->context;
     int quarter = c->n / CAE_STEPS;
     for (int parity = 0; parity < 2; parity++) {
         int phase = CAE_PHASE_OF[row % 2][parity];
@@ -120,7 +119,7 @@ static void run_adaptor(void *context, int row, int worker) {
 static void run_head(void *context, int row, int worker) {
     run *r = context;
     const cae_walk *w = r->w;
-    const cae_context *c = r->context;
+    const cae_context *c = r->w->context;
     const cae_targets *given = w->given;
     int quarter = c->n / CAE_STEPS;
     ptrdiff_t start = (ptrdiff_t)row * r->even_columns * c->width;
@@ -161,7 +160,7 @@ static void settle(void *context, int row, int worker) {
     run *r = context;
     (void)worker;
     const cae_walk *w = r->w;
-    const cae_context *c = r->context;
+    const cae_context *c = r->w->context;
     int quarter = c->n / CAE_STEPS;
     for (int parity = 0; parity < 2; parity++) {
         int group, cells = half_of(w->columns, parity);
@@ -184,7 +183,7 @@ static void settle(void *context, int row, int worker) {
 
 static int run_step(run *r, cae_threads *pool) {
     const cae_walk *w = r->w;
-    const cae_context *c = r->context;
+    const cae_context *c = r->w->context;
     if (r->step == 0) {
         cae_parallel(pool, r->even_rows, run_first, r);
     } else {
@@ -203,7 +202,7 @@ static int run_step(run *r, cae_threads *pool) {
 int cae_walk_cells(const cae_walk *w, cae_threads *pool) {
     const cae_context *c = w->context;
     cae_memory memory = {0};
-    run r = {.w = w, .context = c};
+    run r = {.w = w};
     r.even_rows = w->rows + w->rows % 2;
     r.even_columns = w->columns + w->columns % 2;
     size_t cells = (size_t)r.even_rows * (size_t)r.even_columns, quarter = (size_t)c->n / CAE_STEPS;

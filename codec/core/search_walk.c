@@ -1,4 +1,4 @@
-/* The walk of photo.c, in float32. With K = context and q = N/4:
+/* The walk of context.c over y, in float32. With K = width and q = N/4:
  *
  *     start    (h, w, K)   what a step's adaptor makes of psi alone: the same in all rounds
  *     stream   (h, w, K)   an adaptor of what is known too, ReLU, the trunk
@@ -68,19 +68,19 @@ static void run_head(const run *r, int group, const float *x, float *sums) {
 static void run_start(void *context, int row, int worker) {
     const run *r = context;
     cae_float_walk *w = r->w;
-    const cae_context *p = exact_of(r);
-    int wide = p->width, outputs = p->n / 2;
+    const cae_context *c = exact_of(r);
+    int wide = c->width, outputs = c->n / 2;
     ptrdiff_t cells = cells_before(r, row);
-    const float *psi = r->psi + cells * p->psi;
+    const float *psi = r->psi + cells * c->psi;
     float *features = scratch_of(r, worker), *sums = features + (ptrdiff_t)w->columns * wide;
     for (int step = 1; step < CAE_STEPS; step++) {
         float *out = w->start[step - 1] + cells * wide;
         cae_float_product job =
-            cae_float_product_of(&w->context->adaptor[step - 1], psi, p->psi, w->columns, out, wide);
-        job.span[0] = (cae_float_span){psi, p->psi, p->n};
+            cae_float_product_of(&w->context->adaptor[step - 1], psi, c->psi, w->columns, out, wide);
+        job.span[0] = (cae_float_span){psi, c->psi, c->n};
         w->kernels->product(&job);
     }
-    cae_float_product job = cae_float_product_of(&w->context->first, psi, p->psi, w->columns, features, wide);
+    cae_float_product job = cae_float_product_of(&w->context->first, psi, c->psi, w->columns, features, wide);
     w->kernels->product(&job);
     w->kernels->rectify(features, (size_t)w->columns * (size_t)wide, FLT_MAX, NULL);
     for (int parity = 0; parity < 2; parity++) {
@@ -96,16 +96,16 @@ static void run_adaptor(void *context, int row, int worker) {
     const run *r = context;
     cae_float_walk *w = r->w;
     (void)worker;
-    const cae_context *p = exact_of(r);
-    int quarter = p->n / CAE_STEPS, wide = p->width;
+    const cae_context *c = exact_of(r);
+    int quarter = c->n / CAE_STEPS, wide = c->width;
     ptrdiff_t cells = cells_before(r, row);
     size_t count = (size_t)w->columns * (size_t)wide;
     float *stream = stream_row(r, row);
     memcpy(stream, w->start[r->step - 1] + cells * wide, count * sizeof *stream);
     for (int parity = 0; parity < 2; parity++) {
         int phase = CAE_PHASE_OF[row % 2][parity];
-        const float *u = w->known + (cells + parity) * p->n;
-        cae_float_product job = cae_float_product_of(&w->context->adaptor[r->step - 1], NULL, 2 * p->n, w->columns / 2,
+        const float *u = w->known + (cells + parity) * c->n;
+        cae_float_product job = cae_float_product_of(&w->context->adaptor[r->step - 1], NULL, 2 * c->n, w->columns / 2,
                                                      stream + (ptrdiff_t)parity * wide, 2 * wide);
         job.bias = NULL;
         job.spans = 0;
@@ -121,14 +121,15 @@ static void run_adaptor(void *context, int row, int worker) {
 /* Symbols of one group of one cell, of means and indices as a head gives them. */
 static double choose_cell(const run *r, ptrdiff_t cell, int group, const float *sums) {
     cae_float_walk *w = r->w;
-    const cae_context *p = exact_of(r);
-    int quarter = p->n / CAE_STEPS, first = group * quarter;
-    ptrdiff_t at = cell * p->n + first;
+    const cae_context *c = exact_of(r);
+    int quarter = c->n / CAE_STEPS, first = group * quarter;
+    ptrdiff_t at = cell * c->n + first;
+    const cae_tables *tables = w->context->photo->tables;
     const float *to_y = w->to_y + first, *to_u = w->to_u + first, *offset = w->index_offset + first;
     double bits = 0;
     for (int k = 0; k < quarter; k++) {
         float mean = sums[k] * to_y[k], index = (sums[quarter + k] + offset[k]) * (1.0f / CAE_ONE);
-        float symbol = cae_float_choice(w->context->photo->tables, r->target[at + k] - mean, index, w->weight[first + k], r->strength[cell]);
+        float symbol = cae_float_choice(tables, r->target[at + k] - mean, index, w->weight[first + k], r->strength[cell]);
         bits += (double)cae_rate_bits(&w->context->rate, symbol, index, &w->of_index[at + k]);
         r->y_hat[at + k] = symbol + mean;
         w->known[at + k] = (symbol + mean) * to_u[k];
@@ -139,8 +140,8 @@ static double choose_cell(const run *r, ptrdiff_t cell, int group, const float *
 static void run_choice(void *context, int row, int worker) {
     const run *r = context;
     cae_float_walk *w = r->w;
-    const cae_context *p = exact_of(r);
-    int wide = p->width, outputs = p->n / 2;
+    const cae_context *c = exact_of(r);
+    int wide = c->width, outputs = c->n / 2;
     ptrdiff_t cells = cells_before(r, row);
     float *features = stream_row(r, row), *sums = scratch_of(r, worker);
     for (size_t i = 0; r->step > 0 && i < (size_t)w->columns * (size_t)wide; i++)
@@ -179,14 +180,14 @@ double cae_float_walk_run(cae_float_walk *w, cae_threads *pool, const float *tar
 static void back_head(void *context, int row, int worker) {
     const run *r = context;
     cae_float_walk *w = r->w;
-    const cae_context *p = exact_of(r);
-    int wide = p->width, quarter = p->n / CAE_STEPS;
+    const cae_context *c = exact_of(r);
+    int wide = c->width, quarter = c->n / CAE_STEPS;
     ptrdiff_t cells = cells_before(r, row);
     float *sums = scratch_of(r, worker), *stream = stream_row(r, row);
     for (int parity = 0; parity < 2; parity++) {
         int group = r->step ^ CAE_PHASE_OF[row % 2][parity], first = group * quarter;
         for (int i = 0; i < w->columns / 2; i++) {
-            ptrdiff_t at = (cells + 2 * i + parity) * p->n + first;
+            ptrdiff_t at = (cells + 2 * i + parity) * c->n + first;
             float *out = sums + (ptrdiff_t)i * 2 * quarter;
             for (int k = 0; k < quarter; k++) {
                 out[k] = r->slope[at + k] * w->to_y[first + k] * w->context->head_unit;
@@ -203,8 +204,8 @@ static void back_head(void *context, int row, int worker) {
 static void back_adaptor(void *context, int row, int worker) {
     const run *r = context;
     cae_float_walk *w = r->w;
-    const cae_context *p = exact_of(r);
-    int wide = p->width, quarter = p->n / CAE_STEPS;
+    const cae_context *c = exact_of(r);
+    int wide = c->width, quarter = c->n / CAE_STEPS;
     ptrdiff_t cells = cells_before(r, row);
     float *of_u = scratch_of(r, worker), *stream = stream_row(r, row);
     w->kernels->keep(stream, (size_t)w->columns * (size_t)wide, w->kept_adaptor[r->step - 1] + cells * wide);
@@ -216,7 +217,7 @@ static void back_adaptor(void *context, int row, int worker) {
                                                          quarter);
             w->kernels->product(&job);
             for (int i = 0; i < w->columns / 2; i++) {
-                float *restrict out = r->slope + (cells + 2 * i + parity) * p->n + first;
+                float *restrict out = r->slope + (cells + 2 * i + parity) * c->n + first;
                 const float *restrict from = of_u + (ptrdiff_t)i * quarter, *restrict to_u = w->to_u + first;
                 for (int k = 0; k < quarter; k++)
                     out[k] += from[k] * to_u[k];
@@ -236,12 +237,12 @@ void cae_float_walk_back(cae_float_walk *w, cae_threads *pool, float *slope) {
 
 /* Tables of a quality as real numbers. */
 static void open_tables(cae_float_walk *w, int quality, const float *weight) {
-    const cae_context *p = w->context->exact;
-    ptrdiff_t at = (ptrdiff_t)(quality - 1) * p->n;
-    for (int k = 0; k < p->n; k++) {
-        w->to_u[k] = CAE_ONE * ldexpf((float)p->to_u.factor[at + k], -p->to_u.shift[k]);
-        w->to_y[k] = ldexpf((float)p->to_y.factor[at + k], -p->to_y.shift[k]) / CAE_ONE;
-        w->index_offset[k] = (float)p->index[at + k];
+    const cae_context *c = w->context->exact;
+    ptrdiff_t at = (ptrdiff_t)(quality - 1) * c->n;
+    for (int k = 0; k < c->n; k++) {
+        w->to_u[k] = CAE_ONE * ldexpf((float)c->to_u.factor[at + k], -c->to_u.shift[k]);
+        w->to_y[k] = ldexpf((float)c->to_y.factor[at + k], -c->to_y.shift[k]) / CAE_ONE;
+        w->index_offset[k] = (float)c->index[at + k];
         w->weight[k] = weight[k];
     }
 }
@@ -252,8 +253,7 @@ static int open_psi(cae_float_walk *w, cae_threads *pool, int quality, const flo
     cae_memory memory = {0};
     int hz = (w->rows + 3) / 4, wz = (w->columns + 3) / 4, width = photo->of_y.psi;
     size_t count = (size_t)w->rows * (size_t)w->columns * (size_t)width;
-    cae_unrounded given = {0};
-    cae_coding coding = {.what = CAE_COUNT, .tables = photo->tables, .given = &given};
+    cae_coding coding = {.what = CAE_COUNT, .tables = photo->tables};
     int32_t *z_hat = cae_take(&memory, (size_t)hz * (size_t)wz * (size_t)photo->of_z.n, sizeof *z_hat);
     int16_t *fixed = cae_take(&memory, count, sizeof *fixed);
     int error = memory.failed ? CAE_ERROR_MEMORY : CAE_OK;
@@ -271,9 +271,9 @@ static int open_psi(cae_float_walk *w, cae_threads *pool, int quality, const flo
 int cae_float_walk_open(cae_float_walk *w, const cae_float_context *context, const cae_float_kernels *kernels,
                         cae_threads *pool, int quality, int rows, int columns, const float *z, const float *weight,
                         cae_memory *memory) {
-    const cae_context *p = context->exact;
+    const cae_context *c = context->exact;
     int workers = cae_thread_count(pool);
-    size_t cells = (size_t)rows * (size_t)columns, n = (size_t)p->n, wide = (size_t)p->width;
+    size_t cells = (size_t)rows * (size_t)columns, n = (size_t)c->n, wide = (size_t)c->width;
     *w = (cae_float_walk){.context = context, .kernels = kernels, .rows = rows, .columns = columns};
     w->to_u = cae_take(memory, 4 * n, sizeof *w->to_u);
     w->first = cae_take(memory, cells * n / 2, sizeof *w->first);
@@ -283,14 +283,14 @@ int cae_float_walk_open(cae_float_walk *w, const cae_float_context *context, con
     w->bits = cae_take(memory, (size_t)rows, sizeof *w->bits);
     w->scratch_count = (size_t)columns * (wide + n / 2);
     w->scratch = cae_take(memory, (size_t)workers * w->scratch_count, sizeof *w->scratch);
-    cae_float_blocks_open(&w->trunk, kernels, context->trunk, p->trunk_blocks, rows, columns, p->width, workers, memory);
+    cae_float_blocks_open(&w->trunk, kernels, context->trunk, c->trunk_blocks, rows, columns, c->width, workers, memory);
     for (int i = 0; i < CAE_STEPS - 1; i++) {
         w->start[i] = cae_take(memory, cells * wide, sizeof(float));
         w->kept_adaptor[i] = cae_take(memory, cells * wide, 1);
         w->kept_trunk[i] = cae_take(memory, cae_float_blocks_kept(&w->trunk), 1);
     }
     cae_memory own = {0};
-    float *psi = cae_take(&own, cells * (size_t)p->psi, sizeof *psi);
+    float *psi = cae_take(&own, cells * (size_t)c->psi, sizeof *psi);
     int error = memory->failed || own.failed ? CAE_ERROR_MEMORY : CAE_OK;
     if (!error) {
         w->to_y = w->to_u + n, w->index_offset = w->to_y + n, w->weight = w->index_offset + n;

@@ -7,7 +7,7 @@
 #include "search_layers.h"
 #include "search_rate.h"
 
-/* The context of FORMAT.md, 9: psi and what is known -> means and scale indices. */
+/* The context of y (FORMAT.md, 9): psi and what is known -> means and scale indices. */
 typedef struct {
     const cae_photo *photo;   /* for z, which does not move */
     const cae_context *exact; /* for its sides and tables */
@@ -28,9 +28,9 @@ typedef struct {
     int rows, columns;
     float *to_u, *to_y, *index_offset, *weight; /* of this quality, (n) */
     double bits_z;
-    float *start[CAE_STEPS - 1]; /* (rows, columns, context): adaptors of psi alone */
+    float *start[CAE_STEPS - 1]; /* (rows, columns, width): adaptors of psi alone */
     float *first;                /* (rows, columns, n/2): means and indices of step 0 */
-    float *known, *stream;       /* (rows, columns, n) and (rows, columns, context) */
+    float *known, *stream;       /* (rows, columns, n) and (rows, columns, width) */
     float *of_index;             /* how bits grow with every index */
     int8_t *kept_adaptor[CAE_STEPS - 1], *kept_trunk[CAE_STEPS - 1];
     double *bits; /* of rows */

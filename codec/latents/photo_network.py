@@ -92,7 +92,7 @@ class Context:
             "adaptors": all(a.weight.shape == (self.n + self.psi, width) for a in adaptors),
             "head": all(h.weight.shape == (width, self.n // 2) for row in self._heads for h in row),
             "trunk": all(b.mix_in.weight.shape == (width, width) for b in self.trunk),
-            "channels": self.n % STEPS == 0,
+            "channels": self.n % STEPS == 0 and min(self.n, self.psi, width) > 0,
         }
         for what, whether in fits.items():
             if not whether:

@@ -15,7 +15,7 @@ _ROOM = 0.9  # of the largest sum and weight
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Head:
-    """weight (in, 2k) and bias (2k,): k means, then k scale indices, of some channels of y; step_in (in,)."""
+    """weight (in, 2k) and bias (2k,): k means, then k scale indices, of some channels of y or z; step_in (in,)."""
 
     name: str
     channels: slice

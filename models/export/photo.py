@@ -11,7 +11,7 @@ from torch import Tensor
 
 from caecodec.engines.numpy.networks import Analysis, Synthesis
 from caecodec.engines.numpy.photo import HyperAnalysis
-from caecodec.entropy.fixed_point import FRACTION_BITS, ONE, QUALITIES
+from caecodec.entropy.fixed_point import ACTIVATION, FRACTION_BITS, ONE, QUALITIES
 from caecodec.entropy.order import STEPS
 from caecodec.latents.photo_network import EntropyNetwork
 from caecodec.models.data.pictures import validation_crops
@@ -220,7 +220,8 @@ def entropy_network(model: PhotoModel, ranges: Ranges, rows: Rows) -> Tensors:
     psi = stream2.read("psi")
 
     out |= context_network(context, "context", "", ranges, rows.log_ratio, psi, u_step)
-    psi_z = step_of(ranges["int.context_z.first"])
+    # a table, which nothing clamps: it has to fit at qualities between those at which ranges were met too
+    psi_z = np.maximum(step_of(ranges["int.context_z.first"]), np.abs(rows.psi_z).max(axis=0) / ACTIVATION)
     out |= context_network(model.context_z, "context_z", "z_", ranges, rows.log_gain_z, psi_z, z_step)
     return out | {"quality.psi": fixed(rows.psi / stream2.step), "quality.z_psi": fixed(rows.psi_z / psi_z)}
 

@@ -3,14 +3,17 @@
     x --g_a--> y --(gain)--> round --> y_hat --(1/gain)--> g_s --> x_hat
                |                         ^
               h_a --> z --> z_hat --> h_s + 4-step context --> mean, scale index
+                      ^
+                4-step context of z --> mean, scale index
 
 x is RGB in [0, 1]; y sits at 1/16 of the picture, z at 1/64 (names as in Balle 2018, arXiv:1802.01436).
-g_a, g_s and h_a are float. h_s and the context are plain 1x1 and depthwise layers with ReLU, so that export can
+g_a, g_s and h_a are float. h_s and the contexts are plain 1x1 and depthwise layers with ReLU, so that export can
 turn them into exact integers.
 
 All networks work in the *signal domain* and never see the quality; it enters through per-channel tables alone:
 gains in front of both roundings, an offset on scale indices (the logarithm of the same gain), a bias on the hyper
-features and a modulation in g_s. So g_a and h_a run once however many qualities are tried.
+features, what the context of z reads in place of these, and a modulation in g_s. So g_a and h_a run once however many
+qualities are tried.
 
 Beside g_a and g_s lies a linear transform of 16x16x3 patches, initialised with the KLT of training patches, while the
 non-linear branches start at zero: training begins as transform coding.

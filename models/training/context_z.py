@@ -1,4 +1,4 @@
-"""The context of z trained alone: in minutes, as z is small and everything that makes it stays as it is.
+"""The context of z trained alone: in half an hour, as z is small and everything that makes it stays as it is.
 
 `python -m caecodec.models.training.context_z CHECKPOINT -o NEW.pt --data SHARD --validation SHARD` analyses a crop of
 every picture once and trains on what h_a made of them. CHECKPOINT may be one of before z had a context, when every
@@ -8,6 +8,7 @@ channel had one mean and one scale of each quality: these are what the new conte
 from __future__ import annotations
 
 import functools
+import pickle
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -81,13 +82,18 @@ def measured(model: PhotoModel, held_out: Iterable[Tensor]) -> list[float]:
 
 
 def train(model: PhotoModel, seen: list[Tensor], steps: int, batch: int, lr: float, rng: np.random.Generator) -> None:
-    """Train the context of z at random levels, on parts of `seen`; the rate falls to nothing over the second half."""
+    """Train the context of z at random levels, on parts of `seen`; the rate falls to nothing over the second half.
+
+    Everything else no longer asks for gradients. Raises ValueError where no z has 8x8 cells.
+    """
     model.requires_grad_(False)
     own = [*model.context_z.parameters(), model.psi_z]
     for parameter in own:
         parameter.requires_grad_()
     optimizer = torch.optim.Adam(own, lr, betas=(0.9, 0.99))
     large = [z for z in seen if min(z.shape[1:]) >= _SIDE]
+    if not large:
+        raise ValueError(f"no picture to train on of at least {64 * _SIDE}x{64 * _SIDE}")
 
     def part() -> Tensor:
         z = large[rng.integers(len(large))]
@@ -126,13 +132,17 @@ def main(
     cache: Path | None,
 ) -> None:
     """Train the context of z of a photo model's CHECKPOINT alone."""
-    config = recipe.load(name).model
+    wanted = recipe.load(name)
+    config = wanted.model
     if not isinstance(config, PhotoConfig):
         raise click.UsageError(f"{name} is not a photo model")
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    model = with_context(state["ema"], config).eval()
+    try:
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        model = with_context(state["ema"], config).eval()
+    except (OSError, EOFError, KeyError, RuntimeError, TypeError, pickle.UnpicklingError) as exc:
+        raise click.UsageError(f"{checkpoint}: not a checkpoint of the sizes of {name}") from exc
     if cache and cache.exists():
         seen, held_out = torch.load(cache, weights_only=True)
     else:
@@ -140,14 +150,27 @@ def main(
         if cache:
             torch.save((seen, held_out), cache)
     click.echo(f"{len(seen)} pictures, {len(held_out)} held out")
-    before, begun, round_steps = measured(model, held_out), time.monotonic(), steps
-    train(model, seen, round_steps, batch, lr, rng)
+    before, begun = measured(model, held_out), time.monotonic()
+    try:
+        train(model, seen, steps, batch, lr, rng)
+    except ValueError as exc:
+        raise click.UsageError(str(exc)) from exc
+    took = time.monotonic() - begun
     after = measured(model, held_out)
     for level, old, new in zip(_LEVELS, before, after, strict=True):
         click.echo(f"level {level}: {old:.1f} bits a cell of z, {new:.1f} now, {new / old - 1:+.1%}")
-    click.echo(f"{steps} steps of {batch} parts in {time.monotonic() - begun:.0f} s")
-    state = {key: value for key, value in state.items() if key in WEIGHT_KEYS}
-    torch.save(state | {"ema": compact(model.state_dict()), "config": config.to_dict()}, output)
+    click.echo(f"{steps} steps of {batch} parts in {took:.0f} s")
+    kept = {key: value for key, value in state.items() if key in WEIGHT_KEYS}
+    entry = {
+        "recipe": wanted.name,
+        "only": "context_z",
+        "steps": steps,
+        "hours": round(took / 3600, 3),
+        "device": "cpu",
+    }
+    new = {"config": config.to_dict(), "recipe": wanted.text, "validation": {}}  # that was measured of another model
+    history = [*state.get("history", []), entry]
+    torch.save(kept | new | {"history": history, "ema": compact(model.state_dict())}, output)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ def grown(weights: Mapping[str, Tensor], fresh: Mapping[str, Tensor]) -> dict[st
     Deeper g_a, g_s and context, and wider g_a and g_s. Raises ValueError where the new one is smaller in some way, or
     larger in another.
     """
+    if "z_mean" in weights and "z_mean" not in fresh:
+        raise ValueError("the checkpoint is of before z had a context: caecodec.models.training.context_z gives it one")
     if missing := weights.keys() - fresh.keys():
         raise ValueError(f"the recipe's model has no {min(missing)}")
     result = dict(fresh)

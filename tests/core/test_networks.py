@@ -24,7 +24,10 @@ MODELS: dict[str, Callable[[], core_models.TensorDict]] = {
     "odd": lambda: core_models.photo(1, n=20, z=8, psi=13, context=11, width=9),
     "even": lambda: core_models.photo(2, n=96, z=32, psi=64, context=48, width=32, hyper=48),
     "extreme": lambda: core_models.photo(3, n=12, z=12, psi=24, context=34, width=18, depth=1, extreme=True),
-    "shallow": lambda: core_models.photo(4, n=16, z=8, psi=16, context=16, width=16, depth=0, trunk=0),
+    "wide z": lambda: core_models.photo(
+        6, n=8, z=20, psi=5, context=6, width=4, depth=1, psi_z=9, context_z=14, trunk_z=2
+    ),
+    "shallow": lambda: core_models.photo(4, n=16, z=8, psi=16, context=16, width=16, depth=0, trunk=0, trunk_z=0),
 }
 SIZES = [(1, 1), (1, 6), (5, 7), (19, 9)]
 

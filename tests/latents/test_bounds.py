@@ -214,6 +214,15 @@ def test_channels_that_are_not_four_groups_are_refused(decoder: Decoder, n: int,
     refused(decoder, core_models.photo(1, n=n, z=z, psi=4, context=6, width=5), "photo")
 
 
+def test_a_context_that_reads_nothing_is_refused(decoder: Decoder) -> None:
+    found = dict(core_models.photo(1, n=8, z=4, psi=4, context=6, width=5))
+    found["int.context_z.first.weight"] = found["int.context_z.first.weight"][:0]
+    found["quality.z_psi"] = found["quality.z_psi"][:, :0]
+    for step in range(3):
+        found[f"int.context_z.adaptors.{step}.weight"] = found[f"int.context_z.adaptors.{step}.weight"][:4]
+    refused(decoder, found, "photo")
+
+
 @pytest.mark.parametrize("family", ["photo", "tiny"])
 def test_a_model_that_lacks_a_tensor_or_has_it_in_another_type_or_shape_is_refused(
     decoder: Decoder, family: str

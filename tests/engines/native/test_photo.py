@@ -43,7 +43,7 @@ def on_numpy() -> LatentCodec:
 def latents(seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """y and z in steps."""
     rng = np.random.default_rng(seed)
-    return rng.laplace(0, 4, (*SHAPE, 20)).astype(np.float32), rng.laplace(0, 4, (2, 2, 7)).astype(np.float32)
+    return rng.laplace(0, 4, (*SHAPE, 20)).astype(np.float32), rng.laplace(0, 4, (2, 2, 8)).astype(np.float32)
 
 
 def test_an_engine_is_what_numpy_is() -> None:
@@ -124,7 +124,7 @@ def given(shape: tuple[int, int] = SHAPE) -> Refinement:
     """A tile to be chosen again."""
     rng = np.random.default_rng(4)
     y = rng.laplace(0, 0.1, (*shape, 20)).astype(np.float32)
-    z = rng.laplace(0, 4, (-(-shape[0] // 4), -(-shape[1] // 4), 7)).astype(np.float32)
+    z = rng.laplace(0, 4, (-(-shape[0] // 4), -(-shape[1] // 4), 8)).astype(np.float32)
     trade = Trade(0.01, 0.05, np.ones(20, np.float32), 0.0, 0.0)
     return Refinement(photograph(16 * shape[0], 16 * shape[1]), y, z, 50, trade, 0.3, np.zeros(shape, bool))
 
@@ -163,7 +163,7 @@ def test_memory_of_trials_and_of_models_is_given_back() -> None:
     """A model goes with all that was made of it, in any order."""
     model = zoo_models.photo(9)
     made = Gradients(model)
-    trial = NativeTrial(made, given(), np.ones(7, np.float32))
+    trial = NativeTrial(made, given(), np.ones(8, np.float32))
     ended = trial._end, made._end
     del made, model
     assert all(end.alive for end in ended)

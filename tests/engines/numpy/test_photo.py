@@ -30,7 +30,7 @@ def latents(rows: int, columns: int) -> NDArray[np.int32]:
 
 def test_shapes_and_types_are_those_of_the_protocol() -> None:
     y, z = engine().analyse(photograph(80, 112), (slice(0, 5), slice(1, 7)))
-    assert (y.shape, z.shape, y.dtype, z.dtype) == ((5, 6, 20), (2, 2, 7), np.float32, np.float32)
+    assert (y.shape, z.shape, y.dtype, z.dtype) == ((5, 6, 20), (2, 2, 8), np.float32, np.float32)
     pixels = engine().synthesise(latents(3, 2), 50)
     assert (pixels.shape, pixels.dtype) == ((48, 32, 3), np.uint8)
     assert engine().row("gain", 7).tolist() == [7] * 20

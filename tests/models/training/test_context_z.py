@@ -46,7 +46,8 @@ def test_it_begins_with_the_prior_that_z_had(shape: tuple[int, int]) -> None:
     mean, index = (interpolate(weights[key], LEVEL) for key in ("z_mean", "z_index"))
     symbols = torch.floor(z * gain - mean + 0.5)
     expected = gaussian_bits(symbols, scale_of_index(index)).sum((1, 2, 3))
-    torch.testing.assert_close(context_z.bits(model, z, LEVEL.expand(2), hard=True), expected, rtol=1e-4, atol=1e-2)
+    found = context_z.bits(model, z, LEVEL.expand(2), hard=True)
+    assert torch.allclose(found, expected, rtol=1e-4, atol=1e-2)
 
 
 @torch.no_grad()
@@ -70,12 +71,33 @@ def test_training_finds_what_cells_and_channels_have_in_common() -> None:
     shared = [20 * field.expand(SMALL.z, -1, -1) + 0.3 * torch.randn(SMALL.z, *field.shape[1:]) for field in fields]
     others = {key: value.clone() for key, value in model.state_dict().items()}
     before = context_z.measured(model, shared[:8])
-    context_z.train(model, shared[8:], 300, 8, 1e-2, np.random.default_rng(0))
+    context_z.train(model, shared[8:], 40, 4, 1e-2, np.random.default_rng(0))
     after = context_z.measured(model, shared[:8])
     assert all(new < 0.8 * old for old, new in zip(before, after, strict=True))
     moved = {key for key, value in model.state_dict().items() if not torch.equal(value, others[key])}
     assert moved
     assert all(key.startswith(("context_z.", "psi_z")) for key in moved)
+
+
+def test_what_the_context_reads_fits_at_qualities_where_no_range_was_met() -> None:
+    """Anchors lie between the levels at which ranges are met, and nothing clamps a table."""
+    model = trained(SMALL)
+    with torch.no_grad():
+        model.psi_z[1] *= 1000
+    assert np.abs(tensors_of(model)["quality.z_psi"]).max() == 8191
+
+
+def test_pictures_too_small_to_train_on_are_said_so() -> None:
+    with pytest.raises(ValueError, match="at least 512x512"):
+        context_z.train(trained(SMALL), [torch.zeros(SMALL.z, 7, 9)], 1, 1, 1e-3, np.random.default_rng(0))
+
+
+def test_a_file_that_is_no_checkpoint_of_these_sizes_is_refused(tmp_path: Path) -> None:
+    torch.save({"ema": {"a": torch.zeros(1)}}, tmp_path / "other.pt")
+    options = ["--data", str(tmp_path), "--validation", str(tmp_path), "-o", str(tmp_path / "new.pt")]
+    done = CliRunner().invoke(context_z.main, [str(tmp_path / "other.pt"), *options])
+    assert done.exit_code == 2
+    assert "not a checkpoint of the sizes of photo" in done.output
 
 
 def test_the_command_writes_a_checkpoint_that_goes_on(tmp_path: Path) -> None:
@@ -94,3 +116,5 @@ def test_the_command_writes_a_checkpoint_that_goes_on(tmp_path: Path) -> None:
     model, record = load_checkpoint(tmp_path / "new.pt")
     assert isinstance(model, PhotoModel)
     assert record["step"] == 7
+    assert record["history"][-1]["only"] == "context_z"
+    assert record["validation"] == {}
