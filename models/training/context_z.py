@@ -168,9 +168,9 @@ def main(
         "hours": round(took / 3600, 3),
         "device": "cpu",
     }
-    new = {"config": config.to_dict(), "recipe": wanted.text, "validation": {}}  # that was measured of another model
+    changed = {"config": config.to_dict(), "recipe": wanted.text, "validation": {}}  # that was of another model
     history = [*state.get("history", []), entry]
-    torch.save(kept | new | {"history": history, "ema": compact(model.state_dict())}, output)
+    torch.save(kept | changed | {"history": history, "ema": compact(model.state_dict())}, output)
 
 
 if __name__ == "__main__":
