@@ -116,9 +116,9 @@ def train(model: PhotoModel, seen: list[Tensor], steps: int, batch: int, lr: flo
 @click.option("--recipe", "name", default="photo", help="Recipe whose sizes the model has.")
 @click.option("--data", "train_on", type=click.Path(path_type=Path, exists=True), multiple=True, required=True)
 @click.option("--validation", type=click.Path(path_type=Path, exists=True), multiple=True, required=True)
-@click.option("--steps", default=12_000)
-@click.option("--batch", default=16)
-@click.option("--lr", default=2e-3)
+@click.option("--steps", default=4_000, show_default=True, help="Half an hour of two cores.")
+@click.option("--batch", default=16, show_default=True, help="Parts of 8x8 cells in a step.")
+@click.option("--lr", default=2e-3, show_default=True, help="Learning rate of the first half.")
 @click.option("--cache", type=click.Path(path_type=Path), help="Keeps z of all pictures, for another try.")
 def main(
     checkpoint: Path,
