@@ -175,15 +175,17 @@ class Pool:
         """`size` random crops, flipped and transposed at random -> (B, 3, crop, crop) in [0, 1], channels_last."""
         draw, known = self._drawing, self._pictures[:]
         pictures = draw.choices([p for p, _ in known], [weight for _, weight in known], k=size)
-        crops = []
+        crops: dict[tuple[int, ...], list[Tensor]] = {}  # by the axes they are flipped along
         for picture in pictures:
             top, left = (draw.randrange(length - crop + 1) for length in picture.shape[:2])
             view = picture[top : top + crop, left : left + crop]
             if draw.random() < 0.5:
                 view = view.transpose(0, 1)
-            axes = [axis for axis in (0, 1) if draw.random() < 0.5]
-            crops.append(view.flip(axes) if axes else view)
-        return torch.stack(crops).permute(0, 3, 1, 2).float() / 255  # NHWC memory is channels_last
+            axes = tuple(axis for axis in (1, 2) if draw.random() < 0.5)
+            crops.setdefault(axes, []).append(view)
+        # many at a time: an accelerator would wait for the launch of every single flip
+        turned = [torch.stack(views).flip(axes) for axes, views in crops.items()]
+        return torch.cat(turned).permute(0, 3, 1, 2).float() / 255  # NHWC memory is channels_last
 
 
 def validation_crops(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ class PhotoTask:
         self._decoder_only = decoder_only
         self._mode: dict[str, Any] = {"hard": True, "rdo": RDO_STRENGTH} if decoder_only else {}
         self._crop = recipe.train.crop
-        self._eyes: dict[int, EyeDistance] = {}  # by the side of a crop
+        self._eyes: dict[tuple[int, bool], Callable[[Tensor, Tensor], Tensor]] = {}  # by the side of a crop; compiled?
 
     def new_model(self) -> PhotoModel:
         model = PhotoModel(self._model)
@@ -129,15 +129,16 @@ class PhotoTask:
         lam = self._model.lambda_at(level)
         error, shown = lam * mse, {"bpp": bpp.mean(), "psnr": losses.psnr(mse).mean()}
         if config.eye_share:
-            seen = self._eye(self._crop)(out["x_hat"], x)
+            seen = self._eye(self._crop, compiled=self._place.compiled)(out["x_hat"], x)
             error = (1 - config.eye_share) * error + config.eye_share * eye_lambda(lam) * seen
             shown["ssimulacra2"] = 100 - seen.mean()
         return Loss(losses.rate_distortion(bpp, error, lam, config.lambda_exponent), shown, batch)
 
-    def _eye(self, side: int) -> EyeDistance:
-        if side not in self._eyes:
-            self._eyes[side] = EyeDistance(side).to(self._place.device)
-        return self._eyes[side]
+    def _eye(self, side: int, *, compiled: bool = False) -> Callable[[Tensor, Tensor], Tensor]:
+        if (side, compiled) not in self._eyes:
+            eye = EyeDistance(side).to(self._place.device)
+            self._eyes[side, compiled] = torch.compile(eye, dynamic=False) if compiled else eye
+        return self._eyes[side, compiled]
 
     def measure_norms(self, model: nn.Module) -> None:
         """Nothing to do: there is no batch normalisation."""

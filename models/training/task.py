@@ -19,13 +19,17 @@ VALIDATION_LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a process of a run stands: device, its number of all, the seed that is its own, and who speaks for it."""
+    """Where a process of a run stands: device, its number of all, the seed that is its own, and who speaks for it.
+
+    `compiled`: whether the model is, and what costs much beside it should be.
+    """
 
     device: torch.device
     rank: int
     world: int
     seed: int
     teller: Teller
+    compiled: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,7 @@ class Trainer:
         self.teller = teller or Teller(recipe.name, quiet=True)
         self._rank, self._world = rank, world
         make_task = families.part(families.family(recipe.family).task)
-        place = Place(place_of, rank, world, base_seed + rank, self.teller)
+        place = Place(place_of, rank, world, base_seed + rank, self.teller, compile_model)
         self.task: Task = make_task(recipe, place, decoder_only=decoder_only)
         model = layers.channels_last(self.task.new_model().to(place_of))
         averaged = layers.channels_last(self.task.new_model().to(place_of)).eval()
