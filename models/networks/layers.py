@@ -64,31 +64,9 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""
-        x = x + self.mix_out(self._spread(F.relu(self.mix_in(x))))
+        x = x + self.mix_out(self.depthwise(F.relu(self.mix_in(x))))
         out: Tensor = x + self.project(F.relu(self.expand(x)))
         return out
-
-    def _spread(self, x: Tensor) -> Tensor:
-        """The depthwise convolution."""
-        if x.is_cuda and torch.compiler.is_compiling():
-            return depthwise3x3(x, self.depthwise)
-        out: Tensor = self.depthwise(x)
-        return out
-
-
-def depthwise3x3(x: Tensor, layer: nn.Conv2d) -> Tensor:
-    """What a depthwise 3x3 layer makes of x (B, C, H, W), as nine products, in float32 between the first and the last.
-
-    A compiler makes one kernel of them and of what comes before and after, where a GPU's library has slow gradients.
-    """
-    height, width = x.shape[2:]
-    padded, taps = F.pad(x, (1, 1, 1, 1)), layer.weight.float()
-    assert layer.bias is not None
-    out = layer.bias.float()[:, None, None]
-    for i in range(3):
-        for j in range(3):
-            out = out + padded[:, :, i : i + height, j : j + width] * taps[:, :, i, j, None]
-    return out.to(x.dtype)
 
 
 def interpolate(table: Tensor, level: Tensor) -> Tensor:

@@ -23,6 +23,18 @@ def test_the_pool_stops_at_its_bound() -> None:
     assert len(pool) == 2
 
 
+def test_crops_are_turned_in_all_eight_ways() -> None:
+    pool = pictures.Pool(torch.device("cpu"), seed=0)
+    whole = photograph(16, 16)
+    pool.add(pictures.EncodedPicture("a.png", encoded(Image.fromarray(whole))), 16)
+    batch = pool.batch(100, 16)
+    assert batch.is_contiguous(memory_format=torch.channels_last)
+    x = torch.from_numpy(whole).permute(2, 0, 1).float() / 255
+    ways = [turned.flip(axes) for turned in (x, x.mT) for axes in ((), (1,), (2,), (1, 2))]
+    drawn = {next(k for k, way in enumerate(ways) if torch.equal(crop, way)) for crop in batch}
+    assert drawn == set(range(8))
+
+
 def test_drawing_while_another_thread_adds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pictures, "read", lambda _picture, _shrink=1.0: torch.zeros(4, 4, 3, dtype=torch.uint8))
     pool = pictures.Pool(torch.device("cpu"), seed=0)
