@@ -91,7 +91,7 @@ def parse(data: bytes) -> File:
         raise RejectedError("file CRC")
     if flags & 0x0C:
         raise RejectedError("a reserved critical flag")
-    if not 1 <= quality <= 100:
+    if not 1 <= quality <= 200:
         raise RejectedError("quality")
     cursor = Cursor(data, 10, len(data) - 4)
     width, height = cursor.varint(), cursor.varint()
@@ -400,16 +400,16 @@ def check_block(model: Model, name: str, width: int) -> None:
     check_layer(model, f"{name}.project", 2 * width, width)
 
 
-def check_multiplier(model: Model, name: str, channels: int) -> None:
-    check_tensor(model, f"quality.{name}", "I32", (100, channels), -(1 << 30), 1 << 30)
+def check_multiplier(model: Model, name: str, channels: int, rows: int = 100) -> None:
+    check_tensor(model, f"quality.{name}", "I32", (rows, channels), -(1 << 30), 1 << 30)
     check_tensor(model, f"quality.{name}.shift", "I32", (channels,), 1, 60)
 
 
-def check_g_s(model: Model, n: int, side: int) -> None:
+def check_g_s(model: Model, n: int, side: int, rows: int = 100) -> None:
     """Of a family whose cells have side x side pixels."""
     g = model.tensor("g_s.stem.bias").shape[0] // 4
-    check_multiplier(model, "to_g_s", n)
-    check_tensor(model, "quality.modulation", "I32", (100, g), -(1 << 13) + 1, (1 << 13) - 1)
+    check_multiplier(model, "to_g_s", n, rows)
+    check_tensor(model, "quality.modulation", "I32", (rows, g), -(1 << 13) + 1, (1 << 13) - 1)
     check_layer(model, "g_s.stem", n, 4 * g)
     for number in range(model.depth("g_s.blocks")):
         check_block(model, f"g_s.blocks.{number}", g)
@@ -429,29 +429,37 @@ class Walk:
 OVER_Z, OVER_Y = Walk("int.context_z", "z_"), Walk("int.context", "")
 
 
+def rows_of(model: Model) -> int:
+    """7.3: R."""
+    return model.tensor("quality.to_u").shape[0] if "quality.to_u" in model.tensors else 100
+
+
 def check_photo(model: Model) -> None:
     n, z = model.tensor("quality.to_u").shape[-1], model.tensor("quality.z_to_u").shape[-1]
+    rows = rows_of(model)
+    if rows not in (100, 200):
+        raise RejectedError("the tables have neither 100 rows nor 200")
     c, of_z = model.tensor("quality.psi").shape[-1], model.tensor("quality.z_psi").shape[-1]
-    check_tensor(model, "quality.psi", "I32", (100, c), -(1 << 26), 1 << 26)
-    check_tensor(model, "quality.z_psi", "I32", (100, of_z), -M, M)
+    check_tensor(model, "quality.psi", "I32", (rows, c), -(1 << 26), 1 << 26)
+    check_tensor(model, "quality.z_psi", "I32", (rows, of_z), -M, M)
     check_tensor(model, "int.h_s.narrow", "I32", (1,), 0, 15)
     check_layer(model, "int.h_s.up1", z, 4 * c)
     check_block(model, "int.h_s.block1", c)
     check_layer(model, "int.h_s.up2", c, 4 * c, stream=True)
     check_block(model, "int.h_s.block2", c)
-    check_walk(model, OVER_Z, z, of_z)
-    check_walk(model, OVER_Y, n, c)
-    check_g_s(model, n, 16)
+    check_walk(model, OVER_Z, z, of_z, rows)
+    check_walk(model, OVER_Y, n, c, rows)
+    check_g_s(model, n, 16, rows)
 
 
-def check_walk(model: Model, names: Walk, n: int, c: int) -> None:
+def check_walk(model: Model, names: Walk, n: int, c: int, rows: int) -> None:
     """Over n channels, with a psi of c channels."""
     k = model.tensor(f"{names.layers}.first.bias").shape[0]
     if n % 4 or min(n, c, k) < 1:
         raise RejectedError("the channels are not four groups, or there are none")
-    check_multiplier(model, f"{names.tables}to_u", n)
-    check_multiplier(model, f"{names.tables}to_y", n)
-    check_tensor(model, f"quality.{names.tables}index", "I32", (100, n), -(1 << 26), 1 << 26)
+    check_multiplier(model, f"{names.tables}to_u", n, rows)
+    check_multiplier(model, f"{names.tables}to_y", n, rows)
+    check_tensor(model, f"quality.{names.tables}index", "I32", (rows, n), -(1 << 26), 1 << 26)
     check_tensor(model, f"{names.layers}.narrow", "I32", (1,), 0, 15)
     check_layer(model, f"{names.layers}.first", c, k)
     for step in range(3):
@@ -633,6 +641,8 @@ def opened(data: bytes, model: Model, family: str) -> File:
     file = parse(data)
     if file.model_id != model.id or model.family != family:
         raise RejectedError("made by another model")
+    if file.quality > rows_of(model):
+        raise RejectedError("a quality that the model has not")
     return file
 
 

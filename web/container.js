@@ -9,7 +9,7 @@ import { CaeError, corrupt } from "./errors.js";
  * @typedef {object} Container
  * @property {number} width
  * @property {number} height
- * @property {number} quality  1 to 100
+ * @property {number} quality  1 to 100, or 100 more where the tables for PSNR hold that some models have
  * @property {string} model  the model's id in 8 hexadecimal digits; "00000000" is none, pixels as they are
  * @property {boolean} gray
  * @property {Partial<Record<SectionName, Uint8Array>>} sections
@@ -42,6 +42,9 @@ const VARINT_BYTES = 5;
 const NAMES = { A: "alpha", a: "alphaCheck", e: "exif", i: "icc", p: "preview", x: "xmp" };
 const DEFAULT_LIMITS = { side: 2 ** 24, pixels: 2 ** 26, metadata: 2 ** 26 };
 
+/** What a file says of its quality, for people. @param {number} quality */
+export const qualityText = (quality) => (quality > 100 ? `${quality - 100}, for PSNR` : String(quality));
+
 /** Rows and columns of tiles. @param {number} width @param {number} height @returns {[number, number]} */
 export const tileGrid = (width, height) => [Math.ceil(height / TILE), Math.ceil(width / TILE)];
 
@@ -69,7 +72,7 @@ export function parse(file, limits = {}) {
     corrupt("the checksum does not match: the file is damaged or truncated; fetch it again");
   }
   if (flags & CRITICAL & ~(GRAY | SECTIONS)) corrupt(`flags 0x${hex([flags])} need a newer caecodec`);
-  if (quality < 1 || quality > 100) corrupt(`quality ${quality} is not in 1..100`);
+  if (quality < 1 || quality > 200) corrupt(`quality ${quality} is not in 1..200`);
   const model = hex(bytes.subarray(6, FIXED));
 
   const reader = new Reader(bytes.subarray(0, end), FIXED);

@@ -1,5 +1,6 @@
 // What a .cae file consists of, and the map of its bits.
 
+import { qualityText } from "./container.js";
 import { byId, el } from "./page-elements.js";
 
 /** @typedef {import("./container.js").Container} Container */
@@ -17,7 +18,7 @@ export function showFacts(file, container, map) {
   const facts = [
     ["Size", `${bytes(file.length)}, ${((8 * file.length) / (width * height)).toFixed(3)} bits per pixel`],
     ["Pixels", `${width}×${height}${gray ? ", gray" : ""}`],
-    ["Quality", map ? String(quality) : "exact: pixels as they are"],
+    ["Quality", map ? qualityText(quality) : "exact: pixels as they are"],
     ["Model", map ? model : "none"],
     ["Tiles", String(tiles.length)],
     ["Sections", names.join("; ") || "none"],

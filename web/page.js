@@ -1,6 +1,7 @@
 // The page: opens a file, shows it, and makes .cae files of pictures.
 
 import { analyse, decode, measure, parse, smallPng, storedPng } from "./caecodec.js";
+import { qualityText } from "./container.js";
 import { byId, el } from "./page-elements.js";
 import { showFacts, showMap } from "./page-file.js";
 import { Comparison } from "./page-viewer.js";
@@ -61,7 +62,7 @@ async function openCae(name, file, mine) {
   const image = await decode(file, { progress });
   if (mine !== turn) return;
   say(`${name}: ${image.width}×${image.height} pixels, decoded in ${Math.round(performance.now() - started)} ms`);
-  view.set("caecodec", `quality ${container.quality}`, png(image, container.sections.icc), image);
+  view.set("caecodec", `quality ${qualityText(container.quality)}`, png(image, container.sections.icc), image);
   await show(name, file, container, image, mine);
 }
 

@@ -39,13 +39,13 @@ export function tradeOf(tensors, quality) {
 }
 
 /**
- * Row of a table (100, channels).
+ * Row of a table (rows, channels).
  * @param {Map<string, import("./model.js").Tensor>} tensors @param {string} name @param {number} quality
  */
 export function rowOf(tensors, name, quality) {
   const tensor = tensors.get(name);
   if (!tensor) throw new RangeError(`the model has no ${name}`);
-  const row = tensor.data.length / 100;
+  const row = tensor.data.length / tensor.shape[0];
   return floats({ ...tensor, data: tensor.data.subarray((quality - 1) * row, quality * row) });
 }
 

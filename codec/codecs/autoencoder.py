@@ -15,7 +15,7 @@ from caecodec.codecs.grouping import grouped
 from caecodec.engines import opening
 from caecodec.engines.opening import whole
 from caecodec.engines.protocol import AutoencoderEngine, Float
-from caecodec.entropy.fixed_point import QUALITIES, SYMBOL_MAX
+from caecodec.entropy.fixed_point import SYMBOL_MAX
 from caecodec.entropy.tables import Tables
 from caecodec.errors import CorruptFileError, InputImageError, ModelError
 from caecodec.format.container import Container
@@ -25,6 +25,7 @@ from caecodec.latents.tiny_network import ContextNetwork
 from caecodec.models.networks.trade import Trade
 from caecodec.pictures import cells
 from caecodec.pictures.picture import Picture, Pixels
+from caecodec.tune import QUALITIES
 from caecodec.zoo.file import Model
 
 if TYPE_CHECKING:
@@ -199,7 +200,7 @@ class AutoencoderCodec(Codec):
 
     def decode_latents(self, parsed: Container) -> Iterator[Latents]:
         self._check_size(parsed)
-        yield self._coder.decode([parsed.tiles[0]], parsed.quality)[0]
+        yield self._coder.decode([parsed.tiles[0]], self.row_of(parsed))[0]
 
     def synthesise(
         self,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caecodec.entropy.checksum import checksum, confirm
-from caecodec.errors import UsageError
+from caecodec.errors import CorruptFileError, UsageError
 from caecodec.format import container
 from caecodec.format.container import Container
 from caecodec.latents.allocation import BitAllocation
@@ -19,7 +19,7 @@ from caecodec.pictures import planes
 from caecodec.pictures.picture import Picture, Pixels
 from caecodec.pictures.rows import Rows, joined
 from caecodec.pictures.view import WHOLE, Samples, View
-from caecodec.tune import Tune
+from caecodec.tune import QUALITIES, Tune, row
 from caecodec.zoo import file
 
 Latents = NDArray[Any]  # integers: int32 of a network, uint8 where they are the pixels themselves
@@ -34,12 +34,13 @@ class Codec(ABC):
     """One model, ready to code pictures. Building one loads weights; `opening.open_codec` keeps the last few.
 
     A picture is coded in tiles. What `analyse` gives of a tile is made once and coded at any quality; only the codec
-    that made it looks inside.
+    that made it looks inside. A quality is a row of the model's tables, from 1 on (`row`).
     """
 
     model: file.Model
     batch = 1  # pictures that are worth coding together
     exact = False  # whether pixels come back as they were
+    rows_of_tables = QUALITIES  # or twice as many: see `caecodec.tune`
 
     @abstractmethod
     def analyse(self, picture: Picture, progress: Progress = no_progress) -> Iterator[Any]:
@@ -75,7 +76,7 @@ class Codec(ABC):
         The default decodes all of it: pictures of such models are small.
         """
         latents = self.decode_latents(parsed)
-        yield view.of_plane(self.synthesise(*size_of(parsed), parsed.quality, latents, progress))
+        yield view.of_plane(self.synthesise(*size_of(parsed), self.row_of(parsed), latents, progress))
 
     def rows(self, parsed: Container, view: View = WHOLE, progress: Progress = no_progress) -> Rows:
         """Container -> a view of its picture, whose rows are decoded as they are taken.
@@ -104,6 +105,16 @@ class Codec(ABC):
         The default leaves it as it is: only photo models know the difference.
         """
         return tile
+
+    def row(self, quality: int, tune: Tune) -> int:
+        """The row of the model's tables for quality 1..100: what all methods here take for a quality, and files say."""
+        return row(quality, tune, self.rows_of_tables)
+
+    def row_of(self, parsed: Container) -> int:
+        """The row that a file was coded with. Raises CorruptFileError where the model has none of that number."""
+        if parsed.quality > self.rows_of_tables:
+            raise CorruptFileError(f"quality {parsed.quality} is not in 1..{self.rows_of_tables}, which the model has")
+        return parsed.quality
 
     def trade(self, quality: int, tune: Tune) -> Trade | None:
         """What bits are given for at a quality; None where the model does not say."""
@@ -157,7 +168,7 @@ class Codec(ABC):
     def decode(self, parsed: Container, progress: Progress = no_progress) -> Picture:
         """Container -> Picture. Raises CorruptFileError, LimitError."""
         latents = self.decode_latents(parsed)
-        return picture_of(parsed, lambda: self.synthesise(*size_of(parsed), parsed.quality, latents, progress))
+        return picture_of(parsed, lambda: self.synthesise(*size_of(parsed), self.row_of(parsed), latents, progress))
 
 
 def size_of(parsed: Container) -> tuple[int, int, bool]:

@@ -16,7 +16,7 @@ from caecodec.codecs.sweep import Cells, Sweep
 from caecodec.engines import opening
 from caecodec.engines.protocol import PhotoEngine, PhotoLatents
 from caecodec.entropy.arithmetic import NUMPY, Arithmetic
-from caecodec.entropy.fixed_point import ONE
+from caecodec.entropy.fixed_point import ONE, rows_of
 from caecodec.entropy.rounding import RDO_STRENGTH, Strength
 from caecodec.entropy.tables import Tables
 from caecodec.format import container
@@ -52,7 +52,7 @@ class PhotoCodec(Codec):
 
     def __init__(self, model: Model, device: str = "auto", precision: str = "auto", engine: str = "auto") -> None:
         """The engine is made when pixels are first needed; what its device lacks is said then."""
-        self.model = model
+        self.model, self.rows_of_tables = model, rows_of(model.tensors)
         self._asked = device, precision, engine
 
     @functools.cached_property
@@ -149,19 +149,19 @@ class PhotoCodec(Codec):
 
     def _decoded(self, parsed: Container, numbered: tuple[int, tiling.Tile]) -> Latents:
         number, tile = numbered
-        return self.latents.decode(parsed.tiles[number], tile.shape, parsed.quality)
+        return self.latents.decode(parsed.tiles[number], tile.shape, self.row_of(parsed))
 
     def latents_of(self, parsed: Container) -> Float:
         _, columns = container.tile_grid(parsed.width, parsed.height)
         tiles = list(self.decode_latents(parsed))
         rows = [np.concatenate(tiles[i : i + columns], axis=1) for i in range(0, len(tiles), columns)]
         whole = np.concatenate(rows, axis=0).astype(np.float32)
-        return np.asarray(whole / (np.float32(ONE) * self.engine.row("gain", parsed.quality)), np.float32)
+        return np.asarray(whole / (np.float32(ONE) * self.engine.row("gain", self.row_of(parsed))), np.float32)
 
     def allocation(self, parsed: Container) -> BitAllocation:
         _, columns = container.tile_grid(parsed.width, parsed.height)
         grid = tiling.tiles(parsed.width, parsed.height)
-        bits = [self.latents.bits(s, t.shape, parsed.quality) for t, s in zip(grid, parsed.tiles, strict=True)]
+        bits = [self.latents.bits(s, t.shape, self.row_of(parsed)) for t, s in zip(grid, parsed.tiles, strict=True)]
         rows = [bits[i : i + columns] for i in range(0, len(bits), columns)]
         return BitAllocation(
             np.block([[y for y, _ in row] for row in rows]), np.block([[z for _, z in row] for row in rows])
@@ -193,7 +193,7 @@ class PhotoCodec(Codec):
         """See `Codec`. Decodes the tiles that the view touches. 1/8 and 1/16 are made of the linear branch alone."""
         left, top, right, bottom = view.window(parsed.width, parsed.height)
         per_cell = CELL // view.divisor
-        render, halo = self._renderer(view, parsed.quality)
+        render, halo = self._renderer(view, self.row_of(parsed))
         window = Cells(top // per_cell, -(-bottom // per_cell), left // per_cell, -(-right // per_cell))
         sweep = Sweep(parsed.width, parsed.height, window, halo)
         # where latents are nearly all of the work, whole tiles share the processors better than the layers of each

@@ -140,11 +140,11 @@ class TinyCodec(Codec):
     def decode_latents(self, parsed: Container) -> Iterator[Latents]:
         self._check_size(parsed)
         shape = cells.count(parsed.width, parsed.height, TINY_CELL)
-        yield self.latents.decode(parsed.tiles, shape, parsed.quality, parsed.gray)[0]
+        yield self.latents.decode(parsed.tiles, shape, self.row_of(parsed), parsed.gray)[0]
 
     def latents_of(self, parsed: Container) -> Float:
         (y_hat,) = self.decode_latents(parsed)
-        return np.asarray(y_hat / (np.float32(ONE) * self.engine.row("gain", parsed.quality)), np.float32)
+        return np.asarray(y_hat / (np.float32(ONE) * self.engine.row("gain", self.row_of(parsed))), np.float32)
 
     def synthesise(
         self,

@@ -32,7 +32,11 @@ def info(inputs: tuple[str, ...], limits: Limits, quiet: bool, as_json: bool) ->
         if quiet:
             return
         model = facts.model or "not installed"
-        kept = "lossless" if facts.model == "lossless" else f"quality {facts.quality}"
+        kept = (
+            "lossless"
+            if facts.model == "lossless"
+            else f"quality {facts.quality}" + " for PSNR" * (facts.tune == "psnr")
+        )
         click.echo(f"{shown(source)}: {facts.width}x{facts.height} {facts.mode}, {kept}")
         click.echo(f"  model     {model} ({facts.model_id}), format {facts.format_version}, {facts.tiles} tile(s)")
         click.echo(

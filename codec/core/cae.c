@@ -38,13 +38,19 @@ static int load(cae_model *model, const cae_file *file) {
         return error;
     model->has_tables = 1;
     cae_shape *shape = &model->shape;
+    loader.rows = CAE_QUALITIES;
     if (photo) {
+        int rows = cae_load_side(&loader, "quality.to_u", CAE_I32, 0);
+        if (rows != CAE_QUALITIES && rows != 2 * CAE_QUALITIES)
+            return CAE_ERROR_MODEL;
+        loader.rows = rows;
         cae_load_photo(&loader, &model->tables, &model->photo);
         *shape = (cae_shape){.family = CAE_PHOTO, .cell = 16, .n = model->photo.of_y.n, .z = model->photo.of_z.n};
     } else {
         cae_load_tiny(&loader, &model->tables, &model->tiny);
         *shape = (cae_shape){.family = CAE_TINY, .cell = 8, .n = model->tiny.n};
     }
+    model->rows = loader.rows;
     cae_load_g_s(&loader, shape->cell, shape->n, &model->g_s);
     shape->halo_out = (model->g_s.blocks + 2) / 2;
     int64_t any[2] = {-1, -1};
@@ -93,9 +99,9 @@ void cae_model_close(cae_model *model) {
 
 void cae_model_shape(const cae_model *model, cae_shape *shape) { *shape = model->shape; }
 
-static int possible(int rows, int columns, int quality) {
+static int possible(const cae_model *model, int rows, int columns, int quality) {
     return rows >= 1 && rows <= MOST_CELLS && columns >= 1 && columns <= MOST_CELLS && quality >= 1 &&
-           quality <= CAE_QUALITIES;
+           quality <= model->rows;
 }
 
 static int walk(const cae_model *model, cae_threads *pool, int quality, int gray, int rows, int columns,
@@ -113,7 +119,7 @@ static unsigned check_of(const cae_model *model, int rows, int columns, const in
 
 int cae_measure_latents(const cae_model *model, cae_threads *pool, int quality, int gray, int rows, int columns,
                         const uint8_t *stream, size_t size, int32_t *y_hat, float *bits_y, float *bits_z) {
-    if (!possible(rows, columns, quality))
+    if (!possible(model, rows, columns, quality))
         return CAE_ERROR_ARGUMENT;
     if (size < CHECK_BYTES)
         return CAE_ERROR_STREAM;
@@ -131,7 +137,7 @@ int cae_decode_latents(const cae_model *model, cae_threads *pool, int quality, i
 }
 
 size_t cae_stream_bound(const cae_model *model, int rows, int columns) {
-    if (!possible(rows, columns, 1))
+    if (!possible(model, rows, columns, 1))
         return 0;
     size_t y = (size_t)rows * (size_t)columns * (size_t)model->shape.n;
     size_t z = ((size_t)rows + 3) / 4 * (((size_t)columns + 3) / 4) * (size_t)model->shape.z;
@@ -140,7 +146,7 @@ size_t cae_stream_bound(const cae_model *model, int rows, int columns) {
 
 int cae_encode_latents(const cae_model *model, cae_threads *pool, int quality, int gray, int rows, int columns,
                        const cae_unrounded *given, uint8_t *stream, size_t *size, int32_t *y_hat) {
-    if (!possible(rows, columns, quality) || *size < CHECK_BYTES)
+    if (!possible(model, rows, columns, quality) || *size < CHECK_BYTES)
         return CAE_ERROR_ARGUMENT;
     cae_coding coding = {.what = CAE_WRITE, .given = given};
     cae_encoder_start(&coding.encoder, stream + CHECK_BYTES, *size - CHECK_BYTES);
@@ -158,7 +164,7 @@ int cae_encode_latents(const cae_model *model, cae_threads *pool, int quality, i
 
 int cae_cost_latents(const cae_model *model, cae_threads *pool, int quality, int gray, int rows, int columns,
                      const cae_unrounded *given, double *bits, int32_t *y_hat) {
-    if (!possible(rows, columns, quality))
+    if (!possible(model, rows, columns, quality))
         return CAE_ERROR_ARGUMENT;
     cae_coding coding = {.what = CAE_COUNT, .given = given};
     int error = walk(model, pool, quality, gray, rows, columns, &coding, y_hat);
@@ -168,21 +174,21 @@ int cae_cost_latents(const cae_model *model, cae_threads *pool, int quality, int
 
 int cae_synthesise(const cae_model *model, cae_threads *pool, int quality, int rows, int columns, const int32_t *y_hat,
                    uint8_t *samples) {
-    if (!possible(rows, columns, quality))
+    if (!possible(model, rows, columns, quality))
         return CAE_ERROR_ARGUMENT;
     return cae_run_g_s(model->kernels, pool, &model->g_s, quality, rows, columns, y_hat, samples, NULL);
 }
 
 int cae_synthesise_deep(const cae_model *model, cae_threads *pool, int quality, int rows, int columns,
                         const int32_t *y_hat, uint16_t *samples) {
-    if (!possible(rows, columns, quality))
+    if (!possible(model, rows, columns, quality))
         return CAE_ERROR_ARGUMENT;
     return cae_run_g_s(model->kernels, pool, &model->g_s, quality, rows, columns, y_hat, NULL, samples);
 }
 
 int cae_synthesise_small(const cae_model *model, int quality, int side, int rows, int columns, const int32_t *y_hat,
                          uint16_t *samples) {
-    if (!possible(rows, columns, quality) || side < 1 || side > 2)
+    if (!possible(model, rows, columns, quality) || side < 1 || side > 2)
         return CAE_ERROR_ARGUMENT;
     return cae_run_small(model->kernels, &model->g_s, quality, side, rows, columns, y_hat, samples);
 }
@@ -191,7 +197,7 @@ int cae_analyse(const cae_model *model, cae_threads *pool, int rows, int columns
                 int left, int inner_rows, int inner_columns, float *y, float *z) {
     int inside = inner_rows >= 1 && inner_columns >= 1 && top >= 0 && left >= 0 && top <= rows - inner_rows &&
                  left <= columns - inner_columns;
-    if (!model->g_a.there || !possible(rows, columns, 1) || !inside)
+    if (!model->g_a.there || !possible(model, rows, columns, 1) || !inside)
         return CAE_ERROR_ARGUMENT;
     cae_memory memory = {0};
     int n = model->shape.n, of_z = model->shape.z;

@@ -65,7 +65,9 @@ typedef struct {
 } cae_shape;
 CAE_API void cae_model_shape(const cae_model *model, cae_shape *shape);
 
-/* Stream of a tile, with its two check bytes in front -> y_hat (rows, columns, n), fixed point with 10 fraction bits.
+/* A quality is a row of the model's tables: 1 to 100, or to 200 in a model of photographs that has so many.
+ *
+ * Stream of a tile, with its two check bytes in front -> y_hat (rows, columns, n), fixed point with 10 fraction bits.
  * gray matters to `tiny` alone: 1 where the file has the flag. */
 CAE_API int cae_decode_latents(const cae_model *model, cae_threads *pool, int quality, int gray, int rows, int columns,
                                const uint8_t *stream, size_t size, int32_t *y_hat);

@@ -17,11 +17,11 @@ void cae_load_context(cae_loader *loader, const char *part, const char *prefix, 
     char name[64];
     snprintf(name, sizeof name, "quality.%sto_u", prefix);
     c->n = cae_load_side(loader, name, CAE_I32, 1);
-    cae_load_multiplier(loader, name, CAE_QUALITIES, c->n, &c->to_u);
+    cae_load_multiplier(loader, name, loader->rows, c->n, &c->to_u);
     snprintf(name, sizeof name, "quality.%sto_y", prefix);
-    cae_load_multiplier(loader, name, CAE_QUALITIES, c->n, &c->to_y);
+    cae_load_multiplier(loader, name, loader->rows, c->n, &c->to_y);
     snprintf(name, sizeof name, "quality.%sindex", prefix);
-    c->index = cae_load_table(loader, name, CAE_QUALITIES, c->n, CAE_STREAM);
+    c->index = cae_load_table(loader, name, loader->rows, c->n, CAE_STREAM);
     snprintf(name, sizeof name, "int.%s.first.weight", part);
     c->psi = cae_load_side(loader, name, CAE_I16, 0);
     c->width = cae_load_side(loader, name, CAE_I16, 1);

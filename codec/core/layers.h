@@ -44,6 +44,7 @@ typedef struct {
     const cae_file *file;
     const cae_kernel_set *kernels;
     cae_memory *memory;
+    int rows; /* of tables: one for each quality, or two of a model of photographs */
     int error;
 } cae_loader;
 

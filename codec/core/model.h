@@ -11,6 +11,7 @@ struct cae_model {
     const cae_kernel_set *kernels;
     cae_memory memory;
     cae_shape shape;
+    int rows; /* of tables: the highest quality, as cae.h has it */
     cae_tables tables;
     int has_tables;
     cae_photo photo; /* the family's alone */

@@ -21,9 +21,9 @@ void cae_load_photo(cae_loader *loader, const cae_tables *tables, cae_photo *p) 
     cae_load_even_layer(loader, "int.h_s.up2", 1, psi, 4 * psi, CAE_READS_STREAM, &p->up2);
     cae_load_block(loader, "int.h_s.block2", psi, &p->block2);
     p->psi_narrow = cae_load_number(loader, "int.h_s.narrow", CAE_MOST_NARROW);
-    p->psi_offset = cae_load_table(loader, "quality.psi", CAE_QUALITIES, psi, CAE_STREAM);
-    const int32_t *of_z = cae_load_table(loader, "quality.z_psi", CAE_QUALITIES, p->of_z.psi, CAE_ACTIVATION);
-    size_t count = (size_t)CAE_QUALITIES * (size_t)p->of_z.psi;
+    p->psi_offset = cae_load_table(loader, "quality.psi", loader->rows, psi, CAE_STREAM);
+    const int32_t *of_z = cae_load_table(loader, "quality.z_psi", loader->rows, p->of_z.psi, CAE_ACTIVATION);
+    size_t count = (size_t)loader->rows * (size_t)p->of_z.psi;
     p->psi_z = cae_take(loader->memory, count, sizeof *p->psi_z);
     if (!loader->error && loader->memory->failed)
         loader->error = CAE_ERROR_MEMORY;

@@ -118,7 +118,7 @@ static int open_search(cae_search *s, cae_threads *pool, const cae_sought *tile)
 int cae_search_new(const cae_gradients *gradients, cae_threads *pool, const cae_sought *tile, cae_search **made) {
     *made = NULL;
     if (tile->rows < 1 || tile->rows > MOST_CELLS || tile->columns < 1 || tile->columns > MOST_CELLS ||
-        tile->quality < 1 || tile->quality > CAE_QUALITIES || tile->gray < 0 || tile->gray > 1)
+        tile->quality < 1 || tile->quality > gradients->model->rows || tile->gray < 0 || tile->gray > 1)
         return CAE_ERROR_ARGUMENT;
     int photo = gradients->model->shape.family == CAE_PHOTO;
     if (photo && (!tile->z || tile->gray))

@@ -43,8 +43,8 @@ void cae_load_g_s(cae_loader *loader, int cell, int n, cae_g_s *g_s) {
     if (stem % 4)
         loader->error = CAE_ERROR_MODEL;
     g_s->width = stem / 4;
-    cae_load_multiplier(loader, "quality.to_g_s", CAE_QUALITIES, n, &g_s->to_g_s);
-    g_s->modulation = cae_load_table(loader, "quality.modulation", CAE_QUALITIES, g_s->width, (1 << 13) - 1);
+    cae_load_multiplier(loader, "quality.to_g_s", loader->rows, n, &g_s->to_g_s);
+    g_s->modulation = cae_load_table(loader, "quality.modulation", loader->rows, g_s->width, (1 << 13) - 1);
     cae_load_even_layer(loader, "g_s.stem", 1, n, 4 * g_s->width, 0, &g_s->stem);
     cae_load_even_layer(loader, "g_s.head", 3, 3 * g_s->width, 3 * cell * cell / 4, CAE_READS_STREAM, &g_s->head);
     cae_load_even_layer(loader, "g_s.linear", 1, n, 3 * cell * cell, 0, &g_s->linear);

@@ -81,7 +81,10 @@ class PhotoEngine(Protocol):
         """
 
     def row(self, name: str, quality: int) -> Float:
-        """A table of the model at quality 1..100, (channels,): 'gain' of y or 'gain_z'."""
+        """A table of the model, 'gain' of y or 'gain_z': (channels,).
+
+        quality: 1..100, or a row above (`caecodec.tune.row`), here and below.
+        """
 
     def synthesise(self, y_hat: Symbols, quality: int) -> Pixels:
         """y_hat (h, w, N) in fixed point -> pixels (16h, 16w, 3). Raises LimitError."""

@@ -1,4 +1,4 @@
-"""The float tables of a model, which encoders alone need: a row for each quality, checked before any is used."""
+"""The float tables of a model, which encoders alone need: a row for each quality or two, checked before any is used."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from caecodec.entropy.fixed_point import QUALITIES, Tensors
+from caecodec.entropy.fixed_point import Tensors
 from caecodec.errors import ModelError
+from caecodec.tune import QUALITIES
 
 Float = NDArray[np.float32]
 
@@ -28,7 +29,7 @@ def of_autoencoder(tensors: Tensors) -> tuple[str, ...]:
 class FloatTables:
     """Tensors `float.*` of a model."""
 
-    def __init__(self, tensors: Tensors, widths: Mapping[str, int]) -> None:
+    def __init__(self, tensors: Tensors, widths: Mapping[str, int], rows: int = QUALITIES) -> None:
         """widths: name -> columns, of those that must be there. Raises ModelError."""
         expect_finite(tensors)
         self._tables: dict[str, Float] = {}
@@ -36,11 +37,11 @@ class FloatTables:
             if f"float.{name}" not in tensors:
                 raise ModelError(f"the model lacks float.{name}")
             table = np.asarray(tensors[f"float.{name}"])
-            if table.shape != (QUALITIES, width) or table.dtype != np.float32 or not np.isfinite(table).all():
+            if table.shape != (rows, width) or table.dtype != np.float32 or not np.isfinite(table).all():
                 raise ModelError(f"table float.{name} is malformed")
             self._tables[name] = table.astype(np.float32, copy=False)
 
     def row(self, name: str, quality: int) -> Float:
-        """A table at quality 1..100, (channels,)."""
+        """A table at quality 1..100, or a row above (`caecodec.tune.row`): (channels,)."""
         found: Float = self._tables[name][quality - 1]
         return found

@@ -21,6 +21,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from caecodec.entropy.arithmetic import NUMPY, Arithmetic, Array, Integers, times
 from caecodec.errors import ModelError
+from caecodec.tune import QUALITIES
 
 Tensors = Mapping[str, NDArray[np.generic]]
 Indices = NDArray[np.uint8]  # scale indices; bytes, so that sorting by them is a radix sort
@@ -40,7 +41,6 @@ MEAN_MAX = float(1 << 25)  # |mean| of a symbol, fixed point
 MOST_NARROW = 15
 SCALES = 64
 PRECISION = 24  # bits of a frequency table
-QUALITIES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,21 +156,21 @@ class Multiplier:
 
 @dataclass(frozen=True, slots=True)
 class Multipliers:
-    """A `Multiplier` for each quality."""
+    """A `Multiplier` for each row of a model's tables."""
 
-    tables: Integers  # (100, C)
+    tables: Integers  # (rows, C)
     shift: Integers
 
     @classmethod
-    def of(cls, tensors: Tensors, name: str, width: int) -> Multipliers:
-        """From NAME (100, C) and NAME.shift (C,). Raises ModelError."""
+    def of(cls, tensors: Tensors, name: str, width: int, rows: int = QUALITIES) -> Multipliers:
+        """From NAME (rows, C) and NAME.shift (C,). Raises ModelError."""
         tables, shift = (np.asarray(tensors[key]) for key in (name, f"{name}.shift"))
-        if tables.shape != (QUALITIES, width) or not _multiplies(tables, shift):
+        if tables.shape != (rows, width) or not _multiplies(tables, shift):
             raise ModelError(f"multiplier {name} is malformed")
         return cls(tables.astype(np.int64), shift.astype(np.int64))
 
     def at(self, quality: int) -> Multiplier:
-        """At quality 1..100."""
+        """At row 1 and above."""
         return Multiplier(self.tables[quality - 1], self.shift)
 
 
@@ -180,6 +180,17 @@ def _multiplies(table: NDArray[np.generic], shift: NDArray[np.generic]) -> bool:
     most = np.abs(table.astype(np.float64)).max(initial=0.0)
     shifts = shift.astype(np.int64)
     return bool(most <= MULTIPLIER and shifts.min(initial=1) >= 1 and shifts.max(initial=1) <= 60)
+
+
+def rows_of(tensors: Tensors) -> int:
+    """How many rows the tables of a model of photographs have: one for each quality, or two.
+
+    Then the first hundred are for the eye, the others for PSNR (`caecodec.tune.row`). Raises ModelError.
+    """
+    shape = np.asarray(tensors["quality.to_u"]).shape
+    if not shape or shape[0] not in (QUALITIES, 2 * QUALITIES):
+        raise ModelError("table quality.to_u is malformed")
+    return int(shape[0])
 
 
 def integer(tensors: Tensors, name: str, largest: int) -> int:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 
 from caecodec.errors import CorruptFileError, LimitError
 from caecodec.limits import DEFAULT_LIMITS, Limits
+from caecodec.tune import QUALITIES
 
 MAGIC = b"\xca\xec\x0d"
 VERSION = 2
@@ -47,7 +48,7 @@ class Container:
 
     width: int
     height: int
-    quality: int  # 1..100
+    quality: int  # 1..100, or a row above of tables that some models have: see `caecodec.tune`
     model_id: bytes  # MODEL_ID_BYTES
     tiles: tuple[bytes, ...]
     gray: bool = False
@@ -152,8 +153,8 @@ def _head(data: bytes, reader: _Reader, limits: Limits) -> Head:
     flags, quality = data[4:6]
     if flags & CRITICAL_FLAGS & ~KNOWN_FLAGS:
         raise CorruptFileError(f"flags 0x{flags:02x} need a newer caecodec")
-    if not 1 <= quality <= 100:
-        raise CorruptFileError(f"quality {quality} is not in 1..100")
+    if not 1 <= quality <= 2 * QUALITIES:
+        raise CorruptFileError(f"quality {quality} is not in 1..{2 * QUALITIES}")
     width, height = reader.varint("width"), reader.varint("height")
     if not width or not height:
         raise CorruptFileError(f"a picture of {width}x{height} pixels has no pixels")

@@ -8,6 +8,7 @@ from typing import Any
 
 from caecodec.format import container
 from caecodec.limits import DEFAULT_LIMITS, Limits
+from caecodec.tune import Tune, quality_of, tune_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,7 @@ class Info:
     height: int
     mode: str  # of the decoded picture: L, LA, RGB, RGBA
     quality: int
+    tune: Tune  # what the tables it was coded with are made for
     model_id: str
     model: str | None  # its name where it is installed
     format_version: int
@@ -47,7 +49,8 @@ def info(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Info:
         width=parsed.width,
         height=parsed.height,
         mode=mode,
-        quality=parsed.quality,
+        quality=quality_of(parsed.quality),
+        tune=tune_of(parsed.quality),
         model_id=parsed.model_id.hex(),
         model=_model_name(parsed.model_id),
         format_version=container.VERSION,

@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caecodec.entropy.checksum import checksum, confirm
-from caecodec.entropy.fixed_point import QUALITIES, SCALES, Indices
+from caecodec.entropy.fixed_point import SCALES, Indices
 from caecodec.entropy.range_coder import Decoder, encode_many
 from caecodec.entropy.tables import Tables
 from caecodec.errors import CorruptFileError, ModelError
 from caecodec.format.container import CHECK_BYTES
+from caecodec.tune import QUALITIES
 
 Latents = NDArray[np.int32]
 SILENT = 255  # in place of a table: the channel is not coded at this quality, its symbols are 0

@@ -16,7 +16,6 @@ from caecodec.entropy.fixed_point import (
     MEAN_MAX,
     MOST_NARROW,
     ONE,
-    QUALITIES,
     SCALES,
     STREAM,
     TABLE,
@@ -28,6 +27,7 @@ from caecodec.entropy.fixed_point import (
     Tensors,
     depth_to_space,
     integer,
+    rows_of,
     table,
 )
 from caecodec.entropy.order import PHASES, STEPS, group_at
@@ -98,12 +98,14 @@ class Context:
             if not whether:
                 raise ModelError(f"{name}.{what} does not fit the rest of the entropy network")
         self._adaptors = [Adaptor.of(adaptor, self.n, step + 1) for step, adaptor in enumerate(adaptors)]
-        self._narrow = integer(tensors, f"{name}.narrow", MOST_NARROW)
-        self._to_u, self._to_y = (Multipliers.of(tensors, f"quality.{prefix}{key}", self.n) for key in ("to_u", "to_y"))
-        self._index = table(tensors, f"quality.{prefix}index", (QUALITIES, self.n), TABLE)
+        self._narrow, rows = integer(tensors, f"{name}.narrow", MOST_NARROW), rows_of(tensors)
+        self._to_u, self._to_y = (
+            Multipliers.of(tensors, f"quality.{prefix}{key}", self.n, rows) for key in ("to_u", "to_y")
+        )
+        self._index = table(tensors, f"quality.{prefix}index", (rows, self.n), TABLE)
 
     def at(self, quality: int) -> Scaling:
-        """Tables of quality 1..100."""
+        """Tables of quality 1..100, or of a row above (`caecodec.tune.row`)."""
         index = self._index[quality - 1].astype(np.float64)
         return Scaling(self._to_u.at(quality), self._to_y.at(quality), index)
 
@@ -154,8 +156,9 @@ class EntropyNetwork:
             self.n, self.z = self.of_y.n, self.of_z.n
             self._check()
             self._of_psi = integer(tensors, "int.h_s.narrow", MOST_NARROW)
-            self._psi = table(tensors, "quality.psi", (QUALITIES, self.of_y.psi), TABLE)
-            self._psi_z = table(tensors, "quality.z_psi", (QUALITIES, self.of_z.psi), ACTIVATION)
+            rows = rows_of(tensors)
+            self._psi = table(tensors, "quality.psi", (rows, self.of_y.psi), TABLE)
+            self._psi_z = table(tensors, "quality.z_psi", (rows, self.of_z.psi), ACTIVATION)
         except (KeyError, IndexError) as exc:
             raise ModelError(f"the model lacks {exc}") from exc
 
@@ -172,7 +175,7 @@ class EntropyNetwork:
                 raise ModelError(f"{name} does not fit the rest of the entropy network")
 
     def quality(self, quality: int) -> Quality:
-        """Tables of quality 1..100."""
+        """Tables of quality 1..100, or of a row above (`caecodec.tune.row`)."""
         psi, psi_z = (rows[quality - 1].astype(np.float64) for rows in (self._psi, self._psi_z))
         return Quality(self.of_y.at(quality), self.of_z.at(quality), psi, psi_z)
 

@@ -16,7 +16,6 @@ from caecodec.entropy.fixed_point import (
     MEAN_MAX,
     MOST_NARROW,
     ONE,
-    QUALITIES,
     SCALES,
     STREAM,
     TABLE,
@@ -30,6 +29,7 @@ from caecodec.entropy.fixed_point import (
 )
 from caecodec.entropy.order import PHASES
 from caecodec.errors import ModelError
+from caecodec.tune import QUALITIES
 
 Phases = tuple[tuple[int, int], ...]
 

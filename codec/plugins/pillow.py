@@ -17,6 +17,7 @@ import caecodec
 from caecodec.errors import CaecodecError, CorruptFileError, UsageError
 from caecodec.format import container
 from caecodec.limits import Limits
+from caecodec.tune import quality_of
 
 FORMAT, MIME, SUFFIX = "CAE", "image/x-cae", ".cae"
 _FIRST_READ = 1 << 16  # nearly every head is in it
@@ -49,7 +50,7 @@ class CaeImageFile(ImageFile.ImageFile):
         alpha = container.TAG_ALPHA in head.sections
         self._mode = ("LA" if alpha else "L") if head.gray else ("RGBA" if alpha else "RGB")
         self._size = head.width, head.height
-        self.info["quality"] = head.quality
+        self.info["quality"] = quality_of(head.quality)
         self.info["lossless"] = head.model_id == container.LOSSLESS_ID
         for name, tag, prefix in (
             ("exif", container.TAG_EXIF, _EXIF_PREFIX),

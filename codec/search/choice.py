@@ -77,7 +77,7 @@ def _chosen(codec: Codec, picture: Picture, quality: int, progress: Progress, ef
         return codec.encode(picture, quality, progress)
     check_quality(quality)
     # minutes of searching begin once it is known that the picture is not better kept losslessly
-    searches, trade = improve.can_search(codec, effort), codec.trade(quality, effort.tune)
+    searches, trade = improve.can_search(codec, effort), codec.trade(codec.row(quality, effort.tune), effort.tune)
     if searches and trade is None:  # nothing says when a lossless file would be better
         return lossy(codec, picture, quality, progress, effort)
     quick = replace(effort, level=DEFAULT_EFFORT.level) if searches else effort
@@ -97,9 +97,10 @@ def lossy(
     effort: Effort = DEFAULT_EFFORT,
 ) -> bytes:
     """The file that the model makes, whatever a lossless one would be."""
-    tiles = improve.improved(codec, picture, codec.analyse(picture), quality, progress, effort)
-    streams = [codec.code_tile(tile, quality)[0] for tile in tiles]
-    return codec.wrap(picture, quality, streams, sections_of(picture))
+    row = codec.row(quality, effort.tune)
+    tiles = improve.improved(codec, picture, codec.analyse(picture), row, progress, effort)
+    streams = [codec.code_tile(tile, row)[0] for tile in tiles]
+    return codec.wrap(picture, row, streams, sections_of(picture))
 
 
 def _better(codec: Codec, picture: Picture, data: bytes, trade: Trade) -> bytes:

@@ -154,7 +154,7 @@ def _found(codec: Codec, picture: Picture, target: Target, progress: Progress, e
         return [improve.ready(codec, tile, quick) for tile in codec.analyse(picture, progress)]
 
     if target.wanted is not None:
-        found = _for_measure(codec, picture, tiles(), target, target.wanted)
+        found = _for_measure(codec, picture, tiles(), target, effort.tune)
         if found is not None and not choice.promising(picture, len(found.data)):
             return found
         exact = lossless.LosslessCodec().encode(picture)
@@ -162,7 +162,7 @@ def _found(codec: Codec, picture: Picture, target: Target, progress: Progress, e
     budget = target.budget(picture)
     if choice.promising(picture, budget) and len(exact := lossless.LosslessCodec().encode(picture)) <= budget:
         return Found(exact, lossless.QUALITY)
-    return _for_size(codec, picture, tiles(), budget)
+    return _for_size(codec, picture, tiles(), budget, effort.tune)
 
 
 def _measured(codec: Codec, picture: Picture, data: bytes, target: Target, effort: Effort) -> float:
@@ -171,20 +171,21 @@ def _measured(codec: Codec, picture: Picture, data: bytes, target: Target, effor
     return target.measure(picture.pixels, codec.decode(container.parse(data, UNLIMITED)).pixels, effort.tune)
 
 
-def _for_size(codec: Codec, picture: Picture, tiles: list[Any], budget: int) -> Found:
+def _for_size(codec: Codec, picture: Picture, tiles: list[Any], budget: int, tune: Tune) -> Found:
     sections = sections_of(picture)  # compressing alpha once
     beside = len(codec.wrap(picture, 1, [b""] * len(tiles), sections))
 
     def fits(quality: int) -> bool:
         size = float(beside)
         for tile in tiles:
-            size += codec.cost_tile(tile, quality)[0]
+            size += codec.cost_tile(tile, codec.row(quality, tune))[0]
             if size > budget:
                 return False
         return True
 
     def written(quality: int) -> bytes:
-        return codec.wrap(picture, quality, [codec.code_tile(tile, quality)[0] for tile in tiles], sections)
+        row = codec.row(quality, tune)
+        return codec.wrap(picture, row, [codec.code_tile(tile, row)[0] for tile in tiles], sections)
 
     # counted sizes are a few bytes off: go down to a written file that fits, or up while the next one does
     quality = max(1, highest(fits))
@@ -201,17 +202,19 @@ def _for_size(codec: Codec, picture: Picture, tiles: list[Any], budget: int) -> 
     raise UsageError(f"{budget} bytes cannot be met: quality 1 takes {smallest} bytes", remedy)
 
 
-def _for_measure(codec: Codec, picture: Picture, tiles: list[Any], target: Target, wanted: float) -> Found | None:
-    reached: dict[int, float] = {}
+def _for_measure(codec: Codec, picture: Picture, tiles: list[Any], target: Target, tune: Tune) -> Found | None:
+    assert target.wanted is not None
+    wanted = target.wanted
 
     def too_low(quality: int) -> bool:
-        latents = (codec.cost_tile(tile, quality)[1] for tile in tiles)
-        colour = codec.synthesise(picture.width, picture.height, picture.gray, quality, latents)
-        reached[quality] = target.measure(picture.pixels, colour)
-        return reached[quality] < wanted
+        row = codec.row(quality, tune)
+        latents = (codec.cost_tile(tile, row)[1] for tile in tiles)
+        colour = codec.synthesise(picture.width, picture.height, picture.gray, row, latents)
+        return target.measure(picture.pixels, colour) < wanted
 
     quality = highest(too_low) + 1
     if quality > 100:
         return None
-    streams = [codec.code_tile(tile, quality)[0] for tile in tiles]
-    return Found(codec.wrap(picture, quality, streams, sections_of(picture)), quality)
+    row = codec.row(quality, tune)
+    streams = [codec.code_tile(tile, row)[0] for tile in tiles]
+    return Found(codec.wrap(picture, row, streams, sections_of(picture)), quality)

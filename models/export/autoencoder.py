@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from caecodec.entropy.fixed_point import ONE, QUALITIES, SCALES
+from caecodec.entropy.fixed_point import ONE, SCALES
 from caecodec.errors import UsageError
 from caecodec.latents.autoencoder import PLACES, SILENT, FactorisedLatents
 from caecodec.latents.tiny_network import ContextNetwork
@@ -23,6 +23,7 @@ from caecodec.models.export.ranges import Watch
 from caecodec.models.networks import layers
 from caecodec.models.networks.autoencoder import AutoencoderModel
 from caecodec.models.networks.levels import error_weight, even_levels
+from caecodec.tune import QUALITIES
 
 REACH = 255  # symbols beyond it are left to the escape
 QUIET = 1e-4  # a channel that is non-zero less often is not coded

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from caecodec.engines.numpy.networks import Synthesis
+from caecodec.entropy.fixed_point import rows_of
 from caecodec.entropy.rounding import RDO_STRENGTH
 from caecodec.entropy.tables import Tables
 from caecodec.format.container import CHECK_BYTES
@@ -23,6 +24,7 @@ from caecodec.models.networks.photo import PhotoModel
 from caecodec.models.networks.trade import activity, trade
 from caecodec.pictures.cells import CELL
 from caecodec.pictures.picture import mse
+from caecodec.tune import QUALITIES, TUNES, row
 
 FITTED_QUALITIES = (1, 5, 12, 20, 30, 40, 50, 60, 70, 80, 90, 100)
 # what the Gaussian counts for in each table, for symbols that the pictures lack; 10^3 and 10^5 did as well
@@ -55,7 +57,8 @@ def cost_of_integers(
 ) -> Cost:
     """crops (P, 3, H, W) uint8, H and W multiples of 64 -> Cost over them."""
     codec, _ = _codec_of({**tensors, **gaussian_tables()})
-    g_s = Synthesis(tensors, CELL)
+    g_s = Synthesis(tensors, CELL, rows_of(tensors))
+    model = model.tuned("eye")
     level = torch.tensor([model.config.level_of(float(tensors["float.lambda"][quality - 1]))])
     gain = interpolate(model.log_gain, level).exp()
     gain_z = interpolate(model.log_gain_z, level).exp()
@@ -87,14 +90,16 @@ def fitted_tables(model: PhotoModel, tensors: Mapping[str, NDArray[np.generic]],
     codec, tables = _codec_of(tensors)
     counts = np.zeros(tables.bits.shape)
     gain, gain_z = (np.asarray(tensors[f"float.{key}"], np.float32) for key in ("gain", "gain_z"))
-    worth = {quality: trade(tensors, quality, "eye") for quality in FITTED_QUALITIES}
+    tunes = TUNES[: rows_of(tensors) // QUALITIES]
+    rows = {row(quality, tune, rows_of(tensors)): tune for tune in tunes for quality in FITTED_QUALITIES}
+    worth = {number: trade(tensors, number, tune) for number, tune in rows.items()}
     for crop in crops:
         busy = activity(crop.permute(1, 2, 0).numpy())
         y = model.g_a((crop[None].float() / 255).contiguous(memory_format=torch.channels_last) - 0.5)
         z = _array(model.h_a(y * model.normaliser[:, None, None]))
-        for quality, errors in worth.items():
-            scaled = _array(y) * gain[quality - 1], z * gain_z[quality - 1]
-            counts += codec.tally(*scaled, quality, errors.weight, errors.strength(RDO_STRENGTH, busy))
+        for number, errors in worth.items():
+            scaled = _array(y) * gain[number - 1], z * gain_z[number - 1]
+            counts += codec.tally(*scaled, number, errors.weight, errors.strength(RDO_STRENGTH, busy))
     fitted = []
     for tail, bits, seen in zip(tables.tail, tables.bits, counts, strict=True):
         entries = 2 * int(tail) + 2

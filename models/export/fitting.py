@@ -18,7 +18,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from caecodec.entropy.fixed_point import QUALITIES
 from caecodec.entropy.rounding import RDO_STRENGTH
 from caecodec.models.data.pictures import LOSSLESS_SUFFIXES, encoded_pictures, read
 from caecodec.models.networks.eye import EyeDistance, eye_lambda
@@ -29,6 +28,7 @@ from caecodec.models.networks.rate_model import code
 from caecodec.models.networks.trade import activity
 from caecodec.pictures.picture import Pixels, from_array
 from caecodec.pictures.ssimulacra2 import score
+from caecodec.tune import QUALITIES, Tune
 from caecodec.zoo.file import Model, ModelInfo
 
 Float = NDArray[np.float64]
@@ -102,7 +102,7 @@ def _slope(model: PhotoModel, x: Tensor, level: float, seen: EyeDistance) -> tup
         power = model.g_s.linear.weight.square().sum(0)[None, :, None, None]
         weight = error_weight(model.config.lambda_at(level), power, (2 * log_out).exp())
         y = model.g_a(x - 0.5)
-        z, _ = model.code_z(model.h_a(y * w) * gain_z, at, functools.partial(code, hard=True, rdo=0.0))
+        z, _ = model.code_z(model.h_a(y * w) * gain_z, model.position(at), functools.partial(code, hard=True, rdo=0.0))
         psi = model.h_s(z / gain_z) + interpolate(model.psi_bias, at)
         coder = functools.partial(code, hard=True, rdo=RDO_STRENGTH)
         target = y * log_gain.exp()
@@ -133,8 +133,9 @@ def scores(
     config: Mapping[str, float],
     pictures: Sequence[Pixels],
     qualities: Sequence[int],
+    tune: Tune = "eye",
 ) -> Float:
-    """Mean SSIMULACRA2 of pictures as a model's files show them, at each of some qualities."""
+    """SSIMULACRA2 of pictures as a model's files show them, at each of some qualities: (pictures, qualities)."""
     from caecodec.codecs.photo import PhotoCodec
 
     nothing: dict[str, Any] = {"training": {}, "summary": {}, "size_bytes": 0, "version": "", "path": Path()}
@@ -143,8 +144,8 @@ def scores(
     found = np.zeros((len(pictures), len(qualities)))
     for row, pixels in zip(found, pictures, strict=True):
         picture = from_array(pixels)
-        tiles = list(codec.analyse(picture))
-        for at, quality in enumerate(qualities):
+        tiles = [codec.ready(tile, RDO_STRENGTH, tune) for tile in codec.analyse(picture)]
+        for at, quality in enumerate(codec.row(quality, tune) for quality in qualities):
             latents = (codec.cost_tile(tile, quality)[1] for tile in tiles)
             row[at] = score(pixels, codec.synthesise(picture.width, picture.height, False, quality, latents))
     return found

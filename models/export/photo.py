@@ -11,7 +11,7 @@ from torch import Tensor
 
 from caecodec.engines.numpy.networks import Analysis, Synthesis
 from caecodec.engines.numpy.photo import HyperAnalysis
-from caecodec.entropy.fixed_point import ACTIVATION, FRACTION_BITS, ONE, QUALITIES
+from caecodec.entropy.fixed_point import ACTIVATION, FRACTION_BITS, ONE, rows_of
 from caecodec.entropy.order import STEPS
 from caecodec.latents.photo_network import EntropyNetwork
 from caecodec.models.data.pictures import validation_crops
@@ -44,6 +44,7 @@ from caecodec.models.networks.levels import error_weight, even_levels
 from caecodec.models.networks.photo import Context, PhotoModel
 from caecodec.models.networks.rate_model import SCALE_STEP
 from caecodec.pictures.cells import CELL
+from caecodec.tune import QUALITIES, TUNES
 
 _WATCHED = (0.0, 0.25, 0.5, 0.75, 1.0)  # levels at which ranges are met
 
@@ -56,10 +57,11 @@ def tensors_of(
 ) -> Tensors:
     """All tensors of the weights file. Raises ModelError where the integers cannot be proven exact.
 
-    levels: of qualities 1..100; evenly spaced without. worth: of errors to an eye; without it nothing is known of eyes.
-    ranges: how large activations get (`ranges_of`); those of synthetic pictures without.
+    levels: of qualities 1..100, of the first tune and then of the second where there is one; evenly spaced without.
+    worth: of errors to an eye; without it nothing is known of eyes. ranges: how large activations get (`ranges_of`);
+    those of synthetic pictures without.
     """
-    levels = even_levels() if levels is None else levels
+    levels = np.tile(even_levels(), model.config.tunes) if levels is None else levels
     ranges = ranges_of(model, stand_ins(10, 128)) if ranges is None else ranges
     rows = Rows(model, levels)
     tensors = entropy_network(model, ranges, rows) | synthesis(model.g_s, ranges, rows.gain_out, rows.modulation)
@@ -67,7 +69,7 @@ def tensors_of(
     tensors |= hyper_analysis(model, ranges, np.asarray(tensors["g_a.unit"], np.float64)) | gaussian_tables()
     tensors |= encoder_tables(model, levels, rows)
     if worth is not None:
-        tensors |= eye_tables(worth.at(levels), tensors)
+        tensors |= eye_tables(worth.at(levels[:QUALITIES]), tensors)
     prove(tensors)
     return tensors
 
@@ -76,7 +78,7 @@ def prove(tensors: Tensors) -> None:
     """Raise ModelError unless all networks are whole and no sum can leave its bounds."""
     EntropyNetwork(tensors)
     HyperAnalysis(tensors, Analysis(tensors, CELL).n)
-    Synthesis(tensors, CELL)
+    Synthesis(tensors, CELL, rows_of(tensors))
 
 
 def fitted(model: PhotoModel, path: Path) -> tuple[Tensors, str]:
@@ -87,17 +89,19 @@ def fitted(model: PhotoModel, path: Path) -> tuple[Tensors, str]:
     crops = validation_crops([path], 256, torch.device("cpu"))
     pictures = fitting.photographs([path], 24)
     ranges = ranges_of(model, crops[:: -(-len(crops) // 40)])
-    worth = fitting.measure(model, crops[:: -(-len(crops) // 20)])
-    levels = even_levels()
+    worth = fitting.measure(model.tuned("eye"), crops[:: -(-len(crops) // 20)])
     some = range(1, QUALITIES + 1, 9)
-    tensors = tensors_of(model, levels, worth, ranges)
-    reached = fitting.scores(tensors, model.config.to_dict(), pictures, some).mean(0)
-    note = f"fitted to {path.name}"
-    try:
-        levels = fitting.levels_of_qualities(levels[[quality - 1 for quality in some]], reached)
-    except ValueError as exc:
-        note += f"; qualities are evenly spaced, for {exc}"
-    tensors = tensors_of(model, levels, worth, ranges)
+    tensors = tensors_of(model, None, worth, ranges)
+    note, levels = f"fitted to {path.name}", []
+    for tune in TUNES[: model.config.tunes]:
+        even = even_levels()
+        reached = fitting.scores(tensors, model.config.to_dict(), pictures, some, tune).mean(0)
+        try:
+            levels.append(fitting.levels_of_qualities(even[[quality - 1 for quality in some]], reached))
+        except ValueError as exc:
+            note += f"; qualities are evenly spaced, for {exc}"
+            levels.append(even)
+    tensors = tensors_of(model, np.concatenate(levels), worth, ranges)
     return tensors | fitted_tables(model, tensors, crops[:: -(-len(crops) // 80)]), note
 
 
@@ -121,7 +125,8 @@ def ranges_of(model: PhotoModel, crops: Tensor) -> Ranges:
         for crop in crops:
             x = (crop[None].float() / 255).contiguous(memory_format=torch.channels_last)
             for level in _WATCHED:
-                model(x, torch.tensor([level]), hard=True)
+                for tune in range(model.config.tunes):
+                    model(x, torch.tensor([level]), hard=True, tune=torch.tensor([tune]))
     for first in firsts:
         first.remove()
     inside = ("h_s", "context")
@@ -135,13 +140,13 @@ def ranges_of(model: PhotoModel, crops: Tensor) -> Ranges:
 
 
 class Rows:
-    """What a model has of each quality, (100, channels), as real numbers."""
+    """What a model has of each quality, of one tune after the other, (rows, channels), as real numbers."""
 
     def __init__(self, model: PhotoModel, levels: NDArray[np.float64]) -> None:
-        level = torch.from_numpy(levels)
+        at = model.position(torch.from_numpy(levels), torch.arange(len(levels)) // QUALITIES)
 
         def rows(table: Tensor) -> Float:
-            return as_numpy(layers.interpolate(table.double(), level)[:, :, 0, 0])
+            return as_numpy(layers.between(table.double(), at)[:, :, 0, 0])
 
         self.normaliser = as_numpy(model.normaliser)
         log_gain, self.log_gain_z = rows(model.log_gain), rows(model.log_gain_z)
@@ -231,7 +236,7 @@ def context_network(
 ) -> Tensors:
     """The tensors int.PART.* and quality.PREFIXto_u, ... of the context of y or z.
 
-    log_ratio (100, N) takes the context's domain to the quantiser's; psi (C,) and u_step (N,): the steps in which psi
+    log_ratio (rows, N) takes the context's domain to the quantiser's; psi (C,) and u_step (N,): the steps in which psi
     and known latents are read.
     """
     name, n = f"int.{part}", log_ratio.shape[1]

@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from caecodec.codecs.autoencoder import AutoencoderCodec
-from caecodec.entropy.fixed_point import QUALITIES, SCALES
+from caecodec.entropy.fixed_point import SCALES
 from caecodec.files.writing import make_folder, write_atomically
 from caecodec.latents.autoencoder import PLACES
 from caecodec.models.data import datasets
 from caecodec.models.export.autoencoder import PLACE_TABLES, cluster
 from caecodec.models.export.integers import Tensors, integer_table
+from caecodec.tune import QUALITIES
 from caecodec.zoo import find
 from caecodec.zoo.file import Model
 from caecodec.zoo.identity import model_id

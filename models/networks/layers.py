@@ -75,7 +75,11 @@ def interpolate(table: Tensor, level: Tensor) -> Tensor:
     Tables hold logarithms where the quantity is a gain, so the gain itself is interpolated geometrically
     (Cui 2021, https://arxiv.org/abs/2003.02012).
     """
-    position = level.clamp(0, 1) * (table.shape[0] - 1)
+    return between(table, level.clamp(0, 1) * (table.shape[0] - 1))
+
+
+def between(table: Tensor, position: Tensor) -> Tensor:
+    """Rows of `table` (A, C) at `position` (B,) in [0, A - 1], linear between them -> (B, C, 1, 1)."""
     low = position.floor().clamp(max=table.shape[0] - 2).long()
     weight = (position - low).unsqueeze(1)  # (B, 1)
     rows: Tensor = table[low] * (1 - weight) + table[low + 1] * weight

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from caecodec.entropy.fixed_point import QUALITIES
+from caecodec.tune import QUALITIES
 
 Level = TypeVar("Level", float, Tensor)
 Values = TypeVar("Values", NDArray[np.float64], Tensor)

@@ -21,10 +21,11 @@ non-linear branches start at zero: training begins as transform coding.
 
 from __future__ import annotations
 
+import copy
 import functools
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -32,11 +33,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from caecodec.entropy.order import PHASES, STEPS, group_at
-from caecodec.models.networks.layers import Block, conv1x1, depth_to_space, interpolate, space_to_depth
+from caecodec.models.networks.layers import Block, between, conv1x1, depth_to_space, space_to_depth
 from caecodec.models.networks.levels import LambdaRange, error_weight
 from caecodec.models.networks.rate_model import SCALE_MIN, SCALE_STEP, code, scale_of_index
+from caecodec.tune import TUNES, Tune
 
 PATCH = 16
+# parameters with a row for each anchor of each tune
+TABLES = ("log_gain", "log_gain_out", "log_gain_z", "psi_bias", "psi_z", "modulation")
 # target, mean, scale and weight of the latents of one step -> their values and bits
 Coder = Callable[[Tensor, Tensor, Tensor, Tensor | None], tuple[Tensor, Tensor]]
 
@@ -46,7 +50,8 @@ class PhotoConfig(LambdaRange):
     """Sizes of a photo model. `n`, `z`: channels of y and z; the rest widths and depths.
 
     z_hyper_width, z_context_width and z_context_depth are to the context of z what hyper_width, context_width and
-    context_depth are to that of y.
+    context_depth are to that of y. tunes: sets of tables, each for all levels; of two the first is for the eye, the
+    second for PSNR (`caecodec.tune`).
     """
 
     n: int = 320
@@ -62,12 +67,15 @@ class PhotoConfig(LambdaRange):
     z_context_width: int = 128
     z_context_depth: int = 1
     anchors: int = 8
+    tunes: int = 1
     lambda_min: float = 0.0002
     lambda_max: float = 0.4
 
     def __post_init__(self) -> None:
         if self.n % STEPS or self.z % STEPS or min(self.n, self.z) < 1 or self.anchors < 2:
             raise ValueError(f"n = {self.n} and z = {self.z} must be multiples of {STEPS}, anchors at least 2")
+        if not 1 <= self.tunes <= len(TUNES):
+            raise ValueError(f"tunes = {self.tunes} must be 1 or {len(TUNES)}")
         self.require_range()
 
     def to_dict(self) -> dict[str, Any]:
@@ -231,12 +239,14 @@ class PhotoModel(nn.Module):
         self.g_a, self.g_s = Analysis(c), Synthesis(c)
         self.h_a, self.h_s = HyperAnalysis(c), HyperSynthesis(c)
         self.context, self.context_z = Context.of_y(c), Context.of_z(c)
-        self.log_gain = nn.Parameter(torch.zeros(c.anchors, c.n))
-        self.log_gain_out = nn.Parameter(torch.zeros(c.anchors, c.n))  # what g_s multiplies by, minus -log_gain
-        self.log_gain_z = nn.Parameter(torch.zeros(c.anchors, c.z))
-        self.psi_bias = nn.Parameter(torch.zeros(c.anchors, c.hyper_width))
-        self.psi_z = nn.Parameter(torch.linspace(-1, 1, c.anchors)[:, None] * torch.randn(c.z_hyper_width))
-        self.modulation = nn.Parameter(torch.ones(c.anchors, c.gs_width))
+        rows = c.tunes * c.anchors  # of TABLES
+        self.log_gain = nn.Parameter(torch.zeros(rows, c.n))
+        self.log_gain_out = nn.Parameter(torch.zeros(rows, c.n))  # what g_s multiplies by, minus -log_gain
+        self.log_gain_z = nn.Parameter(torch.zeros(rows, c.z))
+        self.psi_bias = nn.Parameter(torch.zeros(rows, c.hyper_width))
+        spread = torch.linspace(-1, 1, c.anchors)[:, None] * torch.randn(c.z_hyper_width)
+        self.psi_z = nn.Parameter(spread.repeat(c.tunes, 1))
+        self.modulation = nn.Parameter(torch.ones(rows, c.gs_width))
         with torch.no_grad():
             self.context_z.head_bias[:, :, c.z // 4 :] = math.log(1.0 / SCALE_MIN) / SCALE_STEP
         # normaliser w: brings the channels of y to similar size in front of h_a and the context
@@ -251,7 +261,7 @@ class PhotoModel(nn.Module):
         deviation = deviation.clamp_min(1e-3)
         self.normaliser.copy_(deviation**-0.5)
         for a in range(c.anchors):
-            self.log_gain[a].fill_(c.first_log_gain(a / (c.anchors - 1)))
+            self.log_gain[a :: c.anchors].fill_(c.first_log_gain(a / (c.anchors - 1)))
         for stem in (self.g_s.stem, self.h_a.stem):
             fan_in_power = (deviation if stem is self.h_a.stem else deviation**2).sum()
             stem.weight.normal_(0, float(fan_in_power) ** -0.5)
@@ -267,23 +277,39 @@ class PhotoModel(nn.Module):
         for table in (self.log_gain, self.log_gain_z):
             table.requires_grad_(False)
 
-    def forward(self, x: Tensor, level: Tensor, hard: bool = False, rdo: float = 0.0) -> dict[str, Tensor]:
-        """x (B, 3, H, W) in [0, 1], H and W multiples of 64; level (B,) in [0, 1].
+    def tuned(self, tune: Tune) -> PhotoModel:
+        """The same networks with the tables of a tune alone; they share their memory, and none can be trained."""
+        c = self.config
+        first = c.anchors * (TUNES.index(tune) if c.tunes > 1 else 0)
+        one = copy.copy(self)
+        one.config = replace(c, tunes=1)
+        # a module looks its parameters up here; those of the copy must not be those of this one
+        one._parameters = dict(self._parameters)
+        for name in TABLES:
+            rows = getattr(self, name).detach()[first : first + c.anchors]
+            one._parameters[name] = nn.Parameter(rows, requires_grad=False)
+        return one
+
+    def forward(
+        self, x: Tensor, level: Tensor, hard: bool = False, rdo: float = 0.0, tune: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """x (B, 3, H, W) in [0, 1], H and W multiples of 64; level (B,) in [0, 1]; tune (B,), 0 without it.
 
         Returns x_hat (B, 3, H, W), and bits_y, bits_z (B,) in bits per pixel. Training the whole model counts bits of
         noisy latents and rounds straight-through. `hard` is what the codec does, symbols as they are coded, with
         rate-distortion optimised rounding of strength `rdo`; it trains a decoder whose encoder is frozen.
         """
         pixels = x.shape[2] * x.shape[3]
+        at = self.position(level, tune)
         y = self.g_a(x - 0.5)  # (B, N, H/16, W/16)
-        log_gain = interpolate(self.log_gain, level)
-        log_gain_out = interpolate(self.log_gain_out, level) - log_gain
+        log_gain = between(self.log_gain, at)
+        log_gain_out = between(self.log_gain_out, at) - log_gain
         w = self.normaliser[None, :, None, None]
 
-        log_gain_z = interpolate(self.log_gain_z, level)
+        log_gain_z = between(self.log_gain_z, at)
         z = self.h_a(y * w) * log_gain_z.exp()  # (B, Z, H/64, W/64)
-        z_hat, bits_z = self.code_z(z, level, functools.partial(code, hard=hard, rdo=0.0))
-        psi = self.h_s(z_hat * (-log_gain_z).exp()) + interpolate(self.psi_bias, level)
+        z_hat, bits_z = self.code_z(z, at, functools.partial(code, hard=hard, rdo=0.0))
+        psi = self.h_s(z_hat * (-log_gain_z).exp()) + between(self.psi_bias, at)
 
         weight = None
         if rdo:
@@ -292,14 +318,20 @@ class PhotoModel(nn.Module):
             weight = error_weight(lam, power, (2 * log_gain_out.detach()).exp())  # (B, N, 1, 1)
         coder = Steps(self.context, psi, log_gain - w.log(), functools.partial(code, hard=hard, rdo=rdo), weight)
         y_hat, bits_y = coder(y * log_gain.exp())
-        x_hat = self.g_s(y_hat * log_gain_out.exp(), interpolate(self.modulation, level)) + 0.5
+        x_hat = self.g_s(y_hat * log_gain_out.exp(), between(self.modulation, at)) + 0.5
         return {"x_hat": x_hat, "bits_y": bits_y / pixels, "bits_z": bits_z / pixels}
 
-    def code_z(self, z: Tensor, level: Tensor, coder: Coder) -> tuple[Tensor, Tensor]:
-        """z (B, Z, h, w) after its gain, level (B,) -> z_hat of that shape and bits (B,), coded as `Steps` says."""
+    def position(self, level: Tensor, tune: Tensor | None = None) -> Tensor:
+        """Levels (B,) in [0, 1] and tunes (B,), the first without -> where they are in the rows of TABLES, (B,)."""
+        c = self.config
+        within = level.clamp(0, 1) * (c.anchors - 1)
+        return within if tune is None else within + c.anchors * tune
+
+    def code_z(self, z: Tensor, at: Tensor, coder: Coder) -> tuple[Tensor, Tensor]:
+        """z (B, Z, h, w) after its gain, its `position` (B,) -> z_hat of that shape and bits (B,), as `Steps` codes."""
         b, _, h, w = z.shape
-        psi = interpolate(self.psi_z, level).expand(b, -1, h + h % 2, w + w % 2)
-        return Steps(self.context_z, psi, interpolate(self.log_gain_z, level), coder)(z)
+        psi = between(self.psi_z, at).expand(b, -1, h + h % 2, w + w % 2)
+        return Steps(self.context_z, psi, between(self.log_gain_z, at), coder)(z)
 
 
 @dataclass  # neither frozen nor with slots: torch.compile of 2.11 on Python 3.12 cannot make such

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from caecodec.entropy.order import STEPS
 from caecodec.models.data import pictures
-from caecodec.models.networks.layers import interpolate
+from caecodec.models.networks.layers import between
 from caecodec.models.networks.photo import PhotoConfig, PhotoModel
 from caecodec.models.networks.rate_model import SCALE_STEP, code
 from caecodec.models.training import recipe
@@ -67,8 +67,9 @@ def analysed(model: PhotoModel, paths: Iterable[Path], rng: np.random.Generator,
 
 def bits(model: PhotoModel, z: Tensor, level: Tensor, *, hard: bool) -> Tensor:
     """z (B, Z, h, w) before its gain, level (B,) -> bits of each picture (B,)."""
-    scaled = z * interpolate(model.log_gain_z, level).exp()
-    return model.code_z(scaled, level, functools.partial(code, hard=hard, rdo=0.0))[1]
+    at = model.position(level)
+    scaled = z * between(model.log_gain_z, at).exp()
+    return model.code_z(scaled, at, functools.partial(code, hard=hard, rdo=0.0))[1]
 
 
 @torch.no_grad()

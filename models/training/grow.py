@@ -10,12 +10,14 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from caecodec.models.networks.photo import TABLES
+
 
 def grown(weights: Mapping[str, Tensor], fresh: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """weights of a trained model, those of a new larger one -> what the new one starts from.
 
-    Deeper g_a, g_s and context, and wider g_a and g_s. Raises ValueError where the new one is smaller in some way, or
-    larger in another.
+    Deeper g_a, g_s and context, wider g_a and g_s, and more tunes. Raises ValueError where the new one is smaller in
+    some way, or larger in another.
     """
     if "z_mean" in weights and "z_mean" not in fresh:
         raise ValueError("the checkpoint is of before z had a context: caecodec.models.training.context_z gives it one")
@@ -34,6 +36,8 @@ def _placed(name: str, old: Tensor, new: Tensor) -> Tensor:
     """`old` in the first channels of `new`; what old outputs read of new channels is zero."""
     if old.shape == new.shape:
         return old
+    if name in TABLES and old.shape[1:] == new.shape[1:] and not len(new) % len(old):
+        return old.repeat(len(new) // len(old), 1)  # another tune begins as the first
     part = name.split(".")[0]
     if part not in ("g_a", "g_s", "modulation") or old.ndim != new.ndim:
         raise ValueError(f"{name} is {tuple(old.shape)} in the checkpoint and {tuple(new.shape)} in the recipe")

@@ -122,15 +122,20 @@ class PhotoTask:
         batch = max(1, round(config.batch * config.crop**2 / self._crop**2 / self._place.world))
         x = self.pool.batch(batch, self._crop)
         level = levels(batch, device)
+        mode = self._mode
+        if self._model.tunes > 1:  # in turns: each sees all levels
+            tune = torch.arange(batch, device=device) % self._model.tunes
+            mode = mode | {"tune": tune}
         with autocast(device):
-            out = forward(x, level, **self._mode)
+            out = forward(x, level, **mode)
         mse = losses.mse_255(out["x_hat"], x)
         bpp = out["bits_y"] + out["bits_z"]
         lam = self._model.lambda_at(level)
         error, shown = lam * mse, {"bpp": bpp.mean(), "psnr": losses.psnr(mse).mean()}
         if config.eye_share:
             seen = self._eye(self._crop, compiled=self._place.compiled)(out["x_hat"], x)
-            error = (1 - config.eye_share) * error + config.eye_share * eye_lambda(lam) * seen
+            share = config.eye_share if self._model.tunes == 1 else config.eye_share * (tune == 0)
+            error = (1 - share) * error + share * eye_lambda(lam) * seen
             shown["ssimulacra2"] = 100 - seen.mean()
         return Loss(losses.rate_distortion(bpp, error, lam, config.lambda_exponent), shown, batch)
 
@@ -146,12 +151,21 @@ class PhotoTask:
     def status(self) -> dict[str, Any]:
         return {"crop": self._crop, "pictures": len(self.pool)}
 
-    @torch.no_grad()
     def validate(self, model: nn.Module) -> dict[str, Any]:
         """Rate, PSNR and SSIMULACRA2 at five levels, coded as the codec does.
 
-        `score`: mean log2(R + lambda D), D in MSE; `eye_score`: the same, D as people see it.
+        `score`: mean log2(R + lambda D), D in MSE; `eye_score`: the same, D as people see it. Of a model with two tunes
+        what the second has is under "psnr_tuned", and `score` is its own.
         """
+        assert isinstance(model, PhotoModel)
+        record = self._validated(model.tuned("eye"))
+        if self._model.tunes > 1:
+            record["psnr_tuned"] = self._validated(model.tuned("psnr"))
+            record["score"] = record["psnr_tuned"]["score"]
+        return record
+
+    @torch.no_grad()
+    def _validated(self, model: PhotoModel) -> dict[str, Any]:
         record: dict[str, Any] = {"bpp": [], "psnr": [], "ssimulacra2": []}
         score = eye_score = 0.0
         for level in VALIDATION_LEVELS:

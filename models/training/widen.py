@@ -73,6 +73,8 @@ def widened(
     than n, anchors and the range of lambda.
     """
     old = model.config
+    if old.tunes > 1:
+        raise ValueError("a model with two tunes cannot be widened")
     free = ("n", "anchors", "lambda_min", "lambda_max")
     if replace(old, **{name: getattr(config, name) for name in free}) != config or config.n < old.n:
         raise ValueError("only n, anchors and the range of lambda may differ, and n may only grow")

@@ -8,6 +8,8 @@ import mmap
 from caecodec.engines.native import library
 from caecodec.engines.native.library import CoreModel
 from caecodec.engines.tables import FloatTables
+from caecodec.entropy.fixed_point import rows_of
+from caecodec.tune import QUALITIES
 from caecodec.zoo import header
 from caecodec.zoo.file import Model
 
@@ -21,7 +23,7 @@ class Opened:
         shape = self.core.shape
         photo = shape.family == library.PHOTO
         widths = {"gain": shape.n, "gain_z": shape.z} if photo else {"gain": shape.n, "weight": shape.n}
-        self.row = FloatTables(model.tensors, widths).row
+        self.row = FloatTables(model.tensors, widths, rows_of(model.tensors) if photo else QUALITIES).row
 
 
 def packed(model: Model) -> bytes | mmap.mmap:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from caecodec.engines.numpy.layers import Float, Weights, double, pool, pool_with_places, sigmoid, unpool
 from caecodec.engines.tables import of_autoencoder
-from caecodec.entropy.fixed_point import QUALITIES
 from caecodec.errors import LimitError, ModelError, Remedy, UsageError
 from caecodec.pictures.picture import Pixels
+from caecodec.tune import QUALITIES
 from caecodec.zoo.file import Model
 
 Places = list[NDArray[np.uint8]]  # of each unpooling (P, h, w, C), outermost first

@@ -13,7 +13,6 @@ from caecodec.entropy.fixed_point import (
     ACTIVATION,
     MODULATION_BITS,
     OUTPUT,
-    QUALITIES,
     SAMPLE,
     SAMPLE_BITS,
     STREAM,
@@ -28,6 +27,7 @@ from caecodec.entropy.fixed_point import (
 )
 from caecodec.errors import ModelError
 from caecodec.pictures.picture import DEEP_MAX, DEEP_STEP, Deep, Pixels
+from caecodec.tune import QUALITIES
 
 FEATURE_MAX = float((1 << 17) - 1)  # before modulation
 _MODULATION_MAX = float((1 << 13) - 1)
@@ -57,8 +57,8 @@ def _deep(sums: Array) -> Deep:
 class Synthesis:
     """g_s of a model with cells of `cell` pixels."""
 
-    def __init__(self, tensors: Tensors, cell: int) -> None:
-        """Raises ModelError."""
+    def __init__(self, tensors: Tensors, cell: int, rows: int = QUALITIES) -> None:
+        """rows: of its tables. Raises ModelError."""
         try:
             self.cell = cell
             self._stem, self._head, self._linear = (
@@ -66,8 +66,8 @@ class Synthesis:
             )
             self._blocks = blocks(tensors, "g_s.blocks")
             self.n, width = len(self._stem.weight), self._stem.weight.shape[1] // 4
-            self._to_g_s = Multipliers.of(tensors, "quality.to_g_s", self.n)
-            self._modulation = table(tensors, "quality.modulation", (QUALITIES, width), _MODULATION_MAX)
+            self._to_g_s = Multipliers.of(tensors, "quality.to_g_s", self.n, rows)
+            self._modulation = table(tensors, "quality.modulation", (rows, width), _MODULATION_MAX)
         except KeyError as exc:
             raise ModelError(f"the model lacks {exc}") from exc
         head = 3 * cell * cell // 4

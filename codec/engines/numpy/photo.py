@@ -11,7 +11,7 @@ from caecodec.engines.numpy.networks import Analysis, Synthesis
 from caecodec.engines.protocol import Float, PhotoEngine, Refinement, Trial
 from caecodec.engines.tables import FloatTables
 from caecodec.entropy.arithmetic import Array
-from caecodec.entropy.fixed_point import ACTIVATION, Block, Layer, Multiplier, Tensors, space_to_depth
+from caecodec.entropy.fixed_point import ACTIVATION, Block, Layer, Multiplier, Tensors, rows_of, space_to_depth
 from caecodec.entropy.tables import Tables
 from caecodec.errors import ModelError
 from caecodec.pictures.cells import CELL
@@ -64,9 +64,10 @@ class NumpyPhotoEngine:
 
     def __init__(self, model: Model, with_gradients: Callable[[], PhotoEngine]) -> None:
         self._with_gradients = with_gradients
-        self._g_a, self._g_s = Analysis(model.tensors, CELL), Synthesis(model.tensors, CELL)
+        rows = rows_of(model.tensors)
+        self._g_a, self._g_s = Analysis(model.tensors, CELL), Synthesis(model.tensors, CELL, rows)
         self._h_a = HyperAnalysis(model.tensors, self._g_a.n)
-        self.row = FloatTables(model.tensors, {"gain": self._g_a.n, "gain_z": len(self._h_a.unit)}).row
+        self.row = FloatTables(model.tensors, {"gain": self._g_a.n, "gain_z": len(self._h_a.unit)}, rows).row
         self.halo_in, self.halo_out = self._g_a.halo, self._g_s.halo
 
     @stage("g_a")

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caecodec.engines.numpy.layers import Float, Weights, unpool
-from caecodec.entropy.fixed_point import QUALITIES
 from caecodec.errors import ModelError
 from caecodec.pictures.picture import Pixels
+from caecodec.tune import QUALITIES
 from caecodec.zoo.file import Model
 
 ROUNDS = 2

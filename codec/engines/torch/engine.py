@@ -16,10 +16,10 @@ from torch import Tensor, nn
 
 from caecodec.engines.tables import expect_finite
 from caecodec.engines.torch.device import PRECISIONS, fast_bfloat16, pick_device
-from caecodec.entropy.fixed_point import QUALITIES
 from caecodec.errors import ModelError, UsageError
 from caecodec.models.networks.layers import channels_last
 from caecodec.pictures.picture import Pixels
+from caecodec.tune import QUALITIES
 from caecodec.zoo.file import Model
 
 Float = NDArray[np.float32]
@@ -51,7 +51,7 @@ class Engine:
                 raise ModelError(f"table float.{name} is malformed")
 
     def row(self, name: str, quality: int) -> Float:
-        """A table at quality 1..100, (channels,)."""
+        """A table at quality 1..100, or a row above (`caecodec.tune.row`): (channels,)."""
         found: Float = self.tables[name][quality - 1].cpu().numpy()
         return found
 
