@@ -35,10 +35,14 @@ def safetensors(tensors: TensorDict, family: str, more: Mapping[str, str] | None
 
 @dataclass
 class Maker:
-    """Makes tensors. extreme: weights as large as a layer may have, so that sums come near their bounds."""
+    """Makes tensors. extreme: weights as large as a layer may have, so that sums come near their bounds.
+
+    rows: of tables.
+    """
 
     rng: np.random.Generator
     extreme: bool = False
+    rows: int = 100
 
     def __post_init__(self) -> None:
         self.tensors: TensorDict = {}
@@ -78,8 +82,9 @@ class Maker:
         self.layer(f"{name}.expand", width, 2 * width, narrow=True)
         self.layer(f"{name}.project", 2 * width, width, finer=5)
 
-    def multiplier(self, name: str, channels: int, gain: float, rows: int = 100) -> None:
-        """Factors around `gain`, as far as 32 bits reach."""
+    def multiplier(self, name: str, channels: int, gain: float, rows: int | None = None) -> None:
+        """Factors around `gain`, as far as 32 bits reach. rows: other than of all tables, or 0 for one without."""
+        rows = self.rows if rows is None else rows
         low, high = (1, 60) if self.extreme else (10, 24)
         shift = self.rng.integers(low, high, channels, np.int32, endpoint=True)
         factor = gain * np.exp(self.rng.normal(0, 0.3, (rows, channels) if rows else channels)) * 2.0**shift
@@ -109,7 +114,7 @@ class Maker:
         """Of a photo model's y or z."""
         self.multiplier(f"quality.{prefix}to_u", n, 0.3)
         self.multiplier(f"quality.{prefix}to_y", n, 0.5)
-        self.table(f"quality.{prefix}index", (100, n), -5000, 50000)
+        self.table(f"quality.{prefix}index", (self.rows, n), -5000, 50000)
         self.layer(f"int.{part}.first", psi, width)
         for step in range(4):
             if step:
@@ -122,7 +127,9 @@ class Maker:
 
     def g_s(self, cell: int, n: int, width: int, depth: int) -> None:
         self.multiplier("quality.to_g_s", n, 0.5)
-        self.table("quality.modulation", (100, width), -8191 if self.extreme else 50, 8191 if self.extreme else 200)
+        self.table(
+            "quality.modulation", (self.rows, width), -8191 if self.extreme else 50, 8191 if self.extreme else 200
+        )
         self.layer("g_s.stem", n, 4 * width, finer=4)
         for number in range(depth):
             self.block(f"g_s.blocks.{number}", width)
@@ -156,14 +163,15 @@ def photo(
     psi_z: int = 3,
     context_z: int = 5,
     trunk_z: int = 1,
+    rows: int = 100,
 ) -> TensorDict:
     """A model of the family `photo`; letters of FORMAT.md, 7.3, as n, z, psi, context, width; depth of g_s and g_a."""
-    make = Maker(np.random.default_rng(seed), extreme)
+    make = Maker(np.random.default_rng(seed), extreme, rows)
     make.frequencies()
     make.context("context", "", n, psi, context, trunk)
     make.context("context_z", "z_", z, psi_z, context_z, trunk_z)
-    make.table("quality.psi", (100, psi), -100000, 100000)
-    make.table("quality.z_psi", (100, psi_z), -8191, 8191)
+    make.table("quality.psi", (rows, psi), -100000, 100000)
+    make.table("quality.z_psi", (rows, psi_z), -8191, 8191)
     make.layer("int.h_s.up1", z, 4 * psi, finer=6)
     make.block("int.h_s.block1", psi)
     make.layer("int.h_s.up2", psi, 4 * psi, finer=6, narrow=True)
@@ -178,7 +186,7 @@ def photo(
     make.block("h_a.block2", hyper)
     make.layer("h_a.down2", 4 * hyper, z, finer=3, narrow=True)
     make.tensors["h_a.unit"] = make.rng.uniform(1e-5, 1e-4, z).astype(np.float32)
-    make.tensors |= {"float.gain": np.ones((100, n), np.float32), "float.gain_z": np.ones((100, z), np.float32)}
+    make.tensors |= {f"float.{key}": np.ones((rows, width), np.float32) for key, width in (("gain", n), ("gain_z", z))}
     return make.tensors
 
 

@@ -21,6 +21,7 @@ from caecodec.pictures import planes
 from caecodec.pictures.cells import CELL
 from caecodec.pictures.picture import Picture, Pixels
 from caecodec.pictures.view import Samples, View
+from caecodec.tune import QUALITIES
 from caecodec.zoo.file import Model, ModelInfo
 
 NAME = "lossless"
@@ -32,6 +33,7 @@ class LosslessCodec(Codec):
     """Every picture, exactly; at most 1 byte a tile beside raw pixels and what every file has."""
 
     exact = True
+    rows_of_tables = 2 * QUALITIES  # there are none: a file's quality means nothing
 
     def __init__(self) -> None:
         info = ModelInfo(

@@ -277,6 +277,11 @@ class PhotoModel(nn.Module):
         for table in (self.log_gain, self.log_gain_z):
             table.requires_grad_(False)
 
+    def freeze_networks(self) -> None:
+        """Leave all but TABLES as it is."""
+        for name, parameter in self.named_parameters():
+            parameter.requires_grad_(name in TABLES)
+
     def tuned(self, tune: Tune) -> PhotoModel:
         """The same networks with the tables of a tune alone; they share their memory, and none can be trained."""
         c = self.config

@@ -50,6 +50,8 @@ class PhotoTask:
         model = PhotoModel(self._model)
         if self._decoder_only:
             model.freeze_encoder()
+        if self._train.tables_only:
+            model.freeze_networks()
         return model
 
     def prepare(self) -> None:

@@ -85,6 +85,7 @@ class TrainConfig:
     linear_lr_scale: float = 0.2
     gain_lr_scale: float = 1.0  # of the photo model's quantiser steps
     eye_share: float = 0.0  # of SSIMULACRA2 in the photo model's distortion; the rest is MSE
+    tables_only: bool = False  # the photo model's networks stay as they are: of a few minutes, from a trained model
     warmup_steps: int = 300
     decay_from: float = 0.6
     ema: float = 0.999

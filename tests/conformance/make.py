@@ -196,7 +196,7 @@ def fails() -> dict[str, bytes]:
         "file-critical-flag-4": cae([one], flags=4),
         "file-critical-flag-8": cae([one], flags=8),
         "file-quality-0": cae([one], quality=0),
-        "file-quality-101": cae([one], quality=101),
+        "file-quality-201": cae([one], quality=201),
         "file-width-0": cae([one], size=b"\0\3"),
         "file-height-0": cae([one], size=b"\5\0"),
         "file-varint-not-shortest": cae([one], size=b"\x85\0\3"),

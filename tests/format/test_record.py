@@ -54,6 +54,14 @@ def test_facts_are_the_files() -> None:
     assert (facts.model_id, facts.model) == ("00000001", None)
 
 
+@pytest.mark.parametrize(
+    ("row", "quality", "tune"), [(1, 1, "eye"), (100, 100, "eye"), (101, 1, "psnr"), (200, 100, "psnr")]
+)
+def test_a_quality_above_100_is_one_for_psnr(row: int, quality: int, tune: str) -> None:
+    facts = info(serialize(dataclasses.replace(PLAIN, quality=row)))
+    assert (facts.quality, facts.tune) == (quality, tune)
+
+
 def test_an_installed_model_is_named(small_cae: bytes) -> None:
     assert info(small_cae).model == find.DEFAULT_MODEL
 

@@ -95,6 +95,7 @@ MODELS = {
     "odd": core_models.photo(1, n=12, z=8, psi=9, context=7, width=5),
     "extreme": core_models.photo(3, n=12, z=12, psi=10, context=14, width=7, depth=1, extreme=True),
     "shallow": core_models.photo(4, n=8, z=4, psi=4, context=4, width=4, depth=0, trunk=0, trunk_z=0),
+    "tuned": core_models.photo(5, n=8, z=4, psi=6, context=5, width=4, depth=1, rows=200),
 }
 
 
@@ -156,7 +157,7 @@ def test_latents_that_saturate_and_escape_are_those_the_specification_gives(
     both: Both, engine: str, shape: tuple[int, int], spread: float
 ) -> None:
     latents = both.codecs[engine].latents
-    for quality in (1, 100):
+    for quality in (1, 100, both.codecs[engine].rows_of_tables):
         data, y_hat = latents.encode(*latents_of(both, shape, spread), quality)
         assert np.array_equal(reference.decode_tile(data, *shape, quality, both.model), y_hat)
         assert np.array_equal(latents.decode(data, shape, quality), y_hat)
@@ -167,14 +168,15 @@ def test_latents_that_saturate_and_escape_are_those_the_specification_gives(
 def test_pixels_are_those_the_specification_gives(both: Both, shape: tuple[int, int]) -> None:
     random = np.random.default_rng(6)
     n, _ = both.sizes
+    quality = next(iter(both.codecs.values())).rows_of_tables - 83
     for spread in (1000, 1 << 14, (1 << 26) - 1):
         y_hat = random.integers(-spread, spread + 1, (*shape, n)).astype(np.int32)
-        expected = reference.synthesise(y_hat.tolist(), 17, both.model)
-        deep = reference.synthesise(y_hat.tolist(), 17, both.model, reference.sample16)
+        expected = reference.synthesise(y_hat.tolist(), quality, both.model)
+        deep = reference.synthesise(y_hat.tolist(), quality, both.model, reference.sample16)
         gray = [[reference.gray16(*pixel) for pixel in row] for row in deep]
         for codec in both.codecs.values():
-            assert np.array_equal(codec.engine.synthesise(y_hat, 17), expected)
-            found = codec.engine.synthesise_deep(y_hat, 17)
+            assert np.array_equal(codec.engine.synthesise(y_hat, quality), expected)
+            found = codec.engine.synthesise_deep(y_hat, quality)
             assert np.array_equal(found, deep)
             assert np.array_equal(gray_of(found), gray)
 

@@ -84,7 +84,7 @@ REJECTED = {
     "a checksum that does not match": sealed(HEAD + b"\x00\x32" + ID + b"\x01\x01\xaa\xbb")[:-1] + b"\x00",
     "a critical flag": sealed(HEAD + b"\x04\x32" + ID + b"\x01\x01\xaa\xbb"),
     "quality 0": sealed(HEAD + b"\x00\x00" + ID + b"\x01\x01\xaa\xbb"),
-    "quality 101": sealed(HEAD + b"\x00\x65" + ID + b"\x01\x01\xaa\xbb"),
+    "quality 201": sealed(HEAD + b"\x00\xc9" + ID + b"\x01\x01\xaa\xbb"),
     "width 0": sealed(HEAD + b"\x00\x32" + ID + b"\x00\x01\xaa\xbb"),
     "a long varint": sealed(HEAD + b"\x00\x32" + ID + b"\x81\x00\x01\xaa\xbb"),
     "a varint of 6 bytes": sealed(HEAD + b"\x00\x32" + ID + b"\x81\x80\x80\x80\x80\x01\x01\xaa\xbb"),

@@ -114,7 +114,7 @@ def test_a_stream_that_is_damaged_or_of_another_size_or_quality_is_refused() -> 
                 read(data, shape, quality)
 
 
-@pytest.mark.parametrize("quality", [0, 101, -1])
+@pytest.mark.parametrize("quality", [0, 101, 201, -1])
 def test_a_quality_that_is_none_is_refused(quality: int) -> None:
     with pytest.raises(UsageError):
         NativePhotoEngine(MODEL).synthesise(np.zeros((1, 1, 20), np.int32), quality)

@@ -20,6 +20,7 @@ from caecodec.models.training.grow import grown
         {"gs_depth": 2, "context_depth": 3},
         {"ga_width": 12},
         {"gs_width": 20},
+        {"tunes": 2},
         {"ga_width": 16, "ga_depth": 2, "gs_width": 12, "gs_depth": 4},
     ],
 )

@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from caecodec.models.export.model_file import load_checkpoint
+from caecodec.models.export.model_file import load_checkpoint, tensors_of
+from caecodec.models.networks.photo import TABLES, PhotoModel
 from caecodec.models.training import recipe as recipes
 from caecodec.models.training import task
 from caecodec.models.training.photo import PhotoTask
 from caecodec.models.training.progress import Teller
 from caecodec.models.training.run import run_recipe
 from caecodec.models.training.trainer import learning_rate_factor
+from caecodec.tune import TUNES
 
 
 def test_training_lowers_the_loss_and_leaves_its_record(run: Path) -> None:
@@ -25,6 +27,31 @@ def test_training_lowers_the_loss_and_leaves_its_record(run: Path) -> None:
     assert rows[-1]["bpp"] == sorted(rows[-1]["bpp"])
     assert (run / "run" / "curve.png").stat().st_size > 1000
     assert (run / "run" / "recipe.toml").read_text() == (run / "recipe.toml").read_text()
+
+
+def test_two_tunes_are_trained_in_turns_and_exported_with_rows_of_their_own(run: Path, tmp_path: Path) -> None:
+    text = (run / "recipe.toml").read_text().replace("n = 16", "n = 16\ntunes = 2").replace("steps = 120", "steps = 12")
+    (tmp_path / "recipe.toml").write_text(text + "eye_share = 0.5\n")
+    start = run / "run" / "checkpoint.pt"
+    record = run_recipe(str(tmp_path / "recipe.toml"), tmp_path / "run", device="cpu", start=start)
+    assert record["score"] == record["psnr_tuned"]["score"]
+    model, _ = load_checkpoint(tmp_path / "run" / "checkpoint.pt")
+    assert isinstance(model, PhotoModel)
+    for name in TABLES:
+        eye, squared = (getattr(model.tuned(tune), name) for tune in TUNES)
+        assert len(eye) == model.config.anchors
+        assert not torch.equal(eye, squared), name
+    tensors = tensors_of(model)
+    assert {len(tensors[key]) for key in tensors if key.startswith("float.") or key == "quality.to_u"} == {200}
+
+
+def test_training_tables_alone_leaves_the_networks_as_they_are(run: Path, tmp_path: Path) -> None:
+    text = (run / "recipe.toml").read_text().replace("steps = 120", "steps = 12") + "tables_only = true\n"
+    (tmp_path / "recipe.toml").write_text(text)
+    start = run / "run" / "checkpoint.pt"
+    run_recipe(str(tmp_path / "recipe.toml"), tmp_path / "run", device="cpu", start=start)
+    before, after = (load_checkpoint(path)[0].state_dict() for path in (start, tmp_path / "run" / "checkpoint.pt"))
+    assert {name for name in before if not torch.equal(before[name], after[name])} == set(TABLES)
 
 
 def test_decoder_only_training_leaves_the_encoder_alone(run: Path, tmp_path: Path) -> None:
