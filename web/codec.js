@@ -49,11 +49,8 @@ import { activityOf, rowOf, strengths, tradeOf } from "./trade.js";
 export async function decode(container, model, readWebp, progress = () => {}) {
   const { width, height, sections } = container;
   const picture = { width, height, data: new Uint8ClampedArray(4 * width * height) };
-  if (model) {
-    const rows = model.tensors.get("quality.to_u")?.shape[0] ?? 0;
-    if (container.quality > rows) corrupt(`quality ${container.quality} is not in 1..${rows}, which the model has`);
-    synthesise(container, model, picture, progress);
-  } else await decodeExact(container, picture, readWebp);
+  if (model) synthesise(container, model, picture, progress);
+  else await decodeExact(container, picture, readWebp);
   if (sections.alpha) {
     const alpha = await readPlanes(sections.alpha, width, height, 1, "the alpha channel", readWebp);
     if (sections.alphaCheck && String(checkOf(alpha)) !== String(sections.alphaCheck)) corrupt("alpha does not match its check");

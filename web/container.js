@@ -9,7 +9,7 @@ import { CaeError, corrupt } from "./errors.js";
  * @typedef {object} Container
  * @property {number} width
  * @property {number} height
- * @property {number} quality  1 to 100, or 100 more where the tables for PSNR hold that some models have
+ * @property {number} quality  1 to 100; 101 to 200 are the same with a model's tables for PSNR
  * @property {string} model  the model's id in 8 hexadecimal digits; "00000000" is none, pixels as they are
  * @property {boolean} gray
  * @property {Partial<Record<SectionName, Uint8Array>>} sections

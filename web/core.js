@@ -3,6 +3,7 @@
 import { CaeError } from "./errors.js";
 
 const FAMILIES = /** @type {const} */ ({ 1: "photo", 2: "tiny" });
+const NOT_POSSIBLE = 5; // an argument: of a parsed file only its quality can be
 const KINDS = /** @type {const} */ ({ 2: "model", 3: "corrupt", 4: "corrupt", 5: "usage" });
 
 /**
@@ -75,7 +76,9 @@ export class Core {
     return this.#with((room) => {
       const count = rows * columns * shape.n;
       const [from, yHat] = [room.copy(stream), room.bytes(4 * count)];
-      this.#check(this.#c.cae_decode_latents(handle, 0, quality, +gray, rows, columns, from, stream.length, yHat));
+      const error = this.#c.cae_decode_latents(handle, 0, quality, +gray, rows, columns, from, stream.length, yHat);
+      if (error === NOT_POSSIBLE) throw new CaeError("corrupt", `quality ${quality} is none that the model has`);
+      this.#check(error);
       return new Int32Array(this.#c.memory.buffer, yHat, count).slice();
     });
   }

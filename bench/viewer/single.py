@@ -57,7 +57,10 @@ def _said(facts: Info) -> list[tuple[str, str]]:
     sections = ", ".join(f"{name} {size:,}" for name, size in facts.sections.items())
     return [
         ("Picture", f"{facts.width} x {facts.height} pixels, {facts.mode}"),
-        ("Quality", "lossless" if facts.model == "lossless" else str(facts.quality)),
+        (
+            "Quality",
+            "lossless" if facts.model == "lossless" else str(facts.quality) + ", for PSNR" * (facts.tune == "psnr"),
+        ),
         ("Model", f"{facts.model} ({facts.model_id})"),
         ("Bytes", f"{facts.size_bytes:,}, {facts.compression_rate:.2%} less than raw pixels"),
         ("Of these", sections),

@@ -15,7 +15,7 @@ from caecodec.files.writing import Filled, filled, read_bytes
 from caecodec.format import container
 from caecodec.format.container import Container
 from caecodec.limits import DEFAULT_LIMITS, Limits
-from caecodec.tune import quality_of
+from caecodec.tune import quality_of, tune_of
 
 if TYPE_CHECKING:  # a bad file is refused before torch is imported
     from caecodec.codecs.codec import Codec
@@ -133,7 +133,12 @@ def _parse_each(jobs: Iterable[Job], limits: Limits) -> Iterator[tuple[tuple[Job
             data = read_bytes(job.source)
             size, parsed = len(data), container.parse(data, limits)
             del data  # a copy of each tile is in what was parsed
-            of_file = {"input_bytes": size, "quality": quality_of(parsed.quality), "model": parsed.model_id.hex()}
+            of_file = {
+                "input_bytes": size,
+                "quality": quality_of(parsed.quality),
+                "tune": tune_of(parsed.quality),
+                "model": parsed.model_id.hex(),
+            }
             yield (job, of_file), parsed
         except Exception as exc:
             yield (job, {}), exc

@@ -223,7 +223,7 @@ class AutoencoderCodec(Codec):
         for one in parsed:
             self._check_size(one)
         found: dict[int, Picture] = {}
-        for quality, numbers in grouped([one.quality for one in parsed]):
+        for quality, numbers in grouped([self.row_of(one) for one in parsed]):
             latents = self._coder.decode([parsed[n].tiles[0] for n in numbers], quality)
             for n, one in zip(numbers, self._synthesise(latents, quality), strict=True):
                 found[n] = picture_of(parsed[n], functools.partial(cells.as_asked, one, parsed[n].gray))

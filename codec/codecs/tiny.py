@@ -125,7 +125,7 @@ class TinyCodec(Codec):
         found: dict[int, Picture] = {}
         for one in parsed:
             self._check_size(one)
-        kinds = [(one.quality, one.gray, cells.count(one.width, one.height, TINY_CELL)) for one in parsed]
+        kinds = [(self.row_of(one), one.gray, cells.count(one.width, one.height, TINY_CELL)) for one in parsed]
         for (quality, gray, shape), numbers in grouped(kinds):
             y_hat = self.latents.decode([parsed[n].tiles[0] for n in numbers], shape, quality, gray)
             for n, pixels in zip(numbers, self.engine.synthesise(y_hat, quality), strict=True):

@@ -22,10 +22,10 @@ from caecodec.search.preview import with_preview
 from caecodec.stages import stage
 
 # A sample of rows, their differences deflated, estimates the size of a lossless file: real ones take 0.3 to 0.8 of it
-# on photographs. Worth a try up to four times what a network's file takes (distortion is worth about as much as rate),
+# on photographs. Worth a try up to five times what a network's file takes (distortion is worth about as much as rate),
 # and where neighbours are so far apart that a network gives a poor picture (of 195 photographs one reached 28).
 _EVERY = 8
-_TIMES = 4
+_TIMES = 5
 _FLAT_BPP = 0.25
 _ROUGH = 28.0
 _AT_ONCE = 64  # rows of the sample: copies of all of a large picture would be as large as its tiles

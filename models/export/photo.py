@@ -171,10 +171,11 @@ def encoder_tables(model: PhotoModel, levels: NDArray[np.float64], rows: Rows) -
 
 
 def eye_tables(worth: Worth, tensors: Tensors) -> Tensors:
-    """Of each quality, for encoders only: see `caecodec.models.networks.trade`."""
+    """Of each quality of the first tune, for encoders only: see `caecodec.models.networks.trade`."""
+    weight = np.asarray(tensors["float.weight"], np.float64)[: len(worth.eye)]
     return {
         "float.eye": worth.eye.astype(np.float32),
-        "float.eye_weight": (worth.ratio * np.asarray(tensors["float.weight"], np.float64)).astype(np.float32),
+        "float.eye_weight": (worth.ratio * weight).astype(np.float32),
         "float.activity": np.stack((worth.usual, worth.slope), axis=1).astype(np.float32),
     }
 

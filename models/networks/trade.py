@@ -55,7 +55,10 @@ class Trade:
 
 
 def trade(tensors: Mapping[str, NDArray[np.generic]], quality: int, tune: Tune) -> Trade:
-    """The trade of a photo model at quality 1..100. One that was exported without pictures to fit knows no eye."""
+    """The trade of a photo model at a row of its tables (`caecodec.tune.row`); tune eye knows the first hundred alone.
+
+    One that was exported without pictures to fit knows no eye.
+    """
 
     def row(key: str) -> Float:
         return np.asarray(tensors[f"float.{key}"][quality - 1], np.float32)

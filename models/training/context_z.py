@@ -85,8 +85,11 @@ def measured(model: PhotoModel, held_out: Iterable[Tensor]) -> list[float]:
 def train(model: PhotoModel, seen: list[Tensor], steps: int, batch: int, lr: float, rng: np.random.Generator) -> None:
     """Train the context of z at random levels, on parts of `seen`; the rate falls to nothing over the second half.
 
-    Everything else no longer asks for gradients. Raises ValueError where no z has 8x8 cells.
+    Everything else no longer asks for gradients. Raises ValueError where no z has 8x8 cells, and of a
+    model with two tunes.
     """
+    if model.config.tunes > 1:
+        raise ValueError("this trains the context of z of models with one tune")
     model.requires_grad_(False)
     own = [*model.context_z.parameters(), model.psi_z]
     for parameter in own:

@@ -10,14 +10,21 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from caecodec.models.networks.photo import TABLES
+from caecodec.models.networks.photo import TABLES, PhotoConfig
+
+
+def with_tunes(weights: Mapping[str, Tensor], config: PhotoConfig) -> Mapping[str, Tensor]:
+    """Weights of a model with as many anchors -> with the tables of `config.tunes` tunes, the second as the first."""
+    if "log_gain" not in weights or len(weights["log_gain"]) != config.anchors:
+        return weights
+    return {**weights, **{name: weights[name].repeat(config.tunes, 1) for name in TABLES if name in weights}}
 
 
 def grown(weights: Mapping[str, Tensor], fresh: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """weights of a trained model, those of a new larger one -> what the new one starts from.
 
-    Deeper g_a, g_s and context, wider g_a and g_s, and more tunes. Raises ValueError where the new one is smaller in
-    some way, or larger in another.
+    Deeper g_a, g_s and context, and wider g_a and g_s. Raises ValueError where the new one is smaller in some way, or
+    larger in another.
     """
     if "z_mean" in weights and "z_mean" not in fresh:
         raise ValueError("the checkpoint is of before z had a context: caecodec.models.training.context_z gives it one")
@@ -36,8 +43,6 @@ def _placed(name: str, old: Tensor, new: Tensor) -> Tensor:
     """`old` in the first channels of `new`; what old outputs read of new channels is zero."""
     if old.shape == new.shape:
         return old
-    if name in TABLES and old.shape[1:] == new.shape[1:] and not len(new) % len(old):
-        return old.repeat(len(new) // len(old), 1)  # another tune begins as the first
     part = name.split(".")[0]
     if part not in ("g_a", "g_s", "modulation") or old.ndim != new.ndim:
         raise ValueError(f"{name} is {tuple(old.shape)} in the checkpoint and {tuple(new.shape)} in the recipe")

@@ -18,7 +18,7 @@ from caecodec.models.data.pictures import VALIDATION_CROP
 from caecodec.models.networks.eye import EyeDistance, eye_lambda
 from caecodec.models.networks.photo import PATCH, PhotoConfig, PhotoModel
 from caecodec.models.training import losses
-from caecodec.models.training.grow import grown
+from caecodec.models.training.grow import grown, with_tunes
 from caecodec.models.training.recipe import PictureData, Recipe
 from caecodec.models.training.task import VALIDATION_LEVELS, Forward, Loss, Place, autocast, levels, product_dtype
 
@@ -44,14 +44,15 @@ class PhotoTask:
         self._decoder_only = decoder_only
         self._mode: dict[str, Any] = {"hard": True, "rdo": RDO_STRENGTH} if decoder_only else {}
         self._crop = recipe.train.crop
+        self._turn = place.rank  # of the tunes
         self._eyes: dict[tuple[int, bool], Callable[[Tensor, Tensor], Tensor]] = {}  # by the side of a crop; compiled?
 
     def new_model(self) -> PhotoModel:
         model = PhotoModel(self._model)
-        if self._decoder_only:
-            model.freeze_encoder()
         if self._train.tables_only:
             model.freeze_networks()
+        if self._decoder_only:
+            model.freeze_encoder()
         return model
 
     def prepare(self) -> None:
@@ -97,7 +98,7 @@ class PhotoTask:
     def continued(
         self, weights: Mapping[str, Tensor], fresh: Mapping[str, Tensor]
     ) -> tuple[Mapping[str, Tensor], bool]:
-        return grown(weights, fresh), False
+        return grown(with_tunes(weights, self._model), fresh), False
 
     def lr_scales(self) -> dict[str, float]:
         # the linear branches start at the KLT, near their optimum: a full step would first destroy them
@@ -125,8 +126,9 @@ class PhotoTask:
         x = self.pool.batch(batch, self._crop)
         level = levels(batch, device)
         mode = self._mode
-        if self._model.tunes > 1:  # in turns: each sees all levels
-            tune = torch.arange(batch, device=device) % self._model.tunes
+        if self._model.tunes > 1:  # in turns: each sees all levels, and also where a batch is a single crop
+            tune = (torch.arange(batch, device=device) + self._turn) % self._model.tunes
+            self._turn += 1
             mode = mode | {"tune": tune}
         with autocast(device):
             out = forward(x, level, **mode)

@@ -120,7 +120,7 @@ def test_a_soft_gradient_keeps_its_steps_small_in_sixteen_bits() -> None:
     deep = caecodec.decode(data, depth=16)[64, :, 1].astype(int)
     assert np.abs(np.diff(row)).max() == 1
     assert len(np.unique(row)) <= 6
-    assert np.abs(np.diff(deep)).max() < 0.7 * 257
+    assert np.abs(np.diff(deep)).max() < 0.8 * 257
     assert len(np.unique(deep)) > 200
 
 

@@ -184,6 +184,7 @@ def fails() -> dict[str, bytes]:
     good, one = cae([stored(COLOUR)]), stored(COLOUR)
     small = bytearray((GOLDEN / "small.cae").read_bytes()[:-4])
     at = len(small) - 6  # within the stream
+    tiny = (GOLDEN / "tiny-gray-odd.cae").read_bytes()[:-4]
     odd = WEBP if len(VP8L) % 2 else riff((b"VP8L", VP8L + b"\0"))
     return {
         "file-empty": b"",
@@ -197,6 +198,7 @@ def fails() -> dict[str, bytes]:
         "file-critical-flag-8": cae([one], flags=8),
         "file-quality-0": cae([one], quality=0),
         "file-quality-201": cae([one], quality=201),
+        "file-quality-above-the-models": sealed(tiny[:5] + b"\x65" + tiny[6:]),
         "file-width-0": cae([one], size=b"\0\3"),
         "file-height-0": cae([one], size=b"\5\0"),
         "file-varint-not-shortest": cae([one], size=b"\x85\0\3"),

@@ -20,6 +20,8 @@ from caecodec.engines.native import library
 from caecodec.format import container
 from caecodec.limits import DEFAULT_LIMITS
 from caecodec.search.choice import encode, lossy
+from caecodec.search.effort import Effort
+from caecodec.tune import quality_of, tune_of
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
@@ -32,7 +34,7 @@ EXACT = ("photo", "tiny", "lossless")  # models whose pixels are the same everyw
 
 
 def pictures() -> dict[str, tuple[Image.Image, int, str]]:
-    """Name -> picture, quality and model: each room of the format at least once."""
+    """Name -> picture, quality and model: each room of the format. A quality above 100 is one for PSNR."""
     colour = Image.fromarray(photograph(40, 56))
     with_alpha = Image.fromarray(photograph(16, 24, seed=1))
     with_alpha.putalpha(Image.fromarray(soft_alpha(16, 24)))
@@ -47,6 +49,7 @@ def pictures() -> dict[str, tuple[Image.Image, int, str]]:
         "small": (Image.fromarray(photograph(8, 9, seed=3)), 20, "photo"),
         "one-pixel": (Image.fromarray(np.full((1, 1, 3), (200, 30, 90), np.uint8)), 50, "photo"),
         "colour": (colour, 60, "photo"),
+        "for-psnr": (Image.fromarray(photograph(24, 40, seed=8)), 150, "photo"),
         "gray": (colour.convert("L"), 35, "photo"),
         "alpha": (with_alpha, 80, "photo"),
         "metadata": (tagged, 1, "photo"),
@@ -76,7 +79,9 @@ def engine_of(model: str) -> str:
 def encoded(image: Image.Image, quality: int, model: str, engine: str) -> bytes:
     """By the model that is named, also where the picture as it is would be smaller."""
     codec, picture = open_codec(model, engine=engine), picture_from(image, DEFAULT_LIMITS)
-    return encode(codec, picture, quality) if model == "lossless" else lossy(codec, picture, quality)
+    if model == "lossless":
+        return encode(codec, picture, quality)
+    return lossy(codec, picture, quality_of(quality), effort=Effort(tune=tune_of(quality)))
 
 
 def hashed(image: Image.Image) -> str:

@@ -279,4 +279,4 @@ def test_the_third_example_of_the_specification_holds() -> None:
     assert (parsed.width, parsed.height, parsed.quality, parsed.gray) == (1, 1, 1, True)
     assert len(parsed.tiles[0]) == 2 + 4
     if parsed.model_id == open_codec("photo").model.info.id:  # until it ships no longer
-        assert np.array_equal(caecodec.decode(data), [[125]])
+        assert np.array_equal(caecodec.decode(data), [[126]])

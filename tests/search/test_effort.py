@@ -57,7 +57,9 @@ def on_torch() -> PhotoCodec:
 
 def loss(coder: PhotoCodec, data: bytes, quality: int = QUALITY, tune: Tune = "eye") -> float:
     """R + lambda D in bits, of the file as it is."""
-    return 8 * len(data) + coder.trade(quality, tune).cost(PHOTO, coder.decode(container.parse(data)).colour)
+    return 8 * len(data) + coder.trade(coder.row(quality, tune), tune).cost(
+        PHOTO, coder.decode(container.parse(data)).colour
+    )
 
 
 @pytest.mark.parametrize("tune", TUNES)

@@ -10,7 +10,7 @@ from small_photo import SMALL, trained
 
 from caecodec.models.networks.photo import PhotoModel
 from caecodec.models.training import recipe
-from caecodec.models.training.grow import grown
+from caecodec.models.training.grow import grown, with_tunes
 
 
 @pytest.mark.parametrize(
@@ -21,12 +21,14 @@ from caecodec.models.training.grow import grown
         {"ga_width": 12},
         {"gs_width": 20},
         {"tunes": 2},
+        {"tunes": 2, "gs_width": 12},
         {"ga_width": 16, "ga_depth": 2, "gs_width": 12, "gs_depth": 4},
     ],
 )
 def test_a_grown_model_does_what_the_small_one_did_and_can_learn(larger: dict[str, int]) -> None:
     small, large = trained(SMALL), PhotoModel(replace(SMALL, **larger))
-    large.load_state_dict(grown(small.state_dict(), large.state_dict()))
+    weights = with_tunes(small.state_dict(), large.config)
+    large.load_state_dict(grown(weights, large.state_dict()))
     x, level = torch.rand(2, 3, 64, 128), torch.tensor([0.2, 0.9])
     expected, found = (model(x, level, hard=True) for model in (small, large))
     for key in expected:
@@ -51,7 +53,13 @@ def test_a_grown_model_does_what_the_small_one_did_and_can_learn(larger: dict[st
 
 @pytest.mark.parametrize(
     ("larger", "says"),
-    [({"n": 32}, "log_gain"), ({"ga_depth": 0}, "no g_a.blocks"), ({"gs_width": 4}, "smaller"), ({"z": 12}, "z")],
+    [
+        ({"n": 32}, "log_gain"),
+        ({"anchors": 16}, "log_gain"),
+        ({"ga_depth": 0}, "no g_a.blocks"),
+        ({"gs_width": 4}, "smaller"),
+        ({"z": 12}, "z"),
+    ],
 )
 def test_what_cannot_be_grown_is_refused(larger: dict[str, int], says: str) -> None:
     with pytest.raises(ValueError, match=says):
