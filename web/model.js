@@ -48,7 +48,8 @@ export async function modelId(tensors) {
 
 /**
  * Shipped bytes -> safetensors. Over the wire numbers of 2 and 4 bytes are split: first the lowest byte of all numbers of a tensor, then the
- * next; so gzip finds what they have in common, and files are an eighth smaller.
+ * next; and of tables by quality there is how much each row is off the line through the two before. So gzip finds what they have in
+ * common, and files are a fifth smaller.
  * @param {Uint8Array} shipped @returns {Promise<Uint8Array>}
  */
 export async function unpack(shipped) {
@@ -60,9 +61,10 @@ export async function unpack(shipped) {
     throw new CaeError("model", "a model that does not unpack");
   });
   const file = new Uint8Array(inflated);
-  for (const { type, data } of readTensors(file).tensors.values()) {
+  for (const [name, { type, shape, data }] of readTensors(file).tensors) {
     if (BYTES[type] === 2) joinTwo(data, data.length / 2);
     if (BYTES[type] === 4) joinFour(data, data.length / 4);
+    if (name.startsWith("quality.") && type === "I32" && shape.length === 2) addRows(data, shape[1]);
   }
   return file;
 }
@@ -82,6 +84,15 @@ function joinFour(data, count) {
   const [b, c, d] = [count, 2 * count, 3 * count];
   for (let i = 0; i < count; i++) {
     numbers[i] = data[i] | (data[b + i] << 8) | (data[c + i] << 16) | (data[d + i] << 24);
+  }
+  data.set(new Uint8Array(numbers.buffer));
+}
+
+/** @param {Uint8Array} data  differences of differences of rows, numbers of 32 bits; rows afterwards @param {number} columns */
+function addRows(data, columns) {
+  const numbers = new Int32Array(data.slice().buffer); // data may lie at any address
+  for (let times = 0; times < 2; times++) {
+    for (let i = columns; i < numbers.length; i++) numbers[i] += numbers[i - columns];
   }
   data.set(new Uint8Array(numbers.buffer));
 }

@@ -22,7 +22,7 @@ from caecodec.models.networks.trade import Trade
 from caecodec.pictures import cells
 from caecodec.pictures.picture import Picture, Pixels
 from caecodec.search.effort import Effort
-from caecodec.search.rounds import chosen_again
+from caecodec.search.rounds import chosen_again, chosen_once
 
 Analysis = TypeVar("Analysis")
 
@@ -38,6 +38,11 @@ def can_search(codec: Codec, effort: Effort) -> bool:
     """Whether an effort chooses symbols again: with models of photographs, `tiny`, and autoencoders with a context."""
     able = isinstance(codec, PhotoCodec | TinyCodec) or (isinstance(codec, AutoencoderCodec) and codec.searches)
     return able and effort.work.rounds > 0
+
+
+def takes_long(codec: Codec, effort: Effort) -> bool:
+    """Whether coding is so much work that a look at what else might be done with a picture costs nothing beside it."""
+    return can_search(codec, effort) and effort.work.rounds > 1
 
 
 def improved(
@@ -67,7 +72,10 @@ def improved(
 def _searched(
     codec: PhotoCodec, picture: Picture, tile: Analysed, quality: int, rounds: int, go_on: Callable[[float], bool]
 ) -> Analysed:
-    """The best that was found of a tile, by R + lambda D as it would be coded; itself where nothing is better."""
+    """The best that was found of a tile, by R + lambda D as it would be coded; itself where nothing is better.
+
+    What one round finds is taken as it is: to look whether it is better takes as long again.
+    """
     pixels = tiling.cut(picture.colour, tile.tile.region)
     worth = codec.trade(quality, tile.tune)
     # a decoder sees the neighbours of a tile and this does not: leave what reaches across the border
@@ -75,6 +83,9 @@ def _searched(
     strength = worth.strength(tile.strength, tile.activity)
     refinement = Refinement(pixels, tile.y, tile.z, quality, worth, strength, fixed)
     trial, gain = codec.engine.trial(refinement, codec.tables), codec.engine.row("gain", quality)
+    if rounds == 1:
+        y, stronger = chosen_once(trial, gain, refinement)
+        return replace(tile, y=y, strength=tile.strength * stronger)
     y = chosen_again(trial, gain, refinement, rounds, go_on)
     # these are the symbols themselves: nothing is left to weigh
     found = replace(tile, y=y, strength=0.0)

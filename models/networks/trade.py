@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from caecodec.entropy.rounding import Strength
 from caecodec.pictures import ssimulacra2
 from caecodec.pictures.picture import Pixels, mse
 from caecodec.tune import Tune
@@ -45,8 +46,8 @@ class Trade:
             bits += self.eye * (100 - ssimulacra2.score(original, decoded))
         return float(bits * height * width)
 
-    def strength(self, usual: float, activity: Float) -> float | Float:
-        """How far rounding may trade error for rate in each cell (h, w): more than `usual` where it is busy."""
+    def strength(self, usual: Strength, activity: Float) -> Strength:
+        """How far rounding may trade error for rate in each cell (h, w): more than `usual`, one or (h, w), where it is busy."""
         if not self.slope:
             return usual
         worth = 1 - EYE_SHARE + EYE_SHARE * np.exp(-self.slope * (activity - self.usual))

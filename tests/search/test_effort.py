@@ -69,8 +69,9 @@ def test_more_effort_is_a_better_trade_of_rate_and_distortion(coder: PhotoCodec,
         files = {quality: choice.lossy(coder, PICTURE, quality, effort=effort) for quality in (30, 60)}
         return float(np.mean([np.log(loss(coder, data, quality, tune)) for quality, data in files.items()]))
 
-    usual, little, more = (mean(level) for level in (2, 4, 6))
-    assert little < usual - 0.002
+    usual, once, little, more = (mean(level) for level in (2, 3, 4, 6))
+    assert once < usual - 0.005
+    assert little < once - 0.002
     assert more < little - 0.002
 
 
@@ -173,7 +174,7 @@ def test_an_interruption_takes_what_there_is_and_asks_no_more(coder: PhotoCodec,
 def test_a_search_that_went_wrong_is_not_taken(coder: PhotoCodec, monkeypatch: pytest.MonkeyPatch) -> None:
     usual = choice.encode(coder, PICTURE, QUALITY)
     monkeypatch.setattr(improve, "chosen_again", lambda trial, gain, tile, rounds, go_on: tile.y + 1)
-    for effort in (3, 4, 5):
+    for effort in (4, 5):
         assert choice.encode(coder, PICTURE, QUALITY, effort=Effort(effort)) == usual
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from caecodec.engines.protocol import Chosen, Refinement
 from caecodec.models.networks.trade import Trade
-from caecodec.search.rounds import chosen_again
+from caecodec.search.rounds import ONCE_SEEN, ONCE_SQUARED, SEEN, SQUARED, Pace, chosen_again, chosen_once
 
 Float = NDArray[np.float32]
 SHAPE, N, GAIN = (3, 4), 2, 2.0
@@ -32,12 +32,18 @@ class Bowl:
         return Chosen(target, cost, 2 * away if slope else None)
 
 
-def chosen(engine: Bowl, rounds: int, eye: float = 0.0, fixed: bool = False, stop_at: float = 2.0) -> Float:
+def of_zeros(eye: float = 0.0, fixed: bool | Float = False) -> Refinement:
     y, z = np.zeros((*SHAPE, N), np.float32), np.zeros((1, 1, 1), np.float32)
     trade = Trade(1.0, eye, np.full(N, 5, np.float32), 0.0, 0.0)
     pixels = np.zeros((48, 64, 3), np.uint8)
-    tile = Refinement(pixels, y, z, 50, trade, 0.3, np.full(SHAPE, fixed))
-    return chosen_again(engine, np.full(N, GAIN, np.float32), tile, rounds, lambda share: share < stop_at)
+    return Refinement(pixels, y, z, 50, trade, 0.3, np.broadcast_to(np.asarray(fixed, bool), SHAPE))
+
+
+GAINS = np.full(N, GAIN, np.float32)
+
+
+def chosen(engine: Bowl, rounds: int, eye: float = 0.0, fixed: bool = False, stop_at: float = 2.0) -> Float:
+    return chosen_again(engine, GAINS, of_zeros(eye, fixed), rounds, lambda share: share < stop_at)
 
 
 def test_targets_move_against_the_slope_and_the_best_is_returned_before_its_gain() -> None:
@@ -56,6 +62,26 @@ def test_no_target_leaves_the_step_around_where_it_was() -> None:
     engine = Bowl(bottom=1000.0)
     chosen(engine, 12)
     assert max(float(target.max()) for target in engine.targets) == 1.0
+
+
+@pytest.mark.parametrize(("eye", "pace"), [(0.0, SQUARED), (1.0, SEEN)])
+def test_no_round_goes_further_than_its_share_of_the_longest_step(eye: float, pace: Pace) -> None:
+    engine = Bowl(bottom=1000.0)
+    chosen(engine, 2, eye)
+    assert float(engine.targets[1].max()) == pytest.approx(pace.longest * pace.damping[0])
+
+
+@pytest.mark.parametrize(("eye", "pace"), [(0.0, ONCE_SQUARED), (1.0, ONCE_SEEN)])
+def test_a_single_round_is_one_look_whatever_becomes_of_it(eye: float, pace: Pace) -> None:
+    engine = Bowl(bottom=-1000.0, more=lambda number: 100.0 * number)
+    fixed = np.zeros(SHAPE)
+    fixed[:, :2] = 1
+    y, stronger = chosen_once(engine, GAINS, of_zeros(eye, fixed))
+    assert engine.slopes == [True]
+    assert (y.shape, stronger.shape) == ((*SHAPE, N), SHAPE)
+    assert not y[:, :2].any()
+    np.testing.assert_allclose(y[:, 2:], -pace.longest * pace.damping[0] / GAIN, rtol=1e-6)
+    np.testing.assert_allclose(stronger, np.where(fixed, 1, pace.strength[0] / 0.3), rtol=1e-6)
 
 
 def test_fixed_cells_stay() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 WEB = Path(__file__).parents[2] / "web"
-ROOM = {"caecodec.wasm": 150_000, "photo": 5_200_000}  # bytes over the wire
+ROOM = {"caecodec.wasm": 150_000, "photo": 4_700_000}  # bytes over the wire
 
 
 def test_the_core_imports_nothing_and_is_small(node: Callable[..., Any], site: Path) -> None:
