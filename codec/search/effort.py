@@ -43,7 +43,7 @@ class Effort:
     level: 1 rounds, 2 weighs rate against distortion while rounding, 3 and above look at what a decoder makes of it
     and try again, ever more often.
     stop: asked between steps; once it says so, what has been found is taken.
-    tune: what it looks at: 'eye', errors as people see them, half by SSIMULACRA2; 'psnr', squared errors alone. Only
+    tune: what it looks at: 'eye', errors as people see them, partly by SSIMULACRA2; 'psnr', squared errors alone. Only
     photo models know the difference.
     """
 

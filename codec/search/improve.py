@@ -77,7 +77,7 @@ def _searched(
     What one round finds is taken as it is: to look whether it is better takes as long again.
     """
     pixels = tiling.cut(picture.colour, tile.tile.region)
-    worth = codec.trade(quality, tile.tune)
+    worth = codec.trade(quality, tile.tune).searched
     # a decoder sees the neighbours of a tile and this does not: leave what reaches across the border
     fixed = tiling.border(tile.tile, codec.engine.halo_out, cells.count(picture.width, picture.height))
     strength = worth.strength(tile.strength, tile.activity)
@@ -89,7 +89,7 @@ def _searched(
     y = chosen_again(trial, gain, refinement, rounds, go_on)
     # these are the symbols themselves: nothing is left to weigh
     found = replace(tile, y=y, strength=0.0)
-    return min(tile, found, key=lambda either: _cost(codec, pixels, either, quality))
+    return min(tile, found, key=lambda either: _cost(codec, pixels, either, quality, worth))
 
 
 def _searched_small(
@@ -129,8 +129,8 @@ def _better(codec: Codec, picture: Picture, quality: int, worth: Trade, *either:
     return min(either, key=cost)
 
 
-def _cost(codec: PhotoCodec, pixels: Pixels, tile: Analysed, quality: int) -> float:
+def _cost(codec: PhotoCodec, pixels: Pixels, tile: Analysed, quality: int, worth: Trade) -> float:
     """What a tile costs, in bits: its own and those that its errors are worth."""
     size_bytes, latents = codec.cost_tile(tile, quality)
     decoded = codec.engine.synthesise(latents, quality)
-    return 8 * size_bytes + codec.trade(quality, tile.tune).cost(pixels, decoded)
+    return 8 * size_bytes + worth.cost(pixels, decoded)
