@@ -63,15 +63,15 @@ class Tensor:
     data: bytes
 
     def shipped(self, name: str) -> bytes:
-        """What gzip finds more in, and model.js undoes. Of tables by quality, smooth from row to row, how much each row
-        is off the line through the two before; then the lowest byte of all numbers, and so on to the highest.
+        """What gzip finds more in, and model.js undoes: of tables by quality, which are smooth, differences from row to
+        row and of these again; then the lowest byte of all numbers, the next one of all, and so on.
         """
         data = self.data
         if name.startswith("quality.") and self.dtype == "I32" and len(self.shape) == 2:
             numbers, columns = array("I", data), self.shape[1]
-            for _ in range(2):  # differences of differences, of 32 bits
-                before = numbers[:columns]
-                numbers = before + array("I", ((b - a) & 0xFFFFFFFF for a, b in zip(numbers, numbers[columns:])))
+            for _ in range(2):
+                pairs = zip(numbers[:-columns], numbers[columns:], strict=True)
+                numbers = numbers[:columns] + array("I", ((b - a) & 0xFFFFFFFF for a, b in pairs))
             data = numbers.tobytes()
         size = SIZES[self.dtype] if SIZES[self.dtype] in (2, 4) else 1
         return b"".join(data[byte::size] for byte in range(size))
@@ -100,7 +100,7 @@ class Model:
         return {n: t for n, t in self.tensors.items() if n.startswith(DECODING) == (which == "decoder")}
 
     def write(self, tensors: Mapping[str, Tensor], *, shipped: bool = False) -> bytes:
-        """Some tensors as a safetensors file, the same bytes wherever it is made; shipped: their data to be unpacked."""
+        """Some tensors as a safetensors file, the same bytes wherever it is made. shipped: as model.js unpacks them."""
         metadata = {key: self.metadata[key] for key in ("family", "format", "id", "name")}
         header: dict[str, object] = {"__metadata__": metadata}
         at = 0

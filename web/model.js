@@ -48,8 +48,8 @@ export async function modelId(tensors) {
 
 /**
  * Shipped bytes -> safetensors. Over the wire numbers of 2 and 4 bytes are split: first the lowest byte of all numbers of a tensor, then the
- * next; and of tables by quality there is how much each row is off the line through the two before. So gzip finds what they have in
- * common, and files are a fifth smaller.
+ * next; and of tables by quality there are differences from row to row, and of these again. So gzip finds what they have in common,
+ * and files are a fifth smaller.
  * @param {Uint8Array} shipped @returns {Promise<Uint8Array>}
  */
 export async function unpack(shipped) {

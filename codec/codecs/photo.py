@@ -43,7 +43,7 @@ class Analysed:
     y: Float
     z: Float
     activity: Float  # (h, w), see `caecodec.models.networks.trade.activity`
-    strength: Strength = RDO_STRENGTH  # of rate against distortion while rounding, where the picture is as busy as usual; 0 is none
+    strength: float = RDO_STRENGTH  # of rate against distortion while rounding; 0 is none
     tune: Tune = "eye"
 
 
@@ -120,7 +120,7 @@ class PhotoCodec(Codec):
     def _scaled(self, tile: Analysed, quality: int) -> tuple[Float, Float, int, Float | None, Strength]:
         """What `LatentCodec` is told of a tile."""
         y, z = tile.y * self.engine.row("gain", quality), tile.z * self.engine.row("gain_z", quality)
-        if not np.any(tile.strength):
+        if not tile.strength:
             return y, z, quality, None, tile.strength
         worth = self.trade(quality, tile.tune)
         return y, z, quality, worth.weight, worth.strength(tile.strength, tile.activity)

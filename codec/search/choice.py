@@ -77,7 +77,7 @@ def _chosen(codec: Codec, picture: Picture, quality: int, progress: Progress, ef
         return codec.encode(picture, quality, progress)
     check_quality(quality)
     # minutes of searching begin once it is known that the picture is not better kept losslessly
-    searches, trade = improve.takes_long(codec, effort), codec.trade(codec.row(quality, effort.tune), effort.tune)
+    searches, trade = improve.looks_first(codec, effort), codec.trade(codec.row(quality, effort.tune), effort.tune)
     if searches and trade is None:  # nothing says when a lossless file would be better
         return lossy(codec, picture, quality, progress, effort)
     quick = replace(effort, level=DEFAULT_EFFORT.level) if searches else effort

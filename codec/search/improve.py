@@ -22,7 +22,7 @@ from caecodec.models.networks.trade import Trade
 from caecodec.pictures import cells
 from caecodec.pictures.picture import Picture, Pixels
 from caecodec.search.effort import Effort
-from caecodec.search.rounds import chosen_again, chosen_once
+from caecodec.search.rounds import chosen_again
 
 Analysis = TypeVar("Analysis")
 
@@ -40,8 +40,8 @@ def can_search(codec: Codec, effort: Effort) -> bool:
     return able and effort.work.rounds > 0
 
 
-def takes_long(codec: Codec, effort: Effort) -> bool:
-    """Whether coding is so much work that a look at what else might be done with a picture costs nothing beside it."""
+def looks_first(codec: Codec, effort: Effort) -> bool:
+    """Whether a picture is first coded without a search, to see if it is better kept losslessly: before a long one."""
     return can_search(codec, effort) and effort.work.rounds > 1
 
 
@@ -74,7 +74,7 @@ def _searched(
 ) -> Analysed:
     """The best that was found of a tile, by R + lambda D as it would be coded; itself where nothing is better.
 
-    What one round finds is taken as it is: to look whether it is better takes as long again.
+    What a single round finds is taken as the trial sees it: to code both would take as long as the round.
     """
     pixels = tiling.cut(picture.colour, tile.tile.region)
     worth = codec.trade(quality, tile.tune).searched
@@ -83,12 +83,11 @@ def _searched(
     strength = worth.strength(tile.strength, tile.activity)
     refinement = Refinement(pixels, tile.y, tile.z, quality, worth, strength, fixed)
     trial, gain = codec.engine.trial(refinement, codec.tables), codec.engine.row("gain", quality)
-    if rounds == 1:
-        y, stronger = chosen_once(trial, gain, refinement)
-        return replace(tile, y=y, strength=tile.strength * stronger)
     y = chosen_again(trial, gain, refinement, rounds, go_on)
     # these are the symbols themselves: nothing is left to weigh
     found = replace(tile, y=y, strength=0.0)
+    if rounds == 1:
+        return found
     return min(tile, found, key=lambda either: _cost(codec, pixels, either, quality, worth))
 
 

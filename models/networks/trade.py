@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from caecodec.entropy.rounding import Strength
 from caecodec.pictures import ssimulacra2
 from caecodec.pictures.picture import Pixels, mse
 from caecodec.tune import Tune
@@ -20,8 +19,7 @@ from caecodec.tune import Tune
 Float = NDArray[np.float32]
 
 EYE_SHARE = 0.7  # of what an error is worth, that which SSIMULACRA2 says; the rest is squared error
-# The same in a search, which finds what SSIMULACRA2 does not see. 12 rounds, 20 held-out crops, bits at equal SSIMULACRA2,
-# MS-SSIM and PSNR: -23, -2 and +4 % with 0.7; -22, -2 and +1 with 0.5; -20, -2 and -1 with 0.4; -17, -2 and -2 with 0.3.
+# The same in a search, which with more of it gets worse in what SSIMULACRA2 does not see (docs/EXPERIMENTS.md).
 SEARCHED_SHARE = 0.4
 _CALMEST, _BUSIEST = 0.2, 4.0  # how far a cell may be from the usual strength
 
@@ -51,14 +49,14 @@ class Trade:
 
     @property
     def searched(self) -> Trade:
-        """What a search goes by: the same errors, with squared ones for more of it."""
+        """What a search goes by, squared errors for more of it; `weight` and `strength` stay as for rounding."""
         if not self.eye:
             return self
         squared, seen = (1 - SEARCHED_SHARE) / (1 - EYE_SHARE), SEARCHED_SHARE / EYE_SHARE
         return replace(self, mse=self.mse * squared, eye=self.eye * seen)
 
-    def strength(self, usual: Strength, activity: Float) -> Strength:
-        """How far rounding may trade error for rate in each cell (h, w): more than `usual`, one or (h, w), where it is busy."""
+    def strength(self, usual: float, activity: Float) -> float | Float:
+        """How far rounding may trade error for rate in each cell (h, w): more than `usual` where it is busy."""
         if not self.slope:
             return usual
         worth = 1 - EYE_SHARE + EYE_SHARE * np.exp(-self.slope * (activity - self.usual))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from caecodec.engines.protocol import Chosen, Refinement
 from caecodec.models.networks.trade import Trade
-from caecodec.search.rounds import ONCE_SEEN, ONCE_SQUARED, SEEN, SQUARED, Pace, chosen_again, chosen_once
+from caecodec.search.rounds import SEEN, SQUARED, Pace, chosen_again
 
 Float = NDArray[np.float32]
 SHAPE, N, GAIN = (3, 4), 2, 2.0
@@ -32,18 +32,12 @@ class Bowl:
         return Chosen(target, cost, 2 * away if slope else None)
 
 
-def of_zeros(eye: float = 0.0, fixed: bool | Float = False) -> Refinement:
+def chosen(engine: Bowl, rounds: int, eye: float = 0.0, fixed: bool = False, stop_at: float = 2.0) -> Float:
     y, z = np.zeros((*SHAPE, N), np.float32), np.zeros((1, 1, 1), np.float32)
     trade = Trade(1.0, eye, np.full(N, 5, np.float32), 0.0, 0.0)
     pixels = np.zeros((48, 64, 3), np.uint8)
-    return Refinement(pixels, y, z, 50, trade, 0.3, np.broadcast_to(np.asarray(fixed, bool), SHAPE))
-
-
-GAINS = np.full(N, GAIN, np.float32)
-
-
-def chosen(engine: Bowl, rounds: int, eye: float = 0.0, fixed: bool = False, stop_at: float = 2.0) -> Float:
-    return chosen_again(engine, GAINS, of_zeros(eye, fixed), rounds, lambda share: share < stop_at)
+    tile = Refinement(pixels, y, z, 50, trade, 0.3, np.full(SHAPE, fixed))
+    return chosen_again(engine, np.full(N, GAIN, np.float32), tile, rounds, lambda share: share < stop_at)
 
 
 def test_targets_move_against_the_slope_and_the_best_is_returned_before_its_gain() -> None:
@@ -64,24 +58,24 @@ def test_no_target_leaves_the_step_around_where_it_was() -> None:
     assert max(float(target.max()) for target in engine.targets) == 1.0
 
 
-@pytest.mark.parametrize(("eye", "pace"), [(0.0, SQUARED), (1.0, SEEN)])
-def test_no_round_goes_further_than_its_share_of_the_longest_step(eye: float, pace: Pace) -> None:
+@pytest.mark.parametrize("rounds", [1, 3, 12, 24])
+def test_by_ssimulacra2_no_round_goes_further_than_its_share_of_the_longest_step(rounds: int) -> None:
     engine = Bowl(bottom=1000.0)
-    chosen(engine, 2, eye)
-    assert float(engine.targets[1].max()) == pytest.approx(pace.longest * pace.damping[0])
+    chosen(engine, rounds, eye=1.0)
+    gone = [float((b - a).max()) for a, b in zip(engine.targets, engine.targets[1:], strict=False)]
+    pace = SEEN.of(rounds)
+    assert gone[0] == pytest.approx(pace.longest * pace.damping[0])
+    assert gone[-1] == pytest.approx(pace.longest * pace.damping[rounds > 1])
+    assert gone == sorted(gone, reverse=True)
 
 
-@pytest.mark.parametrize(("eye", "pace"), [(0.0, ONCE_SQUARED), (1.0, ONCE_SEEN)])
-def test_a_single_round_is_one_look_whatever_becomes_of_it(eye: float, pace: Pace) -> None:
-    engine = Bowl(bottom=-1000.0, more=lambda number: 100.0 * number)
-    fixed = np.zeros(SHAPE)
-    fixed[:, :2] = 1
-    y, stronger = chosen_once(engine, GAINS, of_zeros(eye, fixed))
-    assert engine.slopes == [True]
-    assert (y.shape, stronger.shape) == ((*SHAPE, N), SHAPE)
-    assert not y[:, :2].any()
-    np.testing.assert_allclose(y[:, 2:], -pace.longest * pace.damping[0] / GAIN, rtol=1e-6)
-    np.testing.assert_allclose(stronger, np.where(fixed, 1, pace.strength[0] / 0.3), rtol=1e-6)
+@pytest.mark.parametrize("pace", [SQUARED, SEEN])
+def test_few_rounds_end_with_longer_steps_and_many_begin_with_shorter_ones(pace: Pace) -> None:
+    ends = [pace.of(rounds).damping[1] for rounds in (1, 3, 6, 12, 24, 60)]
+    assert ends[0] < pace.damping[0]
+    assert ends[:4] == sorted(ends[:4], reverse=True)
+    assert ends[3:] == [pytest.approx(pace.damping[1])] * 3
+    assert SEEN.of(24).longest == SEEN.longest == 2 * SEEN.of(96).longest
 
 
 def test_fixed_cells_stay() -> None:

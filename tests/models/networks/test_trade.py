@@ -11,7 +11,7 @@ from support import photograph
 import caecodec
 from caecodec.codecs.opening import open_codec
 from caecodec.codecs.photo import PhotoCodec
-from caecodec.models.networks.trade import EYE_SHARE, Trade, activity, trade
+from caecodec.models.networks.trade import EYE_SHARE, SEARCHED_SHARE, Trade, activity, trade
 from caecodec.pictures import picture as pixels
 from caecodec.pictures import ssimulacra2
 
@@ -30,6 +30,17 @@ def test_errors_cost_what_both_measures_say() -> None:
     assert both.cost(original, decoded) == pytest.approx(64 * 48 * expected)
     # too small for SSIMULACRA2
     assert both.cost(original[:4], decoded[:4]) == pytest.approx(4 * 48 * 0.02 * pixels.mse(original[:4], decoded[:4]))
+
+
+def test_a_search_gives_more_of_the_worth_to_squared_errors() -> None:
+    one = np.ones(4, np.float32)
+    seen = Trade(mse=(1 - EYE_SHARE) * 2.0, eye=EYE_SHARE * 3.0, weight=one, usual=-6.0, slope=0.8)
+    searched = seen.searched
+    assert searched.mse == pytest.approx((1 - SEARCHED_SHARE) * 2.0)
+    assert searched.eye == pytest.approx(SEARCHED_SHARE * 3.0)
+    assert (searched.weight is one, searched.usual, searched.slope) == (True, -6.0, 0.8)
+    squared = Trade(mse=2.0, eye=0.0, weight=one, usual=0.0, slope=0.0)
+    assert squared.searched is squared
 
 
 def test_calm_cells_are_rounded_with_more_care() -> None:
