@@ -40,8 +40,8 @@ WORK = {
 class Effort:
     """How hard an encoder tries, and what for; a decoder does not see it.
 
-    level: 1 rounds, 2 weighs rate against distortion while rounding, 3 and above look at what a decoder makes of it
-    and try again, ever more often.
+    level: 1 rounds, 2 weighs rate against distortion while rounding, 3 looks at what a decoder makes of it and tries
+    once more, those above ever more often.
     stop: asked between steps; once it says so, what has been found is taken.
     tune: what it looks at: 'eye', errors as people see them, partly by SSIMULACRA2; 'psnr', squared errors alone. Only
     photo models know the difference.

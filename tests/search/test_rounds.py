@@ -64,8 +64,8 @@ def test_by_ssimulacra2_no_round_goes_further_than_its_share_of_the_longest_step
     chosen(engine, rounds, eye=1.0)
     gone = [float((b - a).max()) for a, b in zip(engine.targets, engine.targets[1:], strict=False)]
     pace = SEEN.of(rounds)
-    assert gone[0] == pytest.approx(pace.longest * pace.damping[0])
-    assert gone[-1] == pytest.approx(pace.longest * pace.damping[rounds > 1])
+    assert gone[0] == pytest.approx(pace.longest * pace.damping[0], rel=1e-4)
+    assert gone[-1] == pytest.approx(pace.longest * pace.damping[rounds > 1], rel=1e-4)
     assert gone == sorted(gone, reverse=True)
 
 
