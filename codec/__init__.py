@@ -92,9 +92,9 @@ def encode(
     bytes or a binary stream. quality: 1..100, about the SSIMULACRA2 of a photograph; 75 without one and without a
     target. In its place at most one target: the best quality within target_size bytes or target_bpp bits a pixel of
     the whole file, or the smallest file with at least target_psnr dB or that target_ssimulacra2.
-    effort: 1..9, how hard to try; 3 and above choose what is coded again and again, up to minutes. tune: 'eye' gives bits
-    for what people see, 'psnr' for squared error alone. preview: without a target, files of pictures of 4 megapixels
-    and more hold a thumbnail, of at most 1 % of their bytes. What is lost on the way (16 bits, frames) is a
+    effort: 1..9, how hard to try; 3 and above choose what is coded again and again, up to minutes. tune: 'eye' gives
+    bits for what people see, 'psnr' for squared error alone. preview: without a target, files of pictures of 4
+    megapixels and more hold a thumbnail, of at most 1 % of their bytes. What is lost on the way (16 bits, frames) is a
     UserWarning.
 
     Raises InputImageError, UsageError, LimitError, ModelError; OSError where a path cannot be read.
