@@ -46,6 +46,9 @@ export async function modelId(tensors) {
   return hex((await sha256(joined(parts))).subarray(0, 4));
 }
 
+/** How parts are packed, in their addresses: one that a web server or browser kept is not taken for one packed otherwise. */
+export const PACKING = 2;
+
 /**
  * Shipped bytes -> safetensors. Over the wire numbers of 2 and 4 bytes are split: first the lowest byte of all numbers of a tensor, then the
  * next; and of tables by quality there are differences from row to row, and of these again. So gzip finds what they have in common,

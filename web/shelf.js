@@ -2,7 +2,7 @@
 
 import { Core } from "./core.js";
 import { CaeError } from "./errors.js";
-import { checkedPart, joinedModel, readTensors, unpack } from "./model.js";
+import { PACKING, checkedPart, joinedModel, readTensors, unpack } from "./model.js";
 import { MODELS } from "./models.js";
 
 /** @typedef {import("./codec.js").Model} Model */
@@ -58,7 +58,8 @@ export class Shelf {
     }
     return this.#once(`${part} of ${id}`, async () => {
       const name = `${listed.name}-${id}.${part}`;
-      return checkedPart(await this.fetchFile(name, listed[part].slice(0, 8), unpack), listed[part], name);
+      const version = `${listed[part].slice(0, 8)}.${PACKING}`;
+      return checkedPart(await this.fetchFile(name, version, unpack), listed[part], name);
     });
   }
 
