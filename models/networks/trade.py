@@ -21,6 +21,9 @@ Float = NDArray[np.float32]
 EYE_SHARE = 0.7  # of what an error is worth, that which SSIMULACRA2 says; the rest is squared error
 # The same in a search, which with more of it gets worse in what SSIMULACRA2 does not see (docs/EXPERIMENTS.md).
 SEARCHED_SHARE = 0.4
+# How much more a search by squared errors alone pays for them: what it saves lets a coarser step do as well, and the
+# quality that has that step asks for less (docs/EXPERIMENTS.md).
+SEARCHED_WORTH = 1.12
 _CALMEST, _BUSIEST = 0.2, 4.0  # how far a cell may be from the usual strength
 
 
@@ -49,9 +52,9 @@ class Trade:
 
     @property
     def searched(self) -> Trade:
-        """What a search goes by, squared errors for more of it; `weight` and `strength` stay as for rounding."""
+        """What a search goes by: squared errors count for more of it, or for more, where they count alone."""
         if not self.eye:
-            return self
+            return replace(self, mse=SEARCHED_WORTH * self.mse, weight=np.float32(SEARCHED_WORTH) * self.weight)
         squared, seen = (1 - SEARCHED_SHARE) / (1 - EYE_SHARE), SEARCHED_SHARE / EYE_SHARE
         return replace(self, mse=self.mse * squared, eye=self.eye * seen)
 

@@ -11,7 +11,7 @@ from support import photograph
 import caecodec
 from caecodec.codecs.opening import open_codec
 from caecodec.codecs.photo import PhotoCodec
-from caecodec.models.networks.trade import EYE_SHARE, SEARCHED_SHARE, Trade, activity, trade
+from caecodec.models.networks.trade import EYE_SHARE, SEARCHED_SHARE, SEARCHED_WORTH, Trade, activity, trade
 from caecodec.pictures import picture as pixels
 from caecodec.pictures import ssimulacra2
 
@@ -39,8 +39,9 @@ def test_a_search_gives_more_of_the_worth_to_squared_errors() -> None:
     assert searched.mse == pytest.approx((1 - SEARCHED_SHARE) * 2.0)
     assert searched.eye == pytest.approx(SEARCHED_SHARE * 3.0)
     assert (searched.weight is one, searched.usual, searched.slope) == (True, -6.0, 0.8)
-    squared = Trade(mse=2.0, eye=0.0, weight=one, usual=0.0, slope=0.0)
-    assert squared.searched is squared
+    squared = Trade(mse=2.0, eye=0.0, weight=one, usual=0.0, slope=0.0).searched
+    assert (squared.mse, squared.eye) == (pytest.approx(SEARCHED_WORTH * 2.0), 0.0)
+    np.testing.assert_allclose(squared.weight, SEARCHED_WORTH)
 
 
 def test_calm_cells_are_rounded_with_more_care() -> None:
