@@ -295,25 +295,36 @@ class PhotoModel(nn.Module):
             one._parameters[name] = nn.Parameter(rows, requires_grad=False)
         return one
 
+    def analyse(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """x (B, 3, H, W) in [0, 1], H and W multiples of 64 -> y (B, N, H/16, W/16), z (B, Z, H/64, W/64): no gains."""
+        y = self.g_a(x - 0.5)
+        return y, self.h_a(y * self.normaliser[None, :, None, None])
+
     def forward(
-        self, x: Tensor, level: Tensor, hard: bool = False, rdo: float = 0.0, tune: Tensor | None = None
+        self,
+        x: Tensor,
+        level: Tensor,
+        hard: bool = False,
+        rdo: float = 0.0,
+        tune: Tensor | None = None,
+        latents: tuple[Tensor, Tensor] | None = None,
     ) -> dict[str, Tensor]:
         """x (B, 3, H, W) in [0, 1], H and W multiples of 64; level (B,) in [0, 1]; tune (B,), 0 without it.
 
         Returns x_hat (B, 3, H, W), and bits_y, bits_z (B,) in bits per pixel. Training the whole model counts bits of
         noisy latents and rounds straight-through. `hard` is what the codec does, symbols as they are coded, with
-        rate-distortion optimised rounding of strength `rdo`; it trains a decoder whose encoder is frozen.
+        rate-distortion optimised rounding of strength `rdo`; it trains a decoder whose encoder is frozen. `latents`:
+        what `analyse` makes of x, where that is known.
         """
         pixels = x.shape[2] * x.shape[3]
         at = self.position(level, tune)
-        y = self.g_a(x - 0.5)  # (B, N, H/16, W/16)
+        y, z = self.analyse(x) if latents is None else latents
         log_gain = between(self.log_gain, at)
         log_gain_out = between(self.log_gain_out, at) - log_gain
         w = self.normaliser[None, :, None, None]
 
         log_gain_z = between(self.log_gain_z, at)
-        z = self.h_a(y * w) * log_gain_z.exp()  # (B, Z, H/64, W/64)
-        z_hat, bits_z = self.code_z(z, at, functools.partial(code, hard=hard, rdo=0.0))
+        z_hat, bits_z = self.code_z(z * log_gain_z.exp(), at, functools.partial(code, hard=hard, rdo=0.0))
         psi = self.h_s(z_hat * (-log_gain_z).exp()) + between(self.psi_bias, at)
 
         weight = None

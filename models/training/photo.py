@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from caecodec.entropy.rounding import RDO_STRENGTH
 from caecodec.models.data import pictures
+from caecodec.models.data.analysed import Analysed
 from caecodec.models.data.loader import Loader
 from caecodec.models.data.pictures import VALIDATION_CROP
 from caecodec.models.networks.eye import EyeDistance, eye_lambda
@@ -43,6 +44,7 @@ class PhotoTask:
         )
         self._decoder_only = decoder_only
         self._mode: dict[str, Any] = {"hard": True, "rdo": RDO_STRENGTH} if decoder_only else {}
+        self._analysed: Analysed | None = None  # where the encoder stays as it is
         self._crop = recipe.train.crop
         self._turn = place.rank  # of the tunes
         self._eyes: dict[tuple[int, bool], Callable[[Tensor, Tensor], Tensor]] = {}  # by the side of a crop; compiled?
@@ -53,6 +55,8 @@ class PhotoTask:
             model.freeze_networks()
         if self._decoder_only:
             model.freeze_encoder()
+            if self._analysed is None:  # of the model that is trained; another one is made for its average
+                self._analysed = Analysed(self._drawn, lambda x: self._latents(model, x))
         return model
 
     def prepare(self) -> None:
@@ -104,6 +108,8 @@ class PhotoTask:
         # the linear branches start at the KLT, near their optimum: a full step would first destroy them
         scales = {"g_a.linear.weight": self._train.linear_lr_scale, "g_s.linear.weight": self._train.linear_lr_scale}
         scales |= {"log_gain_z": 5.0}
+        if self._decoder_only:  # at a rate for networks, tables of few numbers would hardly move
+            scales |= {"log_gain_out": 5.0, "modulation": 5.0, "psi_bias": 5.0}
         # what an eye asks of the steps is far from what MSE asked
         return scales | {"log_gain": self._train.gain_lr_scale}
 
@@ -123,9 +129,13 @@ class PhotoTask:
             self._crop = config.final_crop
         # as many pixels per step whatever the crop
         batch = max(1, round(config.batch * config.crop**2 / self._crop**2 / self._place.world))
-        x = self.pool.batch(batch, self._crop)
-        level = levels(batch, device)
         mode = self._mode
+        if self._analysed is None:
+            x = self._drawn(batch)
+        else:
+            x, latents = self._analysed.batch(batch)
+            mode = mode | {"latents": latents}
+        level = levels(batch, device)
         if self._model.tunes > 1:  # in turns: each sees all levels, and also where a batch is a single crop
             tune = (torch.arange(batch, device=device) + self._turn) % self._model.tunes
             self._turn += 1
@@ -142,6 +152,14 @@ class PhotoTask:
             error = (1 - share) * error + share * eye_lambda(lam) * seen
             shown["ssimulacra2"] = 100 - seen.mean()
         return Loss(losses.rate_distortion(bpp, error, lam, config.lambda_exponent), shown, batch)
+
+    def _drawn(self, count: int) -> Tensor:
+        return self.pool.batch(count, self._crop)
+
+    def _latents(self, model: PhotoModel, x: Tensor) -> tuple[Tensor, Tensor]:
+        with autocast(self._place.device):
+            y, z = model.analyse(x)
+        return y, z
 
     def _eye(self, side: int, *, compiled: bool = False) -> Callable[[Tensor, Tensor], Tensor]:
         if (side, compiled) not in self._eyes:

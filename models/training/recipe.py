@@ -81,7 +81,7 @@ class TrainConfig:
     optimizer: str = "soap"
     precondition_every: int = 20  # steps between refreshes of SOAP's bases
     lr: float = 1e-3
-    finish_lr: float = 4e-4  # of --decoder-only, which starts from a trained model
+    finish_lr: float = 1e-4  # of --decoder-only, by Adam: it starts from a trained model, and more only shakes it
     linear_lr_scale: float = 0.2
     gain_lr_scale: float = 1.0  # of the photo model's quantiser steps
     eye_share: float = 0.0  # of SSIMULACRA2 in the photo model's distortion; the rest is MSE
@@ -102,7 +102,8 @@ class TrainConfig:
 
     def finishing(self) -> TrainConfig:
         """The schedule of --decoder-only: a short warm-up, linear to zero, large crops throughout."""
-        return replace(self, lr=self.finish_lr, warmup_steps=100, decay_from=0.1, final_fraction=1.0)
+        once = replace(self, optimizer="adam", lr=self.finish_lr, warmup_steps=100)
+        return replace(once, decay_from=0.1, final_fraction=1.0)
 
 
 @dataclass(frozen=True, slots=True)
