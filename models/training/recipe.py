@@ -81,7 +81,7 @@ class TrainConfig:
     optimizer: str = "soap"
     precondition_every: int = 20  # steps between refreshes of SOAP's bases
     lr: float = 1e-3
-    finish_lr: float = 1e-4  # of --decoder-only, by Adam: it starts from a trained model, and more only shakes it
+    finish_lr: float = 6e-5  # of --decoder-only, by Adam: it starts from a trained model, and more only shakes it
     linear_lr_scale: float = 0.2
     gain_lr_scale: float = 1.0  # of the photo model's quantiser steps
     eye_share: float = 0.0  # of SSIMULACRA2 in the photo model's distortion; the rest is MSE
