@@ -77,7 +77,7 @@ def _searched(
     What a single round finds is taken as the trial sees it: to code both would take as long as the round.
     """
     pixels = tiling.cut(picture.colour, tile.tile.region)
-    worth = codec.trade(quality, tile.tune).searched
+    worth = codec.trade(quality, tile.tune).searched(rounds)
     # a decoder sees the neighbours of a tile and this does not: leave what reaches across the border
     fixed = tiling.border(tile.tile, codec.engine.halo_out, cells.count(picture.width, picture.height))
     strength = worth.strength(tile.strength, tile.activity)

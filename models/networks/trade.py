@@ -21,9 +21,9 @@ Float = NDArray[np.float32]
 EYE_SHARE = 0.7  # of what an error is worth, that which SSIMULACRA2 says; the rest is squared error
 # The same in a search, which with more of it gets worse in what SSIMULACRA2 does not see (docs/EXPERIMENTS.md).
 SEARCHED_SHARE = 0.4
-# How much more a search by squared errors alone pays for them: what it saves lets a coarser step do as well, and the
-# quality that has that step asks for less (docs/EXPERIMENTS.md).
-SEARCHED_WORTH = 1.12
+# How much more a long search by squared errors alone pays for them, and of how many rounds it is: what they save lets a
+# coarser step do as well, and the quality that has that step asks for less (docs/EXPERIMENTS.md).
+SEARCHED_WORTH, LONG_SEARCH = 1.12, 12
 _CALMEST, _BUSIEST = 0.2, 4.0  # how far a cell may be from the usual strength
 
 
@@ -50,11 +50,14 @@ class Trade:
             bits += self.eye * (100 - ssimulacra2.score(original, decoded))
         return float(bits * height * width)
 
-    @property
-    def searched(self) -> Trade:
-        """What a search goes by: squared errors count for more of it, or for more, where they count alone."""
+    def searched(self, rounds: int) -> Trade:
+        """What a search of so many rounds goes by: squared errors count for more of it, or for more where they are all.
+
+        `strength`, and the `weight` of errors that an eye sees, stay as for rounding.
+        """
         if not self.eye:
-            return replace(self, mse=SEARCHED_WORTH * self.mse, weight=np.float32(SEARCHED_WORTH) * self.weight)
+            more = 1 + (SEARCHED_WORTH - 1) * min(1, rounds / LONG_SEARCH)
+            return replace(self, mse=more * self.mse, weight=np.float32(more) * self.weight)
         squared, seen = (1 - SEARCHED_SHARE) / (1 - EYE_SHARE), SEARCHED_SHARE / EYE_SHARE
         return replace(self, mse=self.mse * squared, eye=self.eye * seen)
 

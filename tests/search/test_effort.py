@@ -57,7 +57,7 @@ def on_torch() -> PhotoCodec:
 
 def loss(coder: PhotoCodec, data: bytes, quality: int = QUALITY, tune: Tune = "eye") -> float:
     """R + lambda D in bits as searches see it, of the file as it is."""
-    worth = coder.trade(coder.row(quality, tune), tune).searched
+    worth = coder.trade(coder.row(quality, tune), tune).searched(rounds=1)
     return 8 * len(data) + worth.cost(PHOTO, coder.decode(container.parse(data)).colour)
 
 

@@ -11,7 +11,15 @@ from support import photograph
 import caecodec
 from caecodec.codecs.opening import open_codec
 from caecodec.codecs.photo import PhotoCodec
-from caecodec.models.networks.trade import EYE_SHARE, SEARCHED_SHARE, SEARCHED_WORTH, Trade, activity, trade
+from caecodec.models.networks.trade import (
+    EYE_SHARE,
+    LONG_SEARCH,
+    SEARCHED_SHARE,
+    SEARCHED_WORTH,
+    Trade,
+    activity,
+    trade,
+)
 from caecodec.pictures import picture as pixels
 from caecodec.pictures import ssimulacra2
 
@@ -35,13 +43,16 @@ def test_errors_cost_what_both_measures_say() -> None:
 def test_a_search_gives_more_of_the_worth_to_squared_errors() -> None:
     one = np.ones(4, np.float32)
     seen = Trade(mse=(1 - EYE_SHARE) * 2.0, eye=EYE_SHARE * 3.0, weight=one, usual=-6.0, slope=0.8)
-    searched = seen.searched
+    searched = seen.searched(1)
     assert searched.mse == pytest.approx((1 - SEARCHED_SHARE) * 2.0)
     assert searched.eye == pytest.approx(SEARCHED_SHARE * 3.0)
     assert (searched.weight is one, searched.usual, searched.slope) == (True, -6.0, 0.8)
-    squared = Trade(mse=2.0, eye=0.0, weight=one, usual=0.0, slope=0.0).searched
-    assert (squared.mse, squared.eye) == (pytest.approx(SEARCHED_WORTH * 2.0), 0.0)
-    np.testing.assert_allclose(squared.weight, SEARCHED_WORTH)
+    squared = Trade(mse=2.0, eye=0.0, weight=one, usual=0.0, slope=0.0)
+    once, long, longer = (squared.searched(rounds) for rounds in (1, LONG_SEARCH, 5 * LONG_SEARCH))
+    assert 2.0 < once.mse < 1.02 * 2.0
+    assert long.mse == longer.mse == pytest.approx(SEARCHED_WORTH * 2.0)
+    assert long.eye == 0.0
+    np.testing.assert_allclose(long.weight, SEARCHED_WORTH)
 
 
 def test_calm_cells_are_rounded_with_more_care() -> None:
