@@ -95,7 +95,8 @@ def _plain(rng: np.random.Generator, paper: Samples) -> Samples:
     across, down = np.meshgrid(np.linspace(-1, 1, width), np.linspace(-1, 1, height))
     slope = rng.normal(0, 0.12, 2)
     shade = 1 + slope[0] * across + slope[1] * down
-    return (paper * shade[..., None]).astype(np.float32)
+    shown: Samples = (paper * shade[..., None]).astype(np.float32)
+    return shown
 
 
 def _write(rng: np.random.Generator, draw: ImageDraw.ImageDraw, fonts: list[Path]) -> None:
