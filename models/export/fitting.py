@@ -101,8 +101,8 @@ def _slope(model: PhotoModel, x: Tensor, level: float, seen: EyeDistance) -> tup
         w = model.normaliser[None, :, None, None]
         power = model.g_s.linear.weight.square().sum(0)[None, :, None, None]
         weight = error_weight(model.config.lambda_at(level), power, (2 * log_out).exp())
-        y = model.g_a(x - 0.5)
-        z, _ = model.code_z(model.h_a(y * w) * gain_z, model.position(at), functools.partial(code, hard=True, rdo=0.0))
+        y, z = model.analyse(x)
+        z, _ = model.code_z(z * gain_z, model.position(at), functools.partial(code, hard=True, rdo=0.0))
         psi = model.h_s(z / gain_z) + interpolate(model.psi_bias, at)
         coder = functools.partial(code, hard=True, rdo=RDO_STRENGTH)
         target = y * log_gain.exp()

@@ -59,9 +59,8 @@ def analysed(model: PhotoModel, paths: Iterable[Path], rng: np.random.Generator,
         top, left = (
             int(rng.integers(side - kept + 1)) for side, kept in zip(picture.shape, (height, width), strict=False)
         )
-        part = picture[top : top + height, left : left + width].permute(2, 0, 1)[None].float() / 255 - 0.5
-        y = model.g_a(part.contiguous(memory_format=torch.channels_last))
-        found.append(model.h_a(y * model.normaliser[None, :, None, None])[0])
+        part = picture[top : top + height, left : left + width].permute(2, 0, 1)[None].float() / 255
+        found.append(model.analyse(part.contiguous(memory_format=torch.channels_last))[1][0])
     return found
 
 
