@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from caecodec.models.training.recipe import Recipe
+from caecodec.models.training.soap import SOAP
 from caecodec.models.training.task import Task
 
 FIRST_SECONDS = 20.0  # from a run's begin to the first checkpoint that holds some training
@@ -177,6 +178,9 @@ def _read(path: Path, device: torch.device) -> dict[str, Any]:
 
 def _take_whole(state: State, path: Path, kept: dict[str, Any]) -> None:
     """Weights, their averages and the optimiser's state. Raises ValueError where they do not fit."""
+    by_soap = any("momentum_in" in group for group in kept["optimizer"]["param_groups"])
+    if by_soap and not isinstance(state.optimizer, SOAP):  # SOAP itself refuses the state of others
+        raise ValueError(f"{path} was trained by SOAP, which this run is not: begin one with --from")
     try:
         state.model.load_state_dict(kept["model"])
         state.averaged.load_state_dict(kept["ema"])

@@ -105,3 +105,11 @@ def test_a_run_saves_in_its_first_half_minute_then_every_two_minutes_and_less_of
     assert [saving.due(330.0 + seconds) for seconds in (120, 599, 600)] == [False, False, True]
     often = Pause(0.1, begun=0.0, first=FIRST_SECONDS)
     assert [often.due(seconds) for seconds in (5.0, 6.0)] == [False, True]
+
+
+def test_what_one_optimiser_kept_is_not_read_by_another(run: Path, tmp_path: Path) -> None:
+    recipe = recipes.load(run / "recipe.toml")
+    by_adam = replace(recipe, train=replace(recipe.train, optimizer="adam"))
+    other = Trainer(by_adam, tmp_path, minutes=None, device="cpu", compile_model=False, seed=None, schedule="decay")
+    with pytest.raises(ValueError, match="was trained by SOAP, which this run is not"):
+        other.branch_from(run / "run" / "checkpoint.pt")
