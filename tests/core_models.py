@@ -95,10 +95,10 @@ class Maker:
     def table(self, name: str, shape: tuple[int, ...], low: int, high: int) -> None:
         self.tensors[name] = self.rng.integers(low, high, shape, np.int32, endpoint=True)
 
-    def frequencies(self) -> None:
-        """64 tables of growing width."""
+    def frequencies(self, dense: int = 64) -> None:
+        """64 tables of growing width, and two more for each from `dense` on."""
         tails, tables = [], []
-        for k in range(64):
+        for k in (*range(64), *np.repeat(np.arange(dense, 64), 2)):
             scale = 0.2 * 1.09**k
             tail = int(3 * scale)
             p = np.exp(-np.abs(np.arange(-tail, tail + 1)) / scale)
@@ -164,10 +164,16 @@ def photo(
     context_z: int = 5,
     trunk_z: int = 1,
     rows: int = 100,
+    dense: int = 64,
 ) -> TensorDict:
-    """A model of the family `photo`; letters of FORMAT.md, 7.3, as n, z, psi, context, width; depth of g_s and g_a."""
+    """A model of the family `photo`; letters of FORMAT.md, 7.3, as n, z, psi, context, width; depth of g_s and g_a.
+
+    dense: the scale index from which on y is quantised dependently.
+    """
     make = Maker(np.random.default_rng(seed), extreme, rows)
-    make.frequencies()
+    make.frequencies(dense)
+    if dense < 64:
+        make.table("quality.step", (rows, 1), 300, 900)
     make.context("context", "", n, psi, context, trunk)
     make.context("context_z", "z_", z, psi_z, context_z, trunk_z)
     make.table("quality.psi", (rows, psi), -100000, 100000)

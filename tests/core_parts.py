@@ -14,7 +14,7 @@ from core_library import CORE, compiler, library, sure
 from numpy.typing import NDArray
 
 from caecodec.entropy.fixed_point import SCALES, Indices
-from caecodec.entropy.tables import Symbols
+from caecodec.entropy.tables import Numbers, Symbols
 
 U8, I16, I32, I64, F16, F32 = range(6)
 
@@ -42,7 +42,7 @@ class Table(ctypes.Structure):
 
 
 class TablesStruct(ctypes.Structure):
-    _fields_ = (("table", Table * SCALES), ("memory", ctypes.c_void_p))
+    _fields_ = (("table", Table * (3 * SCALES)), ("dense", ctypes.c_int), ("memory", ctypes.c_void_p))
 
 
 class DecoderStruct(ctypes.Structure):
@@ -86,7 +86,8 @@ class CTables:
     def __init__(self, frequencies: NDArray[np.generic], tail: NDArray[np.generic]) -> None:
         self.struct = TablesStruct()
         flat, tails = np.ascontiguousarray(frequencies, np.int32), np.ascontiguousarray(tail, np.int32)
-        sure(library().cae_tables_open(ctypes.byref(self.struct), pointer(tails), pointer(flat), Size(len(flat))))
+        sizes = Size(len(tails)), Size(len(flat))
+        sure(library().cae_tables_open(ctypes.byref(self.struct), pointer(tails), sizes[0], pointer(flat), sizes[1]))
 
     def __del__(self) -> None:
         if self.struct.memory:
@@ -117,6 +118,13 @@ class CEncoder:
         args = (ctypes.byref(self.struct), ctypes.byref(self.tables.struct), pointer(index), Size(len(given)))
         sure(library().cae_encoder_batch(*args, pointer(given), pointer(work)))
 
+    def encode_dependent(self, symbols: Symbols, indices: Indices, numbers: Numbers) -> None:
+        """numbers: of the tables of symbols, along a path of states."""
+        given, index, number = symbols.astype(np.int16), np.ascontiguousarray(indices), np.ascontiguousarray(numbers)
+        work = np.empty(2 * len(given), np.int16)
+        args = (ctypes.byref(self.struct), ctypes.byref(self.tables.struct), pointer(index), pointer(number))
+        sure(library().cae_encoder_dependent(*args, Size(len(given)), pointer(given), pointer(work)))
+
     def finish(self) -> bytes:
         size = Size()
         sure(library().cae_encoder_finish(ctypes.byref(self.struct), ctypes.byref(size)))
@@ -138,3 +146,34 @@ class CDecoder:
         args = (ctypes.byref(self.struct), ctypes.byref(self.tables.struct), pointer(index), Size(len(index)))
         sure(library().cae_decoder_batch(*args, pointer(symbols), pointer(work)))
         return symbols.astype(np.int32)
+
+    def decode_dependent(self, indices: Indices) -> tuple[Symbols, Numbers]:
+        index = np.ascontiguousarray(indices)
+        symbols, work = np.empty(len(index), np.int16), np.empty(len(index), np.int16)
+        numbers = np.empty(len(index), np.uint8)
+        args = (ctypes.byref(self.struct), ctypes.byref(self.tables.struct), pointer(index), Size(len(index)))
+        sure(library().cae_decoder_dependent(*args, pointer(symbols), pointer(numbers), pointer(work)))
+        return symbols.astype(np.int32), numbers
+
+
+class OnPath(ctypes.Structure):
+    _fields_ = (
+        *((name, ctypes.c_double) for name in ("residual", "weight", "strength")),
+        ("index", ctypes.c_uint8),
+        ("place", ctypes.c_uint32),
+    )
+
+
+def best_path(
+    tables: CTables, latents: Sequence[tuple[float, float, float, int]], step: int
+) -> tuple[Symbols, Numbers]:
+    """`cae_best_path` of latents (residual, weight, strength, scale index) in the order of coding."""
+    count = len(latents)
+    path = (OnPath * count)(*(OnPath(*latent, place) for place, latent in enumerate(latents)))
+    symbols, numbers = np.empty(count, np.int16), np.empty(count, np.uint8)
+    room = library().cae_path_room
+    room.restype = Size
+    space = np.empty(room(Size(count)), np.uint8)
+    args = (ctypes.byref(tables.struct), path, Size(count), step, pointer(space))
+    library().cae_best_path(*args, pointer(symbols), pointer(numbers))
+    return symbols.astype(np.int32), numbers

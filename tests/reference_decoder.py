@@ -142,6 +142,8 @@ def extents(file: File) -> list[tuple[int, int]]:
 
 # 5 The range decoder
 
+AFTER_EVEN, AFTER_ODD = (0, 5, 1, 6, 2, 4, 3, 7), (2, 7, 3, 4, 0, 6, 1, 5)  # 6.4: the next state
+
 
 class RangeDecoder:
     """5: one for each tile."""
@@ -190,9 +192,11 @@ class RangeDecoder:
             raise RejectedError("an escape is too large")
         return -magnitude if self.bit() else magnitude
 
-    def batch(self, indices: Sequence[int], model: Model) -> list[int]:  # 6.2
+    def batch(
+        self, indices: Sequence[int], model: Model, scales: int = 64
+    ) -> list[int]:  # 6.2, of indices below `scales`
         symbols = [0] * len(indices)
-        for index in range(64):
+        for index in range(scales):
             where = [place for place, one in enumerate(indices) if one == index]
             if not where:
                 continue
@@ -201,6 +205,25 @@ class RangeDecoder:
             for place, entry in zip(where, entries, strict=True):
                 symbols[place] = self.escape(tail) if entry == 2 * tail + 1 else entry - tail
         return symbols
+
+    def offsets(self, indices: Sequence[int], model: Model, step: int | None) -> list[int]:  # 6.4
+        """Of a batch that is dependent where there is a step."""
+        first = 64 - (len(model.tails) - 64) // 2 if step is not None else 64
+        found = [symbol * 1024 for symbol in self.batch(indices, model, first)]
+        state = 0
+        for index in range(first, 64):
+            for place in (place for place, one in enumerate(indices) if one == index):
+                quantiser = state % 2
+                number = 64 + 2 * (index - first) + quantiser
+                tail = model.tails[number]
+                entry = self.entry(model.tables[number])
+                symbol = self.escape(tail) if entry == 2 * tail + 1 else entry - tail
+                if abs(symbol) > 16383:
+                    raise RejectedError("a dependent symbol is too large")
+                state = (AFTER_ODD if symbol % 2 else AFTER_EVEN)[state]
+                sign = (symbol > 0) - (symbol < 0)
+                found[place] = (2 * symbol - quantiser * sign) * (step or 0)
+        return found
 
 
 # 7 The model file
@@ -341,7 +364,10 @@ def load_model(path: Path) -> Model:
     kind = json.loads(metadata["config"])["kind"] if family == "autoencoder" else ""
     model = Model(tensors, found, family, kind, [int(t) for t in tensors["table.tail"].values])
     rest = tuple(map(int, tensors["table.frequencies"].values))
-    if len(model.tails) != 64 or len(rest) != sum(2 * tail + 2 for tail in model.tails):
+    more = len(model.tails) - 64
+    if more % 2 or not 0 <= more <= (128 if family == "photo" else 0):
+        raise RejectedError("the number of frequency tables")
+    if len(rest) != sum(2 * tail + 2 for tail in model.tails):
         raise RejectedError("the frequency tables do not fit their tails")
     for tail in model.tails:
         if not 0 <= tail <= 32767:
@@ -442,6 +468,10 @@ def check_photo(model: Model) -> None:
     c, of_z = model.tensor("quality.psi").shape[-1], model.tensor("quality.z_psi").shape[-1]
     check_tensor(model, "quality.psi", "I32", (rows, c), -(1 << 26), 1 << 26)
     check_tensor(model, "quality.z_psi", "I32", (rows, of_z), -M, M)
+    if model.tensor("table.tail").shape[0] > 64:
+        check_tensor(model, "quality.step", "I32", (rows, 1), 1, 1 << 10)
+    elif "quality.step" in model.tensors:
+        raise RejectedError("a step without tables for it")
     check_tensor(model, "int.h_s.narrow", "I32", (1,), 0, 15)
     check_layer(model, "int.h_s.up1", z, 4 * c)
     check_block(model, "int.h_s.block1", c)
@@ -587,6 +617,8 @@ def walk(decoder: RangeDecoder, h: int, w: int, psi: Cells[int], names: Walk, qu
     """9, over h x w cells: the next four batches -> y_hat, or z_hat. psi has cells up to even numbers of both."""
     to_u, to_y = (model.multiplier(f"{names.tables}{name}", quality) for name in ("to_u", "to_y"))
     more = model.row(f"{names.tables}index", quality)
+    has_step = not names.tables and "quality.step" in model.tensors
+    fine = model.row("step", quality)[0] if has_step else None
     n = len(more)
     quarter = n // 4
     u = [[[0] * n for _ in row] for row in psi]
@@ -605,8 +637,8 @@ def walk(decoder: RangeDecoder, h: int, w: int, psi: Cells[int], names: Walk, qu
                         positions.append((row, column, k))
                         means.append(to_y.times(out[m], k, 1 << 25))
                         indices.append(min(max((out[quarter + m] + more[k] + 512) >> 10, 0), 63))
-        for (row, column, k), mean, symbol in zip(positions, means, decoder.batch(indices, model), strict=True):
-            value = symbol * 1024 + mean
+        for (row, column, k), mean, offset in zip(positions, means, decoder.offsets(indices, model, fine), strict=True):
+            value = offset + mean
             y_hat[row][column][k] = value
             u[row][column][k] = to_u.times(value, k, M)
     return y_hat

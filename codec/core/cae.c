@@ -28,15 +28,17 @@ static int load(cae_model *model, const cae_file *file) {
     int photo = cae_file_metadata(file, "family", "photo"), tiny = cae_file_metadata(file, "family", "tiny");
     if (!cae_file_metadata(file, "format", "caecodec-model 2") || !(photo || tiny))
         return CAE_ERROR_MODEL;
-    int64_t scales = CAE_SCALES, entries = -1;
-    const void *tail = cae_file_tensor(file, "table.tail", CAE_I32, 1, &scales);
+    int64_t tails = -1, entries = -1;
+    const void *tail = cae_file_tensor(file, "table.tail", CAE_I32, 1, &tails);
     const void *frequencies = cae_file_tensor(file, "table.frequencies", CAE_I32, 1, &entries);
     if (!tail || !frequencies)
         return CAE_ERROR_MODEL;
-    int error = cae_tables_open(&model->tables, tail, frequencies, (size_t)entries);
+    int error = cae_tables_open(&model->tables, tail, (size_t)tails, frequencies, (size_t)entries);
     if (error)
         return error;
     model->has_tables = 1;
+    if (!photo && model->tables.dense < CAE_SCALES)
+        return CAE_ERROR_MODEL;
     cae_shape *shape = &model->shape;
     loader.rows = CAE_QUALITIES;
     if (photo) {

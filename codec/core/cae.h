@@ -95,7 +95,8 @@ CAE_API int cae_analyse(const cae_model *model, cae_threads *pool, int rows, int
                         int left, int inner_rows, int inner_columns, float *y, float *z);
 
 /* What an encoder codes: y and z in steps of the quantiser, that is, after their gains. weight (n): bits that an error of
- * one step squared is worth in each channel; NULL rounds to nearest. strength (rows, columns): how much of the bits that
+ * one step squared is worth in each channel; NULL rounds to nearest, or, where a model
+ * quantises dependently, takes the path of least error. strength (rows, columns): how much of the bits that
  * moving a symbol towards zero saves its error may use up. z is NULL in `tiny`. */
 typedef struct {
     const float *y, *z;

@@ -10,6 +10,7 @@
 #include "arithmetic.h"
 #include "cae.h"
 #include "rounding.h"
+#include "trellis.h"
 
 #include <stdio.h>
 
@@ -59,6 +60,10 @@ typedef struct {
     int32_t *mean;
     uint8_t *index;
     int16_t *symbols, *work;
+    int step_of_path; /* of dependent quantisation, or 0 */
+    uint8_t *number;  /* of the tables of symbols: where all are plain, `index` */
+    cae_on_path *latents, *path; /* what an encoder has on the path, by position and in the order of coding */
+    void *path_room;
 } run;
 
 /* Cells of a row (or rows of a column) of the given parity. */
@@ -115,6 +120,20 @@ static void run_adaptor(void *context, int row, int worker) {
     }
 }
 
+/* Of a cell's positions from `at` on, those that are on the path. */
+static void lay_out(run *r, size_t at, const float *values, const float *weight, double strength) {
+    int quarter = r->w->context->n / CAE_STEPS;
+    for (size_t k = 0; k < (size_t)quarter; k++) {
+        if (r->index[at + k] < r->w->tables->dense)
+            continue;
+        double residual = ((double)values[k] * 1024 - r->mean[at + k]) * (1.0 / 1024);
+        cae_on_path *latent = &r->latents[at + k];
+        latent->residual = residual == residual ? residual : 0;
+        latent->weight = weight ? weight[k] : 1;
+        latent->strength = weight ? cae_path_strength(strength) : 0;
+    }
+}
+
 /* Mean, scale index and, in an encoder, symbol of every position of a row of cells. */
 static void run_head(void *context, int row, int worker) {
     run *r = context;
@@ -148,8 +167,11 @@ static void run_head(void *context, int row, int worker) {
                 ptrdiff_t of_cell = (ptrdiff_t)row * w->columns + 2 * cell + parity;
                 const float *weight = given->weight ? given->weight + channels : NULL;
                 double strength = given->strength ? given->strength[of_cell] : 0;
-                cae_round(w->tables, (size_t)quarter, given->values + of_cell * c->n + channels, r->mean + at,
-                          r->index + at, weight, strength, r->symbols + at);
+                const float *values = given->values + of_cell * c->n + channels;
+                cae_round(w->tables, (size_t)quarter, values, r->mean + at, r->index + at, weight, strength,
+                          r->symbols + at);
+                if (r->step_of_path)
+                    lay_out(r, at, values, weight, strength);
             }
         }
     }
@@ -170,15 +192,44 @@ static void settle(void *context, int row, int worker) {
             int column = 2 * cell + parity;
             ptrdiff_t of_cell = (ptrdiff_t)row * w->columns + column;
             int32_t *hat = w->hat + of_cell * c->n + channels;
-            for (int k = 0; k < quarter; k++)
-                hat[k] = r->symbols[at + (size_t)k] * CAE_ONE + r->mean[at + (size_t)k];
+            for (size_t k = 0; k < (size_t)quarter; k++)
+                hat[k] = cae_offset(r->symbols[at + k], r->number[at + k], r->step_of_path) + r->mean[at + k];
             if (r->step + 1 < CAE_STEPS)
                 w->kernels->times_to_activation(hat, r->to_u + channels, c->to_u.shift + channels, quarter,
                                                 known_at(r, row, column) + channels);
             if (w->bits)
-                w->bits[of_cell] += cae_bits(w->tables, r->symbols + at, r->index + at, quarter);
+                w->bits[of_cell] += cae_bits(w->tables, r->symbols + at, r->number + at, quarter);
         }
     }
+}
+
+/* The symbols of a batch as they are coded: those on the path are chosen here, or read. */
+static int code_batch(run *r) {
+    const cae_walk *w = r->w;
+    size_t count = r->phase_start[CAE_PHASES];
+    if (!r->step_of_path)
+        return cae_code(w->coding, r->index, count, r->symbols, r->work);
+    if (w->given) {
+        size_t begin[CAE_SCALES] = {0}, length = 0;
+        for (size_t i = 0; i < count; i++)
+            begin[r->index[i]]++;
+        for (int k = w->tables->dense; k < CAE_SCALES; k++) {
+            size_t here = begin[k];
+            begin[k] = length;
+            length += here;
+        }
+        memcpy(r->number, r->index, count);
+        for (size_t i = 0; i < count; i++) {
+            if (r->index[i] < w->tables->dense)
+                continue;
+            cae_on_path *latent = &r->path[begin[r->index[i]]++];
+            *latent = r->latents[i];
+            latent->index = r->index[i];
+            latent->place = (uint32_t)i;
+        }
+        cae_best_path(w->tables, r->path, length, r->step_of_path, r->path_room, r->symbols, r->number);
+    }
+    return cae_code_dependent(w->coding, r->index, r->number, count, r->symbols, r->work);
 }
 
 static int run_step(run *r, cae_threads *pool) {
@@ -193,7 +244,7 @@ static int run_step(run *r, cae_threads *pool) {
             return error;
     }
     cae_parallel(pool, w->rows, run_head, r);
-    int error = cae_code(w->coding, r->index, r->phase_start[CAE_PHASES], r->symbols, r->work);
+    int error = code_batch(r);
     if (!error)
         cae_parallel(pool, w->rows, settle, r);
     return error;
@@ -207,8 +258,7 @@ int cae_walk_cells(const cae_walk *w, cae_threads *pool) {
     r.even_columns = w->columns + w->columns % 2;
     size_t cells = (size_t)r.even_rows * (size_t)r.even_columns, quarter = (size_t)c->n / CAE_STEPS;
     for (int i = 0; i < CAE_PHASES; i++) {
-        static const int parity[CAE_PHASES][2] = {{0, 0}, {1, 1}, {0, 1}, {1, 0}};
-        size_t of_phase = (size_t)half_of(w->rows, parity[i][0]) * (size_t)half_of(w->columns, parity[i][1]);
+        size_t of_phase = (size_t)half_of(w->rows, CAE_PARITY_OF[i][0]) * (size_t)half_of(w->columns, CAE_PARITY_OF[i][1]);
         r.phase_start[i + 1] = r.phase_start[i] + of_phase * quarter;
     }
     ptrdiff_t at = (ptrdiff_t)(w->quality - 1) * c->n;
@@ -222,7 +272,14 @@ int cae_walk_cells(const cae_walk *w, cae_threads *pool) {
     r.mean = cae_take(&memory, cells * quarter, sizeof *r.mean);
     r.index = cae_take(&memory, cells * quarter, sizeof *r.index);
     r.symbols = cae_take(&memory, cells * quarter, sizeof *r.symbols);
-    r.work = cae_take(&memory, cells * quarter, sizeof *r.work);
+    r.step_of_path = c->step ? c->step[w->quality - 1] : 0;
+    r.work = cae_take(&memory, (r.step_of_path ? 2 : 1) * cells * quarter, sizeof *r.work);
+    r.number = r.step_of_path ? cae_take(&memory, cells * quarter, sizeof *r.number) : r.index;
+    if (r.step_of_path && w->given) {
+        r.latents = cae_take(&memory, cells * quarter, sizeof *r.latents);
+        r.path = cae_take(&memory, cells * quarter, sizeof *r.path);
+        r.path_room = cae_take(&memory, cae_path_room(cells * quarter), 1);
+    }
     for (size_t i = 0; w->bits && i < (size_t)w->rows * (size_t)w->columns; i++)
         w->bits[i] = 0;
     int error = memory.failed ? CAE_ERROR_MEMORY : CAE_OK;

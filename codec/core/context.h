@@ -19,13 +19,15 @@ typedef struct {
     int narrow;
     cae_multiplier to_u, to_y;
     int32_t *index;
+    int32_t *step; /* of dependent quantisation, a row's, in 2^-10; NULL where symbols are plain */
 } cae_context;
 
 /* Tensors int.PART.* and quality.PREFIXto_u, .. */
 void cae_load_context(cae_loader *loader, const char *part, const char *prefix, cae_context *context);
 
-/* In which phase a cell is, by the parity of its row and column. */
+/* In which phase a cell is, by the parity of its row and column; and the parities of each phase. */
 static const int CAE_PHASE_OF[2][2] = {{0, 2}, {3, 1}};
+static const int CAE_PARITY_OF[CAE_PHASES][2] = {{0, 0}, {1, 1}, {0, 1}, {1, 0}};
 
 /* What an encoder codes: values (rows, columns, n), and weight (n) and strength (rows, columns) as in rounding.h, or NULL. */
 typedef struct {

@@ -254,11 +254,15 @@ void cae_file_close(cae_file *file) {
     memset(file, 0, sizeof *file);
 }
 
-const void *cae_file_tensor(const cae_file *file, const char *name, int type, int dims, int64_t *shape) {
+static const cae_tensor *named(const cae_file *file, const char *name) {
     cae_tensor wanted = {.name = name, .length = strlen(name)};
-    if (file->count == 0)
-        return NULL;
-    const cae_tensor *found = bsearch(&wanted, file->tensors, file->count, sizeof wanted, by_name);
+    return file->count ? bsearch(&wanted, file->tensors, file->count, sizeof wanted, by_name) : NULL;
+}
+
+int cae_file_has(const cae_file *file, const char *name) { return named(file, name) != NULL; }
+
+const void *cae_file_tensor(const cae_file *file, const char *name, int type, int dims, int64_t *shape) {
+    const cae_tensor *found = named(file, name);
     if (found == NULL || found->type != type || found->dims != dims)
         return NULL;
     for (int i = 0; i < dims; i++)

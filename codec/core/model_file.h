@@ -40,6 +40,9 @@ void cae_file_close(cae_file *file);
  * are wanted, -1 for any; those that are there afterwards, where data is returned. */
 const void *cae_file_tensor(const cae_file *file, const char *name, int type, int dims, int64_t *shape);
 
+/* 1 where the file has a tensor of this name, of any type and shape. */
+int cae_file_has(const cae_file *file, const char *name);
+
 /* 1 where the metadata's `key`, "family" or "format", is exactly `value`. */
 int cae_file_metadata(const cae_file *file, const char *key, const char *value);
 

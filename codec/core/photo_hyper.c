@@ -11,10 +11,23 @@
 #include "arithmetic.h"
 #include "cae.h"
 
+/* The fine steps of dependent quantisation, one for each row of the tables. */
+static int32_t *load_steps(cae_loader *loader) {
+    int32_t *steps = cae_load_table(loader, "quality.step", loader->rows, 1, CAE_ONE);
+    for (int i = 0; !loader->error && i < loader->rows; i++)
+        if (steps[i] < 1)
+            loader->error = CAE_ERROR_MODEL;
+    return steps;
+}
+
 void cae_load_photo(cae_loader *loader, const cae_tables *tables, cae_photo *p) {
     *p = (cae_photo){.kernels = loader->kernels, .tables = tables};
     cae_load_context(loader, "context", "", &p->of_y);
     cae_load_context(loader, "context_z", "z_", &p->of_z);
+    if (tables->dense < CAE_SCALES)
+        p->of_y.step = load_steps(loader);
+    else if (cae_file_has(loader->file, "quality.step"))
+        loader->error = CAE_ERROR_MODEL;
     int z = p->of_z.n, psi = p->of_y.psi;
     cae_load_even_layer(loader, "int.h_s.up1", 1, z, 4 * psi, 0, &p->up1);
     cae_load_block(loader, "int.h_s.block1", psi, &p->block1);

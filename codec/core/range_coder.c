@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cae.h"
+#include "trellis.h"
 
 enum {
     PARTS = 4,
@@ -204,27 +205,85 @@ static int32_t decode_escape(cae_decoder *decoder, int32_t tail) {
     return bit ? -(tail + excess) : tail + excess;
 }
 
+/* Symbols of one table, and then what its escapes stand for. */
+static int decode_whole_run(cae_decoder *decoder, const cae_table *t, int16_t *run, size_t count) {
+    int16_t mark = (int16_t)(t->tail + 1);
+    int64_t escapes = decode_run(decoder, t, run, count);
+    if (escapes < 0)
+        return CAE_ERROR_STREAM;
+    for (; escapes; run++) {
+        if (*run != mark)
+            continue;
+        escapes--;
+        int32_t symbol = decode_escape(decoder, t->tail);
+        if (symbol == 0)
+            return CAE_ERROR_STREAM;
+        *run = (int16_t)symbol;
+    }
+    return CAE_OK;
+}
+
+/* Symbols of one dense scale index from a state on, twice as large, plus their quantiser. Escapes follow at once. */
+static int decode_path(cae_decoder *decoder, const cae_tables *tables, int index, int *at, int16_t *out, size_t count) {
+    const cae_table *both = &tables->table[cae_table_number(tables, index, 0)];
+    reading r = read_on(decoder);
+    int state = *at;
+    for (size_t i = 0; i < count; i++) {
+        const cae_table *t = &both[state & 1];
+        uint32_t start = t->start[t->mode], frequency = t->start[t->mode + 1] - start;
+        int32_t entry = frequency >= PEAKED ? decode_peaked(&r, t, start, frequency) : decode_entry(&r, t);
+        if (entry < 0)
+            return CAE_ERROR_STREAM;
+        int32_t symbol = entry - t->tail;
+        if (symbol > t->tail) {
+            read_until(&r);
+            symbol = decode_escape(decoder, t->tail);
+            r = read_on(decoder);
+        }
+        if ((symbol == 0 && entry != t->tail) || symbol > CAE_DEPENDENT_MAX || symbol < -CAE_DEPENDENT_MAX)
+            return CAE_ERROR_STREAM;
+        out[i] = (int16_t)(2 * symbol + (state & 1));
+        state = CAE_NEXT_STATE[state][symbol & 1];
+    }
+    read_until(&r);
+    *at = state;
+    return CAE_OK;
+}
+
 int cae_decoder_batch(cae_decoder *decoder, const cae_tables *tables, const uint8_t *index, size_t count,
                       int16_t *symbols, int16_t *work) {
     order o;
     order_of(&o, index, count);
-    for (int k = 0; k < CAE_SCALES; k++) {
-        const cae_table *t = &tables->table[k];
-        int16_t *run = work + o.begin[k], mark = (int16_t)(t->tail + 1);
-        int64_t escapes = decode_run(decoder, t, run, o.begin[k + 1] - o.begin[k]);
-        if (escapes < 0)
-            return CAE_ERROR_STREAM;
-        for (; escapes; run++) {
-            if (*run != mark)
-                continue;
-            escapes--;
-            int32_t symbol = decode_escape(decoder, t->tail);
-            if (symbol == 0)
-                return CAE_ERROR_STREAM;
-            *run = (int16_t)symbol;
+    int error = CAE_OK;
+    for (int k = 0; k < CAE_SCALES && !error; k++)
+        error = decode_whole_run(decoder, &tables->table[k], work + o.begin[k], o.begin[k + 1] - o.begin[k]);
+    if (!error)
+        sort_back(&o, index, count, work, symbols);
+    return error;
+}
+
+int cae_decoder_dependent(cae_decoder *decoder, const cae_tables *tables, const uint8_t *index, size_t count,
+                          int16_t *symbols, uint8_t *number, int16_t *work) {
+    order o;
+    order_of(&o, index, count);
+    int error = CAE_OK, state = 0;
+    for (int k = 0; k < CAE_SCALES && !error; k++) {
+        int16_t *run = work + o.begin[k];
+        size_t length = o.begin[k + 1] - o.begin[k];
+        error = k < tables->dense ? decode_whole_run(decoder, &tables->table[k], run, length)
+                                  : decode_path(decoder, tables, k, &state, run, length);
+    }
+    if (error)
+        return error;
+    sort_back(&o, index, count, work, symbols);
+    for (size_t i = 0; i < count; i++) {
+        number[i] = index[i];
+        if (index[i] >= tables->dense) {
+            int second = symbols[i] & 1;
+            number[i] = (uint8_t)cae_table_number(tables, index[i], second);
+            symbols[i] = (int16_t)((symbols[i] - second) / 2);
         }
     }
-    sort_back(&o, index, count, work, symbols);
     return CAE_OK;
 }
 
@@ -334,6 +393,46 @@ int cae_encoder_batch(cae_encoder *encoder, const cae_tables *tables, const uint
     int error = CAE_OK;
     for (int k = 0; k < CAE_SCALES && !error; k++)
         error = encode_run(encoder, &tables->table[k], work + o.begin[k], o.begin[k + 1] - o.begin[k]);
+    return error;
+}
+
+/* As `decode_path`. */
+static int encode_path(cae_encoder *encoder, const cae_tables *tables, int index, const int16_t *packed, size_t count) {
+    const cae_table *both = &tables->table[cae_table_number(tables, index, 0)];
+    writing w = write_on(encoder);
+    int error = CAE_OK;
+    for (size_t i = 0; i < count && !error; i++) {
+        int second = packed[i] & 1, symbol = (packed[i] - second) / 2;
+        const cae_table *t = &both[second];
+        uint32_t entry = (uint32_t)(symbol + t->tail), escape = 2 * (uint32_t)t->tail + 1;
+        int inside = entry < escape;
+        entry = inside ? entry : escape;
+        error = encode(&w, t->start[entry], t->start[entry + 1] - t->start[entry]);
+        if (!inside && !error) {
+            write_until(&w);
+            error = encode_escape(encoder, symbol, t->tail);
+            w = write_on(encoder);
+        }
+    }
+    write_until(&w);
+    return error;
+}
+
+int cae_encoder_dependent(cae_encoder *encoder, const cae_tables *tables, const uint8_t *index, const uint8_t *number,
+                          size_t count, const int16_t *symbols, int16_t *work) {
+    order o;
+    int16_t *packed = work + count;
+    for (size_t i = 0; i < count; i++)
+        packed[i] = number[i] < CAE_SCALES ? symbols[i] : (int16_t)(2 * symbols[i] + (number[i] & 1));
+    order_of(&o, index, count);
+    sort(&o, index, count, packed, work);
+    int error = CAE_OK;
+    for (int k = 0; k < CAE_SCALES && !error; k++) {
+        const int16_t *run = work + o.begin[k];
+        size_t length = o.begin[k + 1] - o.begin[k];
+        error = k < tables->dense ? encode_run(encoder, &tables->table[k], run, length)
+                                  : encode_path(encoder, tables, k, run, length);
+    }
     return error;
 }
 

@@ -30,10 +30,10 @@ static double log2_of(uint32_t x) {
     return exponent + 2.8853900817779268 * (s * sum);
 }
 
-/* Room for everything that tables point to. */
-static int allocate(cae_tables *tables, size_t count) {
-    size_t bits = count * sizeof(double), starts = (count + CAE_SCALES) * sizeof(uint32_t);
-    size_t guesses = CAE_SCALES * (GUESSES * sizeof(cae_guess)), guessed = CAE_SCALES * (GUESSES + 1) * sizeof(uint16_t);
+/* Room for everything that so many tables point to, of `count` entries in all. */
+static int allocate(cae_tables *tables, size_t made, size_t count) {
+    size_t bits = count * sizeof(double), starts = (count + made) * sizeof(uint32_t);
+    size_t guesses = made * (GUESSES * sizeof(cae_guess)), guessed = made * (GUESSES + 1) * sizeof(uint16_t);
     char *memory = malloc(bits + guesses + starts + guessed);
     if (memory == NULL)
         return CAE_ERROR_MEMORY;
@@ -77,11 +77,14 @@ static int fill(cae_table *t, const void *frequencies, size_t first) {
     return CAE_OK;
 }
 
-int cae_tables_open(cae_tables *tables, const void *tail, const void *frequencies, size_t count) {
+int cae_tables_open(cae_tables *tables, const void *tail, size_t tails, const void *frequencies, size_t count) {
     memset(tables, 0, sizeof *tables);
+    if (tails < CAE_SCALES || tails > CAE_MOST_TABLES || tails % 2)
+        return CAE_ERROR_MODEL;
+    tables->dense = CAE_SCALES - (int)(tails - CAE_SCALES) / 2;
     size_t entries = 0;
-    for (int k = 0; k < CAE_SCALES; k++) {
-        int32_t t = cae_read_i32(tail, (size_t)k);
+    for (size_t k = 0; k < tails; k++) {
+        int32_t t = cae_read_i32(tail, k);
         if (t < 0 || t > CAE_SYMBOL_MAX)
             return CAE_ERROR_MODEL;
         tables->table[k].tail = t;
@@ -89,8 +92,8 @@ int cae_tables_open(cae_tables *tables, const void *tail, const void *frequencie
     }
     if (entries != count)
         return CAE_ERROR_MODEL;
-    int error = allocate(tables, count);
-    for (size_t k = 0, first = 0; !error && k < CAE_SCALES; k++) {
+    int error = allocate(tables, tails, count);
+    for (size_t k = 0, first = 0; !error && k < tails; k++) {
         cae_table *t = &tables->table[k], *zero = &tables->table[0];
         t->bits = zero->bits + first;
         t->start = zero->start + first + k;

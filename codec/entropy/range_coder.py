@@ -5,15 +5,17 @@ An escaped symbol follows as a number in Elias-gamma code over equiprobable bits
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from caecodec.entropy import trellis
 from caecodec.entropy.coder import stream
-from caecodec.entropy.fixed_point import SYMBOL_MAX, Indices
-from caecodec.entropy.tables import Symbols, Tables
+from caecodec.entropy.fixed_point import SCALES, SYMBOL_MAX, Indices
+from caecodec.entropy.tables import Numbers, Symbols, Tables
 from caecodec.errors import CorruptFileError
 from caecodec.stages import stage
 
@@ -35,11 +37,17 @@ class Encoder:
         self._coder = stream().queue.RangeEncoder()
 
     @stage("entropy coder")
-    def encode(self, symbols: Symbols, indices: Indices) -> None:
-        """Append symbols (K,) within +-SYMBOL_MAX under scale indices (K,): one call per scale index, then escapes."""
+    def encode(self, symbols: Symbols, numbers: Numbers) -> None:
+        """Append symbols (K,) within +-SYMBOL_MAX under tables of these numbers (K,), by scale index.
+
+        One call for each index, then its escapes; of dependent symbols one call for each, escapes where they are.
+        """
         if len(symbols) and np.abs(symbols).max() > SYMBOL_MAX:
             raise AssertionError("a symbol over SYMBOL_MAX reached the entropy coder")
-        for index, where in _by_index(indices):
+        for index, where in _by_index(self._tables.index(numbers)):
+            if index >= self._tables.dense and numbers[where[0]] >= SCALES:
+                self._one_by_one(symbols[where].tolist(), numbers[where].tolist())
+                continue
             tail = int(self._tables.tail[index])
             values = symbols[where]
             inside = np.abs(values) <= tail
@@ -47,6 +55,16 @@ class Encoder:
             self._coder.encode(coded, self._tables.models[index])
             for value in values[~inside]:
                 self._escape(abs(int(value)) - tail, value < 0)
+
+    def _one_by_one(self, symbols: list[int], numbers: list[int]) -> None:
+        models, tails = self._tables.models, self._tables.tail.tolist()
+        for symbol, number in zip(symbols, numbers, strict=True):
+            tail = tails[number]
+            inside = abs(symbol) <= tail
+            entry = symbol + tail if inside else 2 * tail + 1
+            self._coder.encode(np.array([entry], np.int32), models[number])
+            if not inside:
+                self._escape(abs(symbol) - tail, symbol < 0)
 
     def runs(self, coded: Symbols, index: Indices, ends: NDArray[np.intp]) -> None:
         """Append table entries `coded` (K,), sorted by scale index (K,), none of them escapes; `ends` of each index."""
@@ -98,16 +116,38 @@ class Decoder:
     def decode(self, indices: Indices) -> Symbols:
         """The next symbols (K,), given their scale indices (K,). Raises CorruptFileError."""
         symbols = np.empty(len(indices), np.int32)
-        try:
+        with _invalid():
             for index, where in _by_index(indices):
-                tail = int(self._tables.tail[index])
-                values = np.asarray(self._coder.decode(self._tables.models[index], len(where)), np.int32) - tail
-                for position in np.flatnonzero(values == tail + 1):
-                    values[position] = self._escape(tail)
-                symbols[where] = values
-        except (ValueError, AssertionError) as exc:
-            raise CorruptFileError(f"the entropy coder ran into invalid data ({exc})") from exc
+                symbols[where] = self._run(index, len(where))
         return symbols
+
+    @stage("entropy coder")
+    def decode_dependent(self, indices: Indices) -> tuple[Symbols, Numbers]:
+        """As `decode`, of a dependent batch (FORMAT.md, 6.4): symbols and the numbers of their tables, (K,) each."""
+        symbols, numbers = np.empty(len(indices), np.int32), indices.copy()
+        tables, state = self._tables, 0
+        with _invalid():
+            for index, where in _by_index(indices):
+                if index < tables.dense:
+                    symbols[where] = self._run(index, len(where))
+                    continue
+                first = SCALES + 2 * (index - tables.dense)
+                for place in where.tolist():
+                    number = first + (state & 1)
+                    symbol = int(self._run(number, 1)[0])
+                    if abs(symbol) > trellis.SYMBOL_MAX:
+                        raise CorruptFileError("a dependent symbol is larger than any encoder writes")
+                    symbols[place], numbers[place] = symbol, number
+                    state = trellis.NEXT[state][symbol & 1]
+        return symbols, numbers
+
+    def _run(self, number: int, count: int) -> Symbols:
+        """So many symbols of one table, their escapes behind all of them."""
+        tail = int(self._tables.tail[number])
+        values = np.asarray(self._coder.decode(self._tables.models[number], count), np.int32) - tail
+        for position in np.flatnonzero(values == tail + 1):
+            values[position] = self._escape(tail)
+        return values
 
     def _escape(self, tail: int) -> int:
         uniform = stream().model.Uniform(2)
@@ -123,6 +163,15 @@ class Decoder:
         if magnitude > SYMBOL_MAX:
             raise CorruptFileError("an escaped symbol is larger than any encoder writes")
         return -magnitude if self._coder.decode(uniform, 1)[0] else magnitude
+
+
+@contextmanager
+def _invalid() -> Iterator[None]:
+    """What the coder raises of invalid data, as an error of the file."""
+    try:
+        yield
+    except (ValueError, AssertionError) as exc:
+        raise CorruptFileError(f"the entropy coder ran into invalid data ({exc})") from exc
 
 
 def encode_many(tables: Tables, batches: Sequence[tuple[Symbols, Indices]]) -> list[bytes]:

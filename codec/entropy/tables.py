@@ -17,33 +17,58 @@ from caecodec.entropy.fixed_point import PRECISION, SCALES, SYMBOL_MAX, Indices
 from caecodec.errors import ModelError
 
 Symbols = NDArray[np.int32]
+Numbers = NDArray[np.uint8]  # of tables
 
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """One frequency table per scale index; `tail[i]` is T, the largest symbol table i holds."""
+    """One frequency table per scale index; `tail[i]` is T, the largest symbol table i holds.
+
+    Behind these, in models that quantise dependently, are two tables for each of the largest scale indices, one of
+    either quantiser (`caecodec.entropy.trellis`). What is called an index below may be the number of any table.
+    """
 
     models: Models
     tail: NDArray[np.int32]
-    bits: NDArray[np.float64]  # (64, widest): cost of each entry, the escape last, then padding
+    bits: NDArray[np.float64]  # (tables, widest): cost of each entry, the escape last, then padding
 
     @classmethod
     def of(cls, frequencies: NDArray[np.generic], tail: NDArray[np.generic]) -> Tables:
-        """frequencies: all tables one after the other, 2*T + 2 entries each (-T..T, escape); tail (64,)."""
+        """frequencies: all tables one after the other, 2*T + 2 entries each (-T..T, escape); tail (tables,)."""
         flat = np.asarray(frequencies, np.int64)
         tails = np.asarray(tail, np.int32)
-        if len(tails) != SCALES or len(flat) != int((2 * tails.astype(np.int64) + 2).sum()):
+        more = len(tails) - SCALES
+        if more % 2 or not 0 <= more <= 2 * SCALES or len(flat) != int((2 * tails.astype(np.int64) + 2).sum()):
             raise ModelError("the frequency tables do not fit their tails")
         models, start = [], 0
-        bits = np.full((SCALES, 2 * int(tails.max(initial=0)) + 2), np.inf)
+        bits = np.full((len(tails), 2 * int(tails.max(initial=0)) + 2), np.inf)
         for i, t in enumerate(tails):
             table = flat[start : start + 2 * int(t) + 2]
             start += len(table)
             if not 0 <= t <= SYMBOL_MAX or table.min() < 1 or table.sum() != 1 << PRECISION:
                 raise ModelError("a frequency table does not sum to 2^24")
             models.append(table)
-            bits[i, : len(table)] = PRECISION - np.log2(table)
+            bits[i, : len(table)] = PRECISION - _log2(table)
         return cls(Models(models), tails, bits)
+
+    @property
+    def are_dependent(self) -> bool:
+        """Whether some are for dependent quantisation, which photographs alone may have."""
+        return len(self.tail) > SCALES
+
+    @property
+    def dense(self) -> int:
+        """The least scale index that has tables for dependent quantisation; 64 where none has."""
+        return SCALES - (len(self.tail) - SCALES) // 2
+
+    def number(self, index: Indices, second: NDArray[np.integer]) -> Numbers:
+        """The tables of scale indices (K,), all dense, by the quantiser, 0 or 1 (K,)."""
+        return (SCALES + 2 * (index.astype(np.int64) - self.dense) + second).astype(np.uint8)
+
+    def index(self, number: Numbers) -> Indices:
+        """The scale indices of tables."""
+        dependent = self.dense + (number.astype(np.int64) - SCALES) // 2
+        return np.where(number < SCALES, number, dependent).astype(np.uint8)
 
     def cost(self, symbols: Symbols, indices: Indices) -> float:
         """Bits that `symbols` (any shape) take; a stream is longer by a byte at most, and 2e-5 bytes a symbol."""
@@ -67,3 +92,17 @@ class Tables:
         possible = (symbols != 0) & (np.abs(symbols) <= tail)
         place = np.where(possible, symbols + tail, 0)
         return np.where(possible, self.bits[indices, place] - self.bits[indices, place - np.sign(symbols)], 0.0)
+
+
+def _log2(x: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Of integers from 1, the same to the last bit as the core's, for encoders decide by it (`core/tables.c`)."""
+    mantissa, exponent = np.frexp(x.astype(np.float64))  # 1/2 to 1
+    mantissa, exponent = 2 * mantissa, exponent - 1
+    large = mantissa > 1.4142135623730951
+    mantissa, exponent = np.where(large, mantissa / 2, mantissa), exponent + large
+    s = (mantissa - 1) / (mantissa + 1)
+    square, total = s * s, np.zeros(len(x))
+    for k in range(25, 0, -2):
+        total = total * square + 1.0 / k
+    found: NDArray[np.float64] = exponent + 2.8853900817779268 * (s * total)
+    return found

@@ -30,6 +30,8 @@ class FactorisedLatents:
     def __init__(self, tensors: Mapping[str, NDArray[np.generic]], cells: int, channels: int, places: int) -> None:
         """Positions and channels of y, and unpooling places, of a picture. Raises ModelError, KeyError."""
         self._tables = Tables.of(tensors["table.frequencies"], tensors["table.tail"])
+        if self._tables.are_dependent:
+            raise ModelError("only models of photographs quantise dependently")
         self._index, self._places = np.asarray(tensors["quality.table"]), np.asarray(tensors["place.table"])
         self._cells = cells
         if self._index.dtype != np.uint8 or self._index.shape != (QUALITIES, channels):

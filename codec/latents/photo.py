@@ -1,6 +1,7 @@
 """One tile's latents <-> bytes: the walk in four steps over z, then over y, that encoder and decoder share.
 
-Arrays are (height, width, channels). y_hat and z_hat are fixed point, symbol * 2^10 + mean.
+Arrays are (height, width, channels). y_hat and z_hat are fixed point, symbol * 2^10 + mean, but for what is quantised
+dependently (`caecodec.entropy.trellis`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from caecodec.entropy.fixed_point import ACTIVATION, ONE, Indices
 from caecodec.entropy.order import PHASES, STEPS, group_at
 from caecodec.entropy.rounding import RDO_STRENGTH, Strength, Unrounded
 from caecodec.entropy.tables import Tables
+from caecodec.errors import ModelError
 from caecodec.format.container import CHECK_BYTES
 from caecodec.latents.photo_network import Context, EntropyNetwork, Quality, Scaling
 from caecodec.latents.symbol_coders import Counter, Meter, Reader, SymbolCoder, Tally, Writer
@@ -66,6 +68,9 @@ class LatentCodec:
     """Codes tiles of latents under one model's integer network and tables."""
 
     def __init__(self, network: EntropyNetwork, tables: Tables) -> None:
+        """Raises ModelError where one of them quantises dependently and the other does not."""
+        if network.is_dependent != tables.are_dependent:
+            raise ModelError("quality.step and the number of frequency tables do not fit each other")
         self._network, self._tables = network, tables
 
     def encode(
@@ -91,7 +96,7 @@ class LatentCodec:
     def tally(
         self, y: Float, z: Float, quality: int, weight: Float | None = None, strength: Strength = RDO_STRENGTH
     ) -> NDArray[np.int64]:
-        """How often `encode` would use every entry of every table: (64, widest), laid out as `Tables.bits`."""
+        """How often `encode` would use every entry of every table, laid out as `Tables.bits`."""
         tally = Tally(self._tables)
         self._walk(y.shape[:2], quality, tally, _Given(y, weight, strength), _Given(z))
         return tally.counts
@@ -161,8 +166,7 @@ class LatentCodec:
             parts = self._parts(context, step, context.features(step, psi, known), shape, scaling)
             mean = np.concatenate([part.mean.ravel() for part in parts])
             index = np.concatenate([part.index.ravel() for part in parts])
-            symbols = code(mean, index, None if given is None else given.of(parts))
-            values = symbols * float(ONE) + mean
+            values = mean + code(mean, index, None if given is None else given.of(parts), scaling.step)
             start = 0
             for part in parts:
                 extent = part.mean.shape

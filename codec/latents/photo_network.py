@@ -6,7 +6,7 @@ Why and how it is exact: `caecodec.entropy.fixed_point`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -42,6 +42,7 @@ class Scaling:
     to_u: Multiplier  # (N,) latents -> the context's domain
     to_y: Multiplier  # (N,) the context's mean -> latents
     index: Array  # (N,) added to scale indices, 10 fraction bits
+    step: int | None = None  # of dependent quantisation, fixed point (`caecodec.entropy.trellis`); none of z
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +160,11 @@ class EntropyNetwork:
             rows = rows_of(tensors)
             self._psi = table(tensors, "quality.psi", (rows, self.of_y.psi), TABLE)
             self._psi_z = table(tensors, "quality.z_psi", (rows, self.of_z.psi), ACTIVATION)
+            self._step = table(tensors, "quality.step", (rows, 1), ONE) if "quality.step" in tensors else None
         except (KeyError, IndexError) as exc:
             raise ModelError(f"the model lacks {exc}") from exc
+        if self._step is not None and self._step.min() < 1:
+            raise ModelError("table quality.step holds values out of range")
 
     def _check(self) -> None:
         """Raise ModelError unless the layers of h_s fit each other and what they stand between."""
@@ -174,10 +178,18 @@ class EntropyNetwork:
             if not whether:
                 raise ModelError(f"{name} does not fit the rest of the entropy network")
 
+    @property
+    def is_dependent(self) -> bool:
+        """Whether y is quantised dependently (`caecodec.entropy.trellis`)."""
+        return self._step is not None
+
     def quality(self, quality: int) -> Quality:
         """Tables of quality 1..100, or of a row above (`caecodec.tune.row`)."""
         psi, psi_z = (rows[quality - 1].astype(np.float64) for rows in (self._psi, self._psi_z))
-        return Quality(self.of_y.at(quality), self.of_z.at(quality), psi, psi_z)
+        of_y = self.of_y.at(quality)
+        if self._step is not None:
+            of_y = replace(of_y, step=int(self._step[quality - 1, 0]))
+        return Quality(of_y, self.of_z.at(quality), psi, psi_z)
 
     @stage("integers: h_s")
     def hyper(self, z_hat: Array, q: Quality) -> Array:

@@ -8,18 +8,27 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from caecodec.entropy import trellis
 from caecodec.entropy.arithmetic import Array
-from caecodec.entropy.fixed_point import Indices
+from caecodec.entropy.fixed_point import ONE, Indices
 from caecodec.entropy.range_coder import Decoder, Encoder
 from caecodec.entropy.rounding import Unrounded, quantise
-from caecodec.entropy.tables import Symbols, Tables
+from caecodec.entropy.tables import Numbers, Symbols, Tables
+
+
+def whole_steps(symbols: Symbols) -> Array:
+    """What plain symbols (K,) add to their means, fixed point."""
+    return symbols.astype(np.float64) * ONE
 
 
 class SymbolCoder(Protocol):
     """Writes, reads or only counts one batch of symbols."""
 
-    def __call__(self, mean: Array, index: Indices, values: Unrounded | None) -> Symbols:
-        """mean, index and (when encoding) what is to be quantised, all (K,) -> symbols (K,)."""
+    def __call__(self, mean: Array, index: Indices, values: Unrounded | None, step: int | None) -> Array:
+        """mean, index and (when encoding) what is to be quantised, all (K,) -> what symbols add to their means (K,).
+
+        step: the fine one of dependent quantisation (`caecodec.entropy.trellis`), fixed point; None has plain symbols.
+        """
 
 
 class _Choosing(ABC):
@@ -28,15 +37,19 @@ class _Choosing(ABC):
     def __init__(self, tables: Tables) -> None:
         self.tables = tables
 
-    def __call__(self, mean: Array, index: Indices, values: Unrounded | None) -> Symbols:
+    def __call__(self, mean: Array, index: Indices, values: Unrounded | None, step: int | None) -> Array:
         assert values is not None
-        symbols = quantise(values, mean, index, self.tables)
-        self.take(symbols, index)
-        return symbols
+        if step is None:
+            symbols = quantise(values, mean, index, self.tables)
+            self.take(symbols, index)
+            return whole_steps(symbols)
+        symbols, numbers = trellis.choose(values, mean, index, self.tables, step)
+        self.take(symbols, numbers)
+        return trellis.offsets(symbols, numbers, step)
 
     @abstractmethod
-    def take(self, symbols: Symbols, index: Indices) -> None:
-        """One batch, (K,) both."""
+    def take(self, symbols: Symbols, numbers: Numbers) -> None:
+        """One batch under tables of these numbers, (K,) both."""
 
 
 class Writer(_Choosing):
@@ -46,8 +59,8 @@ class Writer(_Choosing):
         super().__init__(tables)
         self._encoder = Encoder(tables)
 
-    def take(self, symbols: Symbols, index: Indices) -> None:
-        self._encoder.encode(symbols, index)
+    def take(self, symbols: Symbols, numbers: Numbers) -> None:
+        self._encoder.encode(symbols, numbers)
 
     def finish(self) -> bytes:
         """The stream."""
@@ -61,21 +74,21 @@ class Counter(_Choosing):
         super().__init__(tables)
         self.bits = 0.0
 
-    def take(self, symbols: Symbols, index: Indices) -> None:
-        self.bits += self.tables.cost(symbols, index)
+    def take(self, symbols: Symbols, numbers: Numbers) -> None:
+        self.bits += self.tables.cost(symbols, numbers)
 
 
 class Tally(_Choosing):
-    """Counts how often every entry of every table is used: (64, widest), laid out as `Tables.bits`."""
+    """Counts how often every entry of every table is used, laid out as `Tables.bits`."""
 
     def __init__(self, tables: Tables) -> None:
         super().__init__(tables)
         self.counts: NDArray[np.int64] = np.zeros(tables.bits.shape, np.int64)
 
-    def take(self, symbols: Symbols, index: Indices) -> None:
-        tail = self.tables.tail[index]
+    def take(self, symbols: Symbols, numbers: Numbers) -> None:
+        tail = self.tables.tail[numbers]
         entry = np.where(np.abs(symbols) <= tail, symbols + tail, 2 * tail + 1)
-        place = index.astype(np.int64) * self.counts.shape[1] + entry
+        place = numbers.astype(np.int64) * self.counts.shape[1] + entry
         self.counts += np.bincount(place, minlength=self.counts.size).reshape(self.counts.shape)
 
 
@@ -85,8 +98,17 @@ class Reader:
     def __init__(self, tables: Tables, data: bytes) -> None:
         self.tables, self._decoder = tables, Decoder(tables, data)
 
-    def __call__(self, mean: Array, index: Indices, values: Unrounded | None) -> Symbols:
-        return self._decoder.decode(index)
+    def __call__(self, mean: Array, index: Indices, values: Unrounded | None, step: int | None) -> Array:
+        if step is None:
+            symbols = self._decoder.decode(index)
+            self.took(symbols, index)
+            return whole_steps(symbols)
+        symbols, numbers = self._decoder.decode_dependent(index)
+        self.took(symbols, numbers)
+        return trellis.offsets(symbols, numbers, step)
+
+    def took(self, symbols: Symbols, numbers: Numbers) -> None:
+        """One batch that was read under tables of these numbers, (K,) both."""
 
 
 class Meter(Reader):
@@ -96,7 +118,5 @@ class Meter(Reader):
         super().__init__(tables, data)
         self.bits = list[NDArray[np.float64]]()
 
-    def __call__(self, mean: Array, index: Indices, values: Unrounded | None) -> Symbols:
-        symbols = super().__call__(mean, index, values)
-        self.bits.append(self.tables.costs(symbols, index))
-        return symbols
+    def took(self, symbols: Symbols, numbers: Numbers) -> None:
+        self.bits.append(self.tables.costs(symbols, numbers))

@@ -18,6 +18,7 @@ from caecodec.entropy.fixed_point import ACTIVATION, ONE, Indices
 from caecodec.entropy.range_coder import Decoder, encode_many
 from caecodec.entropy.rounding import Unrounded, quantise
 from caecodec.entropy.tables import Symbols, Tables
+from caecodec.errors import ModelError
 from caecodec.format.container import CHECK_BYTES
 from caecodec.latents.tiny_network import ContextNetwork
 
@@ -34,6 +35,9 @@ class ContextLatents:
     """Codes pictures of latents under one model's context network and tables."""
 
     def __init__(self, network: ContextNetwork, tables: Tables) -> None:
+        """Raises ModelError."""
+        if tables.are_dependent:
+            raise ModelError("only models of photographs quantise dependently")
         self._network, self._tables = network, tables
 
     def encode(

@@ -27,10 +27,13 @@ from caecodec.zoo.file import load_verified, read_info
 def seeds() -> list[bytes]:
     """Small models of the families with cells, and the smallest autoencoder."""
     photo = core_models.photo(1, n=8, z=8, psi=6, context=10, width=6, depth=1)
+    dependent = core_models.photo(2, n=8, z=8, psi=6, context=6, width=6, depth=1, dense=56)
     tiny = core_models.tiny(5, groups=(3, 4), splits=(4, 1), adapted=5, hidden=7, width=6)
     described = {"format": "caecodec-model 2", "name": "x", "id": "00000000", "description": ""}
     described |= {"config": "{}", "training": "{}", "summary": "{}"}
-    made = [header.packed(t, described | {"family": f}) for t, f in ((photo, "photo"), (tiny, "tiny"))]
+    made = [
+        header.packed(t, described | {"family": f}) for t, f in ((photo, "photo"), (dependent, "photo"), (tiny, "tiny"))
+    ]
     return [true_id(data) for data in made] + [find.find("mnist-fixed").path.read_bytes()]
 
 

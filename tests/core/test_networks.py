@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from caecodec.engines.numpy.networks import Analysis, Synthesis
 from caecodec.engines.numpy.photo import HyperAnalysis
 from caecodec.entropy.tables import Tables
+from caecodec.errors import ModelError
 from caecodec.latents.photo import LatentCodec
 from caecodec.latents.photo_network import EntropyNetwork
 from caecodec.latents.tiny import ContextLatents
@@ -27,6 +28,8 @@ MODELS: dict[str, Callable[[], core_models.TensorDict]] = {
     "wide z": lambda: core_models.photo(
         6, n=8, z=20, psi=5, context=6, width=4, depth=1, psi_z=9, context_z=14, trunk_z=2
     ),
+    "dependent": lambda: core_models.photo(5, n=20, z=8, psi=13, context=11, width=9, dense=12),
+    "all dependent": lambda: core_models.photo(6, n=8, z=8, psi=5, context=6, width=4, depth=1, dense=0),
     "shallow": lambda: core_models.photo(4, n=16, z=8, psi=16, context=16, width=16, depth=0, trunk=0, trunk_z=0),
 }
 SIZES = [(1, 1), (1, 6), (5, 7), (19, 9)]
@@ -116,8 +119,9 @@ def test_numbers_do_not_depend_on_threads(threads: int) -> None:
         assert np.array_equal(a, b)
 
 
-def test_rounding_costs_and_bits_are_those_of_numpy(kernel: str) -> None:
-    name, shape = "odd", (5, 7)
+@pytest.mark.parametrize("name", ["odd", "dependent", "all dependent"])
+def test_rounding_costs_and_bits_are_those_of_numpy(name: str, kernel: str) -> None:
+    shape = (5, 7)
     rng = np.random.default_rng(2)
     y, z = latents(name, shape, 2.0)
     weight = rng.uniform(0.1, 10, y.shape[-1]).astype(np.float32)
@@ -212,12 +216,33 @@ def _set(name: str, value: int) -> Callable[[core_models.TensorDict], object]:
         lambda found: found["int.context_z.head.0.1.bias"].fill((1 << 31) - (1 << 27)),
         _set("quality.modulation", 1 << 13),
         _set("table.frequencies", 0),
+        lambda found: found.update({"quality.step": np.full((100, 1), 600, np.int32)}),  # without tables for it
     ],
 )
 def test_a_model_whose_bounds_do_not_hold_is_refused(change: Callable[[core_models.TensorDict], object]) -> None:
     Model(broken(lambda found: None))
     with pytest.raises(CoreError, match="model"):
         Model(broken(change))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _set("quality.step", 0),
+        _set("quality.step", 1025),
+        lambda found: found.pop("quality.step"),
+        lambda found: found.update({"quality.step": found["quality.step"].astype(np.int16)}),
+        lambda found: found.update({"quality.step": found["quality.step"][:50]}),
+    ],
+)
+def test_a_dependent_model_with_other_steps_is_refused(change: Callable[[core_models.TensorDict], object]) -> None:
+    found = {key: tensor.copy() for key, tensor in tensors("dependent").items()}
+    Model(core_models.safetensors(found, "photo"))
+    change(found)
+    with pytest.raises(CoreError, match="model"):
+        Model(core_models.safetensors(found, "photo"))
+    with pytest.raises(ModelError):
+        LatentCodec(EntropyNetwork(found), Tables.of(found["table.frequencies"], found["table.tail"]))
 
 
 def test_a_damaged_stream_is_refused() -> None:

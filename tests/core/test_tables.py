@@ -40,12 +40,12 @@ def rejected(frequencies: NDArray[np.generic], tail: NDArray[np.generic]) -> boo
     return caught.value.number == MODEL
 
 
-def test_costs_of_entries_are_those_of_numpy_to_the_last_bit_but_one() -> None:
+def test_costs_of_entries_are_those_of_python_to_the_last_bit() -> None:
     frequencies, tail = shipped()
     ours, theirs = CTables(frequencies, tail), Tables.of(frequencies, tail)
     for index in range(SCALES):
         bits = ours.bits(index)
-        assert np.abs(bits - theirs.bits[index, : len(bits)]).max() <= ULP
+        assert np.array_equal(bits, theirs.bits[index, : len(bits)])
 
 
 @given(st.lists(st.integers(1, WHOLE // 20), min_size=5, max_size=19).filter(lambda table: len(table) % 2 == 1))
@@ -53,6 +53,7 @@ def test_costs_of_any_frequencies(table: list[int]) -> None:
     whole = [*table, WHOLE - sum(table)]
     bits = CTables(*small(*whole)).bits(0)
     assert np.abs(bits - (PRECISION - np.log2(whole))).max() <= ULP
+    assert np.array_equal(bits, Tables.of(*small(*whole)).bits[0, : len(bits)])
 
 
 def test_a_power_of_two_costs_whole_bits() -> None:
@@ -92,6 +93,12 @@ def test_the_cost_of_a_batch_is_that_of_python(count: int, wild: float) -> None:
 )
 def test_tables_that_do_not_sum_or_fit_are_rejected(table: tuple[int, ...]) -> None:
     assert rejected(*small(*table))
+
+
+@pytest.mark.parametrize("count", [0, 62, 63, 65, 167, 194])
+def test_other_numbers_of_tables_are_rejected(count: int) -> None:
+    table = [1, WHOLE - 1]  # a tail of 0
+    assert rejected(np.tile(table, count), np.zeros(count, np.int32))
 
 
 def test_tails_that_do_not_fit_are_rejected() -> None:

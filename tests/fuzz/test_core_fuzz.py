@@ -36,6 +36,7 @@ pytestmark = pytest.mark.slow
 MODELS: dict[str, core_models.TensorDict] = {
     "photo": core_models.photo(1, n=12, z=8, psi=13, context=11, width=9),
     "extreme": core_models.photo(3, n=8, z=8, psi=6, context=10, width=6, depth=1, extreme=True),
+    "dependent": core_models.photo(4, n=12, z=8, psi=6, context=7, width=6, depth=1, dense=8),
     "tiny": core_models.tiny(5, groups=(3, 4, 6), splits=(4, 2, 1), adapted=5, hidden=7, width=6),
 }
 

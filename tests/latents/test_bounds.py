@@ -18,7 +18,9 @@ from caecodec.engines.native import library
 from caecodec.engines.numpy.networks import Synthesis
 from caecodec.entropy.tables import Tables
 from caecodec.errors import ModelError
+from caecodec.latents.photo import LatentCodec
 from caecodec.latents.photo_network import EntropyNetwork
+from caecodec.latents.tiny import ContextLatents
 from caecodec.latents.tiny_network import ContextNetwork
 
 ACTIVATION, SUM = 8191, (1 << 31) - (1 << 27)
@@ -28,7 +30,7 @@ ACTIVATION, SUM = 8191, (1 << 31) - (1 << 27)
 def sound(family: str) -> TensorDict:
     """What a decoder reads of a model."""
     if family == "photo":
-        made = core_models.photo(1, n=8, z=4, psi=4, context=6, width=5, depth=2, trunk=1)
+        made = core_models.photo(1, n=8, z=4, psi=4, context=6, width=5, depth=2, trunk=1, dense=60)
     else:
         made = core_models.tiny(1, (1, 3), (4, 2), adapted=3, hidden=4, width=5)
     return {name: tensor for name, tensor in made.items() if not name.startswith(("g_a.", "h_a.", "float."))}
@@ -55,8 +57,11 @@ def by_the_specification(tensors: TensorDict, family: str) -> None:
 
 
 def by_numpy(tensors: TensorDict, family: str) -> None:
-    Tables.of(tensors["table.frequencies"], tensors["table.tail"])
-    {"photo": EntropyNetwork, "tiny": ContextNetwork}[family](tensors)
+    tables = Tables.of(tensors["table.frequencies"], tensors["table.tail"])
+    if family == "photo":
+        LatentCodec(EntropyNetwork(tensors), tables)
+    else:
+        ContextLatents(ContextNetwork(tensors), tables)
     Synthesis(tensors, {"photo": 16, "tiny": 8}[family])
 
 
@@ -114,6 +119,7 @@ RANGES = [
     Range("photo", "quality.psi", -(1 << 26), 1 << 26),
     Range("photo", "quality.z_index", -(1 << 26), 1 << 26),
     Range("photo", "quality.z_psi", -ACTIVATION, ACTIVATION),
+    Range("photo", "quality.step", 1, 1 << 10),
     Range("photo", "quality.modulation", -(1 << 13) + 1, (1 << 13) - 1),
     Range("tiny", "quality.index", -(1 << 26), 1 << 26),
     Range("tiny", "quality.bias", -(1 << 26), 1 << 26),

@@ -96,6 +96,8 @@ MODELS = {
     "extreme": core_models.photo(3, n=12, z=12, psi=10, context=14, width=7, depth=1, extreme=True),
     "shallow": core_models.photo(4, n=8, z=4, psi=4, context=4, width=4, depth=0, trunk=0, trunk_z=0),
     "tuned": core_models.photo(5, n=8, z=4, psi=6, context=5, width=4, depth=1, rows=200),
+    "dependent": core_models.photo(7, n=12, z=8, psi=6, context=5, width=4, depth=1, rows=200, dense=10),
+    "all dependent": core_models.photo(8, n=8, z=4, psi=6, context=5, width=4, depth=1, dense=0),
 }
 
 
