@@ -45,6 +45,8 @@ class Analysed:
     activity: Float  # (h, w), see `caecodec.models.networks.trade.activity`
     strength: float = RDO_STRENGTH  # of rate against distortion while rounding; 0 is none
     tune: Tune = "eye"
+    # what a search ended with: a strength of each cell (h, w) in place of `strength`, and the weight of errors (N,)
+    searched: tuple[Float, Float] | None = None
 
 
 class PhotoCodec(Codec):
@@ -64,6 +66,11 @@ class PhotoCodec(Codec):
     def tables(self) -> Tables:
         """What symbols cost, for those who choose them here."""
         return Tables.of(self.model.tensors["table.frequencies"], self.model.tensors["table.tail"])
+
+    @property
+    def is_dependent(self) -> bool:
+        """Whether y is quantised dependently (`caecodec.entropy.trellis`)."""
+        return "quality.step" in self.model.tensors
 
     def load(self) -> None:
         _ = self.engine, self.latents
@@ -120,6 +127,9 @@ class PhotoCodec(Codec):
     def _scaled(self, tile: Analysed, quality: int) -> tuple[Float, Float, int, Float | None, Strength]:
         """What `LatentCodec` is told of a tile."""
         y, z = tile.y * self.engine.row("gain", quality), tile.z * self.engine.row("gain_z", quality)
+        if tile.searched:
+            strength, weight = tile.searched
+            return y, z, quality, weight, strength
         if not tile.strength:
             return y, z, quality, None, tile.strength
         worth = self.trade(quality, tile.tune)

@@ -55,6 +55,16 @@ float cae_rate_bits(const cae_rate *rate, float symbol, float index, float *slop
     return found;
 }
 
+float cae_rate_dependent(const cae_tables *tables, int symbol, int second, float index, float *slope) {
+    float lowest = (float)tables->dense, highest = CAE_SCALES - 1;
+    float within = index > lowest ? index < highest ? index : highest : lowest;
+    int node = (int)within, next = node < CAE_SCALES - 1 ? node + 1 : node;
+    double below = cae_symbol_bits(tables, symbol, cae_table_number(tables, node, second));
+    double above = cae_symbol_bits(tables, symbol, cae_table_number(tables, next, second));
+    *slope = index < lowest ? 0 : (float)(above - below);
+    return (float)below + (within - (float)node) * *slope;
+}
+
 float cae_float_choice(const cae_tables *tables, float residual, float index, float weight, float strength) {
     float symbol = floorf(residual + 0.5f);
     if (symbol == 0 || !(symbol == symbol))

@@ -20,6 +20,9 @@ void cae_rate_open(cae_rate *rate);
 /* index: any real; one below 0 or above 63 counts as these, and its slope is 0 where it points outwards. */
 float cae_rate_bits(const cae_rate *rate, float symbol, float index, float *slope);
 
+/* The same of a dependent symbol under a quantiser: between the tables of whole indices a straight line. */
+float cae_rate_dependent(const cae_tables *tables, int symbol, int second, float index, float *slope);
+
 /* The symbol of a value at this distance from its mean: nearest, or one nearer to zero where that saves more rate than it costs
  * distortion; weight and strength as in rounding.h. */
 float cae_float_choice(const cae_tables *tables, float residual, float index, float weight, float strength);

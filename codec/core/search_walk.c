@@ -118,7 +118,23 @@ static void run_adaptor(void *context, int row, int worker) {
     w->kernels->rectify(stream, count, FLT_MAX, r->keeps ? w->kept_adaptor[r->step - 1] + cells * wide : NULL);
 }
 
-/* Symbols of one group of one cell, of means and indices as a head gives them. */
+/* Where means and indices of a row's cells of one column parity are, of the group that a step codes there. */
+static const float *found_at(const run *r, int row, int parity, const float *sums, int i) {
+    const cae_float_walk *w = r->w;
+    int outputs = exact_of(r)->n / 2;
+    ptrdiff_t cell = cells_before(r, row) + 2 * i + parity;
+    if (r->step == 0)
+        return w->first + cell * outputs;
+    return w->step_of_path ? w->found + cell * outputs : sums + (ptrdiff_t)i * outputs;
+}
+
+/* A real scale index as the tables have it. */
+static int whole_index(float index) {
+    float within = index > 0 ? index < CAE_SCALES - 1 ? index : CAE_SCALES - 1 : 0;
+    return (int)(within + 0.5f);
+}
+
+/* Symbols of one group of one cell, of means and indices as a head gives them; those on the path have been chosen. */
 static double choose_cell(const run *r, ptrdiff_t cell, int group, const float *sums) {
     cae_float_walk *w = r->w;
     const cae_context *c = exact_of(r);
@@ -128,33 +144,94 @@ static double choose_cell(const run *r, ptrdiff_t cell, int group, const float *
     const float *to_y = w->to_y + first, *to_u = w->to_u + first, *offset = w->index_offset + first;
     double bits = 0;
     for (int k = 0; k < quarter; k++) {
-        float mean = sums[k] * to_y[k], index = (sums[quarter + k] + offset[k]) * (1.0f / CAE_ONE);
-        float symbol = cae_float_choice(tables, r->target[at + k] - mean, index, w->weight[first + k], r->strength[cell]);
-        bits += (double)cae_rate_bits(&w->context->rate, symbol, index, &w->of_index[at + k]);
-        r->y_hat[at + k] = symbol + mean;
-        w->known[at + k] = (symbol + mean) * to_u[k];
+        float mean = sums[k] * to_y[k], index = (sums[quarter + k] + offset[k]) * (1.0f / CAE_ONE), value;
+        if (w->step_of_path && whole_index(index) >= tables->dense) {
+            int symbol = w->symbols[at + k], number = w->number[at + k];
+            value = (float)cae_offset(symbol, number, w->step_of_path) * (1.0f / CAE_ONE);
+            bits += (double)cae_rate_dependent(tables, symbol, number & 1, index, &w->of_index[at + k]);
+        } else {
+            value = cae_float_choice(tables, r->target[at + k] - mean, index, w->weight[first + k], r->strength[cell]);
+            bits += (double)cae_rate_bits(&w->context->rate, value, index, &w->of_index[at + k]);
+        }
+        r->y_hat[at + k] = value + mean;
+        w->known[at + k] = (value + mean) * to_u[k];
     }
     return bits;
+}
+
+/* Means and indices of a row's cells -> sums, or `found`. */
+static void run_heads(void *context, int row, int worker) {
+    const run *r = context;
+    cae_float_walk *w = r->w;
+    const cae_context *c = exact_of(r);
+    int wide = c->width, outputs = c->n / 2;
+    float *features = stream_row(r, row), *sums = scratch_of(r, worker);
+    for (size_t i = 0; i < (size_t)w->columns * (size_t)wide; i++)
+        features[i] *= w->context->head_unit;
+    for (int parity = 0; parity < 2; parity++) {
+        run_head(r, r->step ^ CAE_PHASE_OF[row % 2][parity], features + (ptrdiff_t)parity * wide, sums);
+        for (int i = 0; i < w->columns / 2; i++)
+            memcpy(w->found + (cells_before(r, row) + 2 * i + parity) * outputs, sums + (ptrdiff_t)i * outputs,
+                   (size_t)outputs * sizeof *sums);
+    }
+}
+
+/* Writes those latents of a cell that are on the path, each to the place that `at_index` has for its scale index, which
+ * moves on by one. Where `path` is NULL they are only counted. */
+static void lay_out(const run *r, int row, int column, cae_on_path *path, size_t *at_index) {
+    const cae_float_walk *w = r->w;
+    const cae_context *c = exact_of(r);
+    int quarter = c->n / CAE_STEPS, first = (r->step ^ CAE_PHASE_OF[row % 2][column % 2]) * quarter;
+    const float *sums = found_at(r, row, column % 2, NULL, column / 2);
+    ptrdiff_t cell = cells_before(r, row) + column;
+    for (int k = 0; k < quarter; k++) {
+        int index = whole_index((sums[quarter + k] + w->index_offset[first + k]) * (1.0f / CAE_ONE));
+        if (index < w->context->photo->tables->dense)
+            continue;
+        size_t place = (size_t)cell * (size_t)c->n + (size_t)(first + k), at = at_index[index]++;
+        if (!path)
+            continue;
+        double residual = (double)(r->target[place] - sums[k] * w->to_y[first + k]);
+        path[at] = (cae_on_path){residual == residual ? residual : 0, (double)w->weight[first + k],
+                                 cae_path_strength((double)r->strength[cell]), (uint8_t)index, (uint32_t)place};
+    }
+}
+
+/* The path of a step, in the order of coding. */
+static void choose_path(const run *r) {
+    cae_float_walk *w = r->w;
+    size_t at_index[CAE_SCALES] = {0}, count = 0;
+    for (int row = 0; row < w->rows; row++)
+        for (int column = 0; column < w->columns; column++)
+            lay_out(r, row, column, NULL, at_index);
+    for (int index = 0; index < CAE_SCALES; index++) {
+        size_t here = at_index[index];
+        at_index[index] = count;
+        count += here;
+    }
+    for (int phase = 0; phase < CAE_PHASES; phase++)
+        for (int row = CAE_PARITY_OF[phase][0]; row < w->rows; row += 2)
+            for (int column = CAE_PARITY_OF[phase][1]; column < w->columns; column += 2)
+                lay_out(r, row, column, w->path, at_index);
+    cae_best_path(w->context->photo->tables, w->path, count, w->step_of_path, w->path_room, w->symbols, w->number);
 }
 
 static void run_choice(void *context, int row, int worker) {
     const run *r = context;
     cae_float_walk *w = r->w;
     const cae_context *c = exact_of(r);
-    int wide = c->width, outputs = c->n / 2;
+    int wide = c->width;
     ptrdiff_t cells = cells_before(r, row);
     float *features = stream_row(r, row), *sums = scratch_of(r, worker);
-    for (size_t i = 0; r->step > 0 && i < (size_t)w->columns * (size_t)wide; i++)
+    int run_here = r->step > 0 && !w->step_of_path;
+    for (size_t i = 0; run_here && i < (size_t)w->columns * (size_t)wide; i++)
         features[i] *= w->context->head_unit;
     for (int parity = 0; parity < 2; parity++) {
         int group = r->step ^ CAE_PHASE_OF[row % 2][parity];
-        if (r->step > 0)
+        if (run_here)
             run_head(r, group, features + (ptrdiff_t)parity * wide, sums);
-        for (int i = 0; i < w->columns / 2; i++) {
-            ptrdiff_t cell = cells + 2 * i + parity;
-            const float *found = r->step > 0 ? sums + (ptrdiff_t)i * outputs : w->first + cell * outputs;
-            w->bits[row] += choose_cell(r, cell, group, found);
-        }
+        for (int i = 0; i < w->columns / 2; i++)
+            w->bits[row] += choose_cell(r, cells + 2 * i + parity, group, found_at(r, row, parity, sums, i));
     }
 }
 
@@ -167,6 +244,11 @@ double cae_float_walk_run(cae_float_walk *w, cae_threads *pool, const float *tar
         if (r.step > 0) {
             cae_parallel(pool, w->rows, run_adaptor, &r);
             cae_float_blocks_run(&w->trunk, pool, w->stream, keeps ? w->kept_trunk[r.step - 1] : NULL);
+        }
+        if (w->step_of_path) {
+            if (r.step > 0)
+                cae_parallel(pool, w->rows, run_heads, &r);
+            choose_path(&r);
         }
         cae_parallel(pool, w->rows, run_choice, &r);
     }
@@ -288,6 +370,14 @@ int cae_float_walk_open(cae_float_walk *w, const cae_float_context *context, con
         w->start[i] = cae_take(memory, cells * wide, sizeof(float));
         w->kept_adaptor[i] = cae_take(memory, cells * wide, 1);
         w->kept_trunk[i] = cae_take(memory, cae_float_blocks_kept(&w->trunk), 1);
+    }
+    w->step_of_path = c->step ? c->step[quality - 1] : 0;
+    if (w->step_of_path) {
+        w->found = cae_take(memory, cells * n / 2, sizeof *w->found);
+        w->symbols = cae_take(memory, cells * n, sizeof *w->symbols);
+        w->number = cae_take(memory, cells * n, sizeof *w->number);
+        w->path = cae_take(memory, cells * n / CAE_STEPS, sizeof *w->path);
+        w->path_room = cae_take(memory, cae_path_room(cells * n / CAE_STEPS), 1);
     }
     cae_memory own = {0};
     float *psi = cae_take(&own, cells * (size_t)c->psi, sizeof *psi);

@@ -6,6 +6,7 @@
 #include "photo.h"
 #include "search_layers.h"
 #include "search_rate.h"
+#include "trellis.h"
 
 /* The context of y (FORMAT.md, 9): psi and what is known -> means and scale indices. */
 typedef struct {
@@ -34,6 +35,12 @@ typedef struct {
     float *of_index;             /* how bits grow with every index */
     int8_t *kept_adaptor[CAE_STEPS - 1], *kept_trunk[CAE_STEPS - 1];
     double *bits; /* of rows */
+    int step_of_path; /* of dependent quantisation (trellis.h), or 0: then there are none of these */
+    float *found;     /* (rows, columns, n/2): means and indices of a step */
+    int16_t *symbols; /* of latents on the path, and the numbers of their tables */
+    uint8_t *number;
+    cae_on_path *path;
+    void *path_room;
     float *scratch;
     size_t scratch_count; /* of each worker */
     cae_float_blocks trunk;

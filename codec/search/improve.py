@@ -83,9 +83,13 @@ def _searched(
     strength = worth.strength(tile.strength, tile.activity)
     refinement = Refinement(pixels, tile.y, tile.z, quality, worth, strength, fixed)
     trial, gain = codec.engine.trial(refinement, codec.tables), codec.engine.row("gain", quality)
-    y = chosen_again(trial, gain, refinement, rounds, go_on)
-    # these are the symbols themselves: nothing is left to weigh
-    found = replace(tile, y=y, strength=0.0)
+    wanted = chosen_again(trial, gain, refinement, rounds, go_on)
+    if codec.is_dependent:
+        # a single index that floats have otherwise is another path: it is looked for again
+        found = replace(tile, y=wanted.target, searched=(wanted.strength, worth.weight))
+    else:
+        # these are the symbols themselves: nothing is left to weigh
+        found = replace(tile, y=wanted.symbols, strength=0.0)
     if rounds == 1:
         return found
     return min(tile, found, key=lambda either: _cost(codec, pixels, either, quality, worth))
@@ -100,7 +104,7 @@ def _searched_small(
     fixed, worth = np.zeros(y.shape[:2], bool), codec.worth(quality)
     refinement = Refinement(pixels, y, None, quality, worth, RDO_STRENGTH, fixed, tile.gray)
     gain = codec.engine.row("gain", quality)
-    y = chosen_again(codec.trial(refinement), gain, refinement, rounds, go_on)
+    y = chosen_again(codec.trial(refinement), gain, refinement, rounds, go_on).symbols
     return _better(codec, picture, quality, worth, tile, replace(tile, y=y[None], weighs=False))
 
 

@@ -63,14 +63,27 @@ SQUARED = Pace((0.7, 1.0), (0.3, 0.1), longest=math.inf, floor=0.0, eased=0.96, 
 SEEN = Pace((0.35, 0.45), (0.2, 0.03), longest=0.4, floor=3.0, eased=0.98, doubted=1.5, slack=0.005)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Wanted:
+    """What a search found of a tile, before its gain.
+
+    symbols: y_hat of what was chosen, (h, w, N); rounded to nearest it is the same symbols. target (h, w, N): what
+    they were chosen from, with a strength of each cell (h, w).
+    """
+
+    symbols: Float
+    target: Float
+    strength: Float
+
+
 def chosen_again(
     trial: Trial,
     gain: Float,
     tile: Refinement,
     rounds: int,
     go_on: Callable[[float], bool] = lambda share: True,
-) -> Float:
-    """Another y (h, w, N) before its gain (N,), whose nearest symbols are the best that were found in so many rounds.
+) -> Wanted:
+    """The best that was found in so many rounds. gain: (N,).
 
     go_on is told the share done and says whether to continue. Raises LimitError.
     """
@@ -91,7 +104,7 @@ def chosen_again(
         by_cell = (middle / first)[..., None]
     curvature: Float = 2 * np.float32(_CURVATURE) * np.maximum(tile.trade.weight * by_cell + pace.floor, 1e-6)
     target, strength, promised = y, first, 0.0
-    at, decoded, slope, best = y, y, np.zeros_like(y), y
+    at, decoded, slope, best = y, y, np.zeros_like(y), (y, y, first)
     last = least = float("inf")
     for number in range(rounds + 1):
         ended = number == rounds or not go_on(number / rounds)
@@ -103,7 +116,7 @@ def chosen_again(
             if found.slope is not None:
                 slope, decoded = found.slope, found.y_hat
             if found.cost < least:
-                best, least = found.y_hat, found.cost
+                best, least = (found.y_hat, target, strength), found.cost
         else:
             # a parabola through both: what the slope promised, and what came of it
             bend = 2 * (found.cost - last - promised) / -promised if promised < 0 else _TRUSTED
@@ -115,4 +128,9 @@ def chosen_again(
         target = np.clip(at + step, y - np.float32(_REACH), y + np.float32(_REACH))
         promised = float(np.sum(slope * (target - at), dtype=np.float64))
         strength = np.where(movable > 0, np.float32(pace.strength[number > 0] / middle) * first, first)
-    return (best[:h, :w] / gain).astype(np.float32, copy=False)
+    symbols, target, strength = (array[:h, :w] for array in best)
+
+    def before_gain(values: Float) -> Float:
+        return (values / gain).astype(np.float32, copy=False)
+
+    return Wanted(before_gain(symbols), before_gain(target), strength)

@@ -106,8 +106,8 @@ class Given:
     strength: Float
 
 
-def given(shape: tuple[int, int] = (5, 7), eye: float = 0.05, seed: int = 1) -> Given:
-    tensors = core_models.photo(seed, **WIDTHS)  # type: ignore[arg-type]
+def given(shape: tuple[int, int] = (5, 7), eye: float = 0.05, seed: int = 1, dense: int = 64) -> Given:
+    tensors = core_models.photo(seed, **WIDTHS, dense=dense)  # type: ignore[arg-type]
     half = 1 << (int(tensors["g_s.linear.shift"].item()) - 1)
     tensors["g_s.linear.bias"] = np.full_like(tensors["g_s.linear.bias"], half)  # on torch this layer has none
     info = zoo.ModelInfo("trial", bytes(4), "photo", "", None, 0, "1", CONFIG | {"context_width": 11}, {}, {})  # type: ignore[arg-type]
@@ -142,9 +142,10 @@ def apart(a: Float | None, b: Float | None) -> float:
 
 @pytest.mark.parametrize("kernels", KERNELS)
 @pytest.mark.parametrize(("shape", "eye"), [((5, 7), 0.05), ((4, 2), 0.05), ((1, 1), 0.05), ((6, 3), 0.0)])
-def test_a_round_and_its_slope_are_those_of_torch(shape: tuple[int, int], eye: float, kernels: str) -> None:
+@pytest.mark.parametrize("dense", [64, 12])
+def test_a_round_and_its_slope_are_those_of_torch(shape: tuple[int, int], eye: float, dense: int, kernels: str) -> None:
     """Of a model whose bounds cut off a part of what lies between."""
-    of = given(shape, eye)
+    of = given(shape, eye, dense=dense)
     with search(of.data, of.tile, kernels) as run:
         ours = run(of.target, of.strength)
         assert run(of.target, of.strength, slope=False).cost == ours.cost
@@ -180,8 +181,9 @@ def test_the_shipped_model_gives_the_same_rounds_as_on_torch(tune: Tune) -> None
     assert apart(ours.slope, theirs.slope) < 2e-3
 
 
-def test_numbers_do_not_depend_on_threads_and_hardly_on_kernels() -> None:
-    of = given((7, 6))
+@pytest.mark.parametrize("dense", [64, 12])
+def test_numbers_do_not_depend_on_threads_and_hardly_on_kernels(dense: int) -> None:
+    of = given((7, 6), dense=dense)
     found = []
     for pool in (None, Pool(2), Pool(3)):
         with search(of.data, of.tile, pool=pool) as run:

@@ -29,7 +29,7 @@ from caecodec.pictures import cells, picture, ssimulacra2
 from caecodec.search import choice, improve
 from caecodec.search import target as rate
 from caecodec.search.effort import Effort
-from caecodec.search.rounds import chosen_again
+from caecodec.search.rounds import Wanted, chosen_again
 from caecodec.tune import TUNES, Tune
 
 with Image.open(Path(__file__).parents[1] / "data" / "photo.png") as _image:
@@ -200,7 +200,8 @@ def test_every_tile_is_searched(coder: PhotoCodec) -> None:
 
 def test_a_search_that_went_wrong_is_not_taken(coder: PhotoCodec, monkeypatch: pytest.MonkeyPatch) -> None:
     usual = choice.encode(coder, PICTURE, QUALITY)
-    monkeypatch.setattr(improve, "chosen_again", lambda trial, gain, tile, rounds, go_on: tile.y + 1)
+    wrong = np.full(next(coder.analyse(PICTURE)).y.shape[:2], 0.3, np.float32)
+    monkeypatch.setattr(improve, "chosen_again", lambda trial, gain, tile, *_: Wanted(tile.y + 1, tile.y + 1, wrong))
     for effort in (4, 5):
         assert choice.encode(coder, PICTURE, QUALITY, effort=Effort(effort)) == usual
 
@@ -214,7 +215,7 @@ def test_a_search_leaves_alone_what_reaches_into_a_neighbouring_tile(coder: Phot
 
     def found(count: int) -> NDArray[np.float32]:
         gain = coder.engine.row("gain", QUALITY)
-        return chosen_again(coder.engine.trial(task, coder.tables), gain, task, count) * gain
+        return chosen_again(coder.engine.trial(task, coder.tables), gain, task, count).symbols * gain
 
     plain, searched = found(0), found(6)
     # what is coded before them moves means, hence whole symbols, only where these are near an edge

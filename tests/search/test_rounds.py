@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def chosen(engine: Bowl, rounds: int, eye: float = 0.0, fixed: bool = False, sto
     trade = Trade(1.0, eye, np.full(N, 5, np.float32), 0.0, 0.0)
     pixels = np.zeros((48, 64, 3), np.uint8)
     tile = Refinement(pixels, y, z, 50, trade, 0.3, np.full(SHAPE, fixed))
-    return chosen_again(engine, np.full(N, GAIN, np.float32), tile, rounds, lambda share: share < stop_at)
+    return chosen_again(engine, np.full(N, GAIN, np.float32), tile, rounds, lambda share: share < stop_at).symbols
 
 
 def test_targets_move_against_the_slope_and_the_best_is_returned_before_its_gain() -> None:
@@ -50,6 +51,25 @@ def test_targets_move_against_the_slope_and_the_best_is_returned_before_its_gain
     assert 0.05 < means[-1] < 0.5
     assert y.shape == (*SHAPE, N)
     np.testing.assert_allclose(y, means[-1] / GAIN, rtol=1e-6)
+
+
+def test_what_symbols_were_chosen_of_is_told_with_them() -> None:
+    class Halves(Bowl):
+        """Symbols are half of their targets."""
+
+        def __call__(self, target: Float, strength: Float, *, slope: bool) -> Chosen:
+            found = super().__call__(target, strength, slope=slope)
+            return replace(found, y_hat=target / 2)
+
+    y, z = np.zeros((*SHAPE, N), np.float32), np.zeros((1, 1, 1), np.float32)
+    trade = Trade(1.0, 0.0, np.full(N, 5, np.float32), 0.0, 0.0)
+    tile = Refinement(np.zeros((48, 64, 3), np.uint8), y, z, 50, trade, 0.3, np.zeros(SHAPE, bool))
+    engine = Halves(bottom=0.5)
+    found = chosen_again(engine, np.full(N, GAIN, np.float32), tile, 4)
+    np.testing.assert_allclose(found.target, engine.targets[-1][:3] / GAIN)
+    np.testing.assert_allclose(found.symbols, found.target / 2)
+    assert found.strength.shape == SHAPE
+    assert found.strength == pytest.approx(SQUARED.strength[1])
 
 
 def test_no_target_leaves_the_step_around_where_it_was() -> None:

@@ -12,13 +12,16 @@ from caecodec.engines.torch.device import memory
 from caecodec.engines.torch.engine import array_of
 from caecodec.engines.torch.integers import load_integers, multiplier, real_layer
 from caecodec.engines.torch.photo import TorchPhotoEngine
+from caecodec.entropy import trellis
 from caecodec.entropy.fixed_point import ONE, SCALES
 from caecodec.entropy.order import STEPS, group_at
+from caecodec.entropy.rounding import Unrounded
 from caecodec.entropy.tables import Tables
 from caecodec.latents.photo import LatentCodec
 from caecodec.latents.photo_network import EntropyNetwork
 from caecodec.models.networks.eye import EyeDistance
 from caecodec.models.networks.photo import Context, PhotoConfig, merge_phases, split_phases
+from caecodec.models.networks.quantize import bounded
 from caecodec.models.networks.rate_model import gaussian_bits, scale_of_index
 from caecodec.models.networks.trade import Trade
 from caecodec.pictures.ssimulacra2 import SMALLEST_SIDE
@@ -44,7 +47,9 @@ class Rounds:
         self._tables = {
             "index": torch.from_numpy(np.array(model.tensors["quality.index"], np.float32)).to(engine.device)
         } | {key: multiplier(model.tensors, f"quality.{key}").to(engine.device) for key in ("to_u", "to_y")}
-        self._exact = LatentCodec(EntropyNetwork(model.tensors), tables)
+        network = EntropyNetwork(model.tensors)
+        self._exact, self._coded_with = LatentCodec(network, tables), tables
+        self._network = network
         self._saving = torch.from_numpy(_savings(tables)).to(engine.device)
 
     def trial(self, tile: Refinement) -> TorchTrial:
@@ -87,10 +92,15 @@ class Rounds:
             mean = mean * factor
             index = (index + added) * (1 / ONE)
             wanted = torch.stack([by_phase[p, :, g] for p, g in enumerate(groups)])
-            with torch.no_grad():
-                symbol = self._choose(wanted - mean, index, weight, strong)
-            bits = bits + gaussian_bits(symbol, scale_of_index(index)).sum()
-            value = symbol + mean + torch.stack([moved_by_phase[p, :, g] for p, g in enumerate(groups)])
+            fine = self._network.quality(quality).of_y.step
+            if fine is None:
+                with torch.no_grad():
+                    chosen = self._choose(wanted - mean, index, weight, strong)
+                bits = bits + gaussian_bits(chosen, scale_of_index(index)).sum()
+            else:
+                chosen, taken = self._choose_path(wanted - mean, index, weight, strong, fine)
+                bits = bits + taken
+            value = chosen + mean + torch.stack([moved_by_phase[p, :, g] for p, g in enumerate(groups)])
             for p, g in enumerate(groups):
                 done[p][g] = value[p]
             y_hat = merge_phases(torch.stack([torch.cat(parts, -1) for parts in done]), target)
@@ -109,6 +119,37 @@ class Rounds:
         saved = self._saving[table, size] * strength.expand_as(symbol).flatten()[at]
         symbol.view(-1)[at] = torch.where(added < saved, nearer, some)
         return symbol
+
+    def _choose_path(
+        self, residual: Tensor, index: Tensor, weight: Tensor, strength: Tensor, step: int
+    ) -> tuple[Tensor, Tensor]:
+        """What `caecodec.entropy.trellis.choose` does -> what symbols add to their means, and their bits in all.
+
+        Bits of dependent symbols lie on straight lines between the tables of whole indices.
+        """
+
+        def flat(x: Tensor) -> NDArray[np.float64]:
+            return x.detach().expand_as(residual).flatten().double().cpu().numpy()
+
+        tables = self._coded_with
+        whole = np.floor(flat(index).clip(0, SCALES - 1) + 0.5).astype(np.uint8)
+        values = Unrounded(flat(residual) * ONE, flat(weight), flat(strength).astype(np.float32))
+        symbols, numbers = trellis.choose(values, np.zeros(len(whole)), whole, tables, step)
+        dense = numbers >= SCALES
+        node = np.clip(np.floor(flat(index)[dense]), tables.dense, SCALES - 1).astype(np.uint8)
+        second = numbers[dense] & 1
+        ends = [
+            torch.from_numpy(tables.costs(symbols[dense], tables.number(at, second)))
+            for at in (node, np.minimum(node + 1, SCALES - 1))
+        ]
+        low, high = (end.to(residual) for end in ends)
+        there = torch.from_numpy(dense).to(residual.device)
+        at = bounded(index.flatten(), 0.0, SCALES - 1.0)
+        between = (at[there] - torch.from_numpy(node).to(residual)).clamp(0, 1)
+        plain = torch.from_numpy(symbols).to(residual)[~there]
+        bits = gaussian_bits(plain, scale_of_index(at[~there])).sum() + (low + (high - low) * between).sum()
+        offsets = torch.from_numpy(trellis.offsets(symbols, numbers, step) / ONE)
+        return offsets.to(residual).view(residual.shape), bits
 
 
 class TorchTrial:

@@ -153,7 +153,7 @@ def test_a_trial_whose_pixels_are_not_its_cells_is_refused() -> None:
 def test_what_a_search_makes_can_be_coded() -> None:
     engine, tile = NativePhotoEngine(MODEL), given()
     gain = engine.row("gain", 50)
-    y = chosen_again(engine.trial(tile, tables()), gain, tile, 3)
+    y = chosen_again(engine.trial(tile, tables()), gain, tile, 3).symbols
     assert y.shape == tile.y.shape
     assert tile.z is not None
     NativePhotoLatents(MODEL).encode(y * gain, tile.z * engine.row("gain_z", 50), 50)
