@@ -56,7 +56,8 @@ def cost_of_integers(
     model: PhotoModel, tensors: Mapping[str, NDArray[np.generic]], crops: Tensor, quality: int
 ) -> Cost:
     """crops (P, 3, H, W) uint8, H and W multiples of 64 -> Cost over them."""
-    codec, _ = _codec_of({**tensors, **gaussian_tables()})
+    plain = {key: tensor for key, tensor in tensors.items() if key != "quality.step"}  # as the float model has it
+    codec, _ = _codec_of(plain | gaussian_tables())
     g_s = Synthesis(tensors, CELL, rows_of(tensors))
     model = model.tuned("eye")
     level = torch.tensor([model.config.level_of(float(tensors["float.lambda"][quality - 1]))])
@@ -85,9 +86,21 @@ def fitted_tables(model: PhotoModel, tensors: Mapping[str, NDArray[np.generic]],
     """The tables of `tensors` fitted to the symbols of crops as they are coded at many qualities.
 
     crops (P, 3, H, W) uint8, H and W multiples of 64. Each table is the Gaussian's and the symbols' mean, weighted by
-    their numbers and the same for both signs. What rate-distortion optimised rounding does to symbols is in it.
+    their numbers and the same for both signs. What rate-distortion optimised rounding does to symbols is in it; where a
+    path is looked for, tables and paths follow each other, so there it is done twice.
     """
-    codec, tables = _codec_of(tensors)
+    fitted: Tensors = {}
+    for _ in range(2 if "quality.step" in tensors else 1):
+        fitted = _fitted_once(model, tensors, fitted, crops)
+    return fitted
+
+
+def _fitted_once(
+    model: PhotoModel, tensors: Mapping[str, NDArray[np.generic]], chosen_by: Tensors, crops: Tensor
+) -> Tensors:
+    """chosen_by: tables that symbols are chosen by, in place of those of `tensors`."""
+    codec, _ = _codec_of({**tensors, **chosen_by})
+    _, tables = _codec_of(tensors)
     counts = np.zeros(tables.bits.shape)
     gain, gain_z = (np.asarray(tensors[f"float.{key}"], np.float32) for key in ("gain", "gain_z"))
     tunes = TUNES[: rows_of(tensors) // QUALITIES]

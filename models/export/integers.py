@@ -8,7 +8,7 @@ get as many bits as its sums have room for.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -176,17 +176,30 @@ def integer_table(probabilities: Float) -> NDArray[np.int32]:
     return table
 
 
-def gaussian_tables() -> Tensors:
-    """Frequency tables of the discretised Gaussian at each scale, and their tails."""
-    tails, tables = [], []
-    for scale in scale_of_index(arange(SCALES, dtype=float64)).tolist():
+def gaussian_tables(dense: int = SCALES, step: float = 0.5) -> Tensors:
+    """Frequency tables of the discretised Gaussian at each scale, and their tails.
 
-        def mass(low: float, s: float = scale) -> float:  # upper tail: N(0, s) > low
-            return 0.5 * math.erfc(low / s / math.sqrt(2))
+    dense: the scale index from which on there are two more for dependent quantisation (`caecodec.entropy.trellis`),
+    with fine steps of `step`.
+    """
+    scales = scale_of_index(arange(SCALES, dtype=float64)).tolist()
+    made = [_gaussian_table(scale, lambda k: k - 0.5) for scale in scales]
+    for scale in scales[dense:]:
+        made.append(_gaussian_table(scale, lambda k: (2 * k - 1) * step))
+        made.append(_gaussian_table(scale, lambda k: (2 * k - 2) * step if k > 1 else 0.5 * step))
+    return {
+        "table.frequencies": np.concatenate([table for table, _ in made]),
+        "table.tail": np.array([tail for _, tail in made], np.int32),
+    }
 
-        tail = next(t for t in range(1, 4096) if 2 * mass(t + 0.5) < TAIL_MASS)
-        half = [mass(k - 0.5) - mass(k + 0.5) for k in range(tail + 1)]
-        probabilities = np.array(half[:0:-1] + half + [2 * mass(tail + 0.5)])
-        tails.append(tail)
-        tables.append(integer_table(probabilities))
-    return {"table.frequencies": np.concatenate(tables), "table.tail": np.array(tails, np.int32)}
+
+def _gaussian_table(scale: float, edge: Callable[[int], float]) -> tuple[NDArray[np.int32], int]:
+    """Of N(0, scale), and its tail. edge: where the values of a symbol from 1 on begin."""
+
+    def mass(low: float) -> float:  # upper tail
+        return 0.5 * math.erfc(low / scale / math.sqrt(2))
+
+    tail = next(t for t in range(1, 4096) if 2 * mass(edge(t + 1)) < TAIL_MASS)
+    half = [mass(edge(k)) - mass(edge(k + 1)) for k in range(1, tail + 1)]
+    probabilities = [*half[::-1], 1 - 2 * mass(edge(1)), *half, 2 * mass(edge(tail + 1))]
+    return integer_table(np.array(probabilities)), tail
