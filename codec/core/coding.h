@@ -31,7 +31,7 @@ static inline int cae_code(cae_coding *coding, const uint8_t *index, size_t coun
 }
 
 /* As above, of a batch that is quantised dependently. number: of the tables of symbols, written where they are read too.
- * `work` is room for twice as many. */
+ * `work` is room for twice as many, but for those that are read. */
 static inline int cae_code_dependent(cae_coding *coding, const uint8_t *index, uint8_t *number, size_t count,
                                      int16_t *symbols, int16_t *work) {
     switch (coding->what) {

@@ -273,7 +273,7 @@ int cae_walk_cells(const cae_walk *w, cae_threads *pool) {
     r.index = cae_take(&memory, cells * quarter, sizeof *r.index);
     r.symbols = cae_take(&memory, cells * quarter, sizeof *r.symbols);
     r.step_of_path = c->step ? c->step[w->quality - 1] : 0;
-    r.work = cae_take(&memory, (r.step_of_path ? 2 : 1) * cells * quarter, sizeof *r.work);
+    r.work = cae_take(&memory, (r.step_of_path && w->given ? 2 : 1) * cells * quarter, sizeof *r.work);
     r.number = r.step_of_path ? cae_take(&memory, cells * quarter, sizeof *r.number) : r.index;
     if (r.step_of_path && w->given) {
         r.latents = cae_take(&memory, cells * quarter, sizeof *r.latents);

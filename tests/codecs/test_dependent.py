@@ -16,6 +16,7 @@ from caecodec.engines.native import library
 from caecodec.entropy.fixed_point import ONE, SCALES
 from caecodec.format import container
 from caecodec.models.export.integers import gaussian_tables
+from caecodec.models.export.photo import DENSE, FINE_STEP
 from caecodec.pictures import picture
 from caecodec.pictures.picture import mse
 from caecodec.search import choice
@@ -34,13 +35,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("models")
 
 
-def codec_of(folder: Path, dense: int = 12, engine: str = ENGINES[0]) -> PhotoCodec:
+def codec_of(folder: Path, dense: int = DENSE, engine: str = ENGINES[0]) -> PhotoCodec:
     """dense: the scale index from which on y is quantised dependently."""
     shipped = find.load("photo")
     tensors = {key: np.array(tensor) for key, tensor in shipped.tensors.items() if key != "quality.step"}
-    tensors |= gaussian_tables(dense, 0.65)
+    tensors |= gaussian_tables(dense, FINE_STEP)
     if dense < SCALES:
-        tensors["quality.step"] = np.full((200, 1), 666, np.int32)
+        tensors["quality.step"] = np.full((200, 1), round(FINE_STEP * ONE), np.int32)
     path = folder / f"from-{dense}.safetensors"
     if not path.exists():
         metadata = {"name": path.stem, "description": "", "id": model_id(tensors).hex(), "training": "{}"}
@@ -104,4 +105,4 @@ def test_rounding_to_nearest_takes_the_path_of_least_errors(folder: Path) -> Non
     y, z = tile.y * codec.engine.row("gain", row), tile.z * codec.engine.row("gain_z", row)
     _, y_hat = codec.latents.encode(y, z, row)
     large = np.abs(y) > 3  # their scale is large too, mostly
-    assert np.mean((y_hat[large] / ONE - y[large]) ** 2) < 0.8 / 12 * (2 * 0.65) ** 2
+    assert np.mean((y_hat[large] / ONE - y[large]) ** 2) < 0.8 / 12 * (2 * FINE_STEP) ** 2
